@@ -1,0 +1,128 @@
+//! Orders: what the machine wants done. They are fire-and-forget; what comes of them returns as an
+//! [`Event`](crate::Event).
+
+use crate::history::Entry;
+use crate::ids::{SlotId, Ticket, WorkerId};
+use crate::outcome::Outcome;
+use crate::spec::Spec;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// An order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Launch a process. Answered by `Spawned` or `SpawnFailed`, later by `Exited`.
+    Spawn(Launch),
+    /// Watch a starting worker for signs that it is up; answered by `Settled`, or by nothing if it exits.
+    ObserveStart {
+        /// Which.
+        worker: WorkerId,
+    },
+    /// Send a signal.
+    Signal {
+        /// To which worker.
+        worker: WorkerId,
+        /// The signal's number.
+        signal: i32,
+        /// To whom in its tree.
+        scope: Scope,
+    },
+    /// Send the string `"shutdown"` over the worker's IPC channel.
+    SendShutdown {
+        /// To which worker.
+        worker: WorkerId,
+    },
+    /// See to it that nothing of the tree outlives the worker: watch what is left of it (after the main process
+    /// ended, or while it is being stopped) and answer `TreeGone` when nothing is.
+    Sweep {
+        /// Whose tree.
+        worker: WorkerId,
+    },
+    /// Begin to watch files for an app (replaces an earlier watch of the same slot).
+    Watch {
+        /// The slot that stands for the app.
+        slot: SlotId,
+        /// What.
+        spec: Arc<Spec>,
+    },
+    /// Stop watching files.
+    Unwatch {
+        /// The slot given to `Watch`.
+        slot: SlotId,
+    },
+    /// Sample the memory of a worker's tree now and then, until it exits; each sample is a `MemorySample`.
+    SampleMemory {
+        /// Which.
+        worker: WorkerId,
+        /// How often.
+        every: Duration,
+    },
+    /// Answer a request.
+    Reply {
+        /// Which.
+        ticket: Ticket,
+        /// What became of it.
+        outcome: Outcome,
+    },
+    /// Add to the history of starts and stops.
+    Record(Entry),
+    /// Tell subscribers.
+    Publish(Notice),
+    /// The slot is gone: close its logs, remove its pid file.
+    Forget {
+        /// Which.
+        slot: SlotId,
+    },
+    /// Everything has stopped after a `Shutdown`: end the daemon.
+    Exit,
+}
+
+/// All that is needed to launch one process.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Launch {
+    /// Its identity.
+    pub worker: WorkerId,
+    /// Its instance number within the app.
+    pub instance: u32,
+    /// What to run.
+    pub spec: Arc<Spec>,
+}
+
+/// To whom in a worker's tree a signal goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The main process only.
+    Main,
+    /// Every process of the tree, deepest first.
+    Tree,
+}
+
+/// Something subscribers may want to know (PM2's bus events).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notice {
+    /// The slot it is about.
+    pub slot: SlotId,
+    /// What happened.
+    pub kind: NoticeKind,
+    /// Whether a person asked for it.
+    pub manually: bool,
+}
+
+/// What happened, in PM2's words (`shared` behaviour section 11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoticeKind {
+    /// A process was launched.
+    Online,
+    /// A start was asked for.
+    Start,
+    /// A process ended.
+    Exit,
+    /// A restart was done.
+    Restart,
+    /// A stop was done.
+    Stop,
+    /// A slot was forgotten.
+    Delete,
+    /// The restart limit was reached.
+    RestartOverlimit,
+}

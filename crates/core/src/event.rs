@@ -1,0 +1,184 @@
+//! Facts: what the machine is told. Each says what has happened, never what to do about it.
+
+use crate::ids::{Pid, SlotId, Ticket, WorkerId};
+use crate::spec::Spec;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// A fact.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A client asks for something. Exactly one [`Effect::Reply`](crate::Effect::Reply) answers it.
+    Request {
+        /// Names the reply.
+        ticket: Ticket,
+        /// What is asked for.
+        request: Request,
+        /// Who asked, for the history.
+        by: Origin,
+    },
+    /// A worker's process runs its program (its `execve` succeeded).
+    Spawned {
+        /// Which.
+        worker: WorkerId,
+        /// Its process id.
+        pid: Pid,
+    },
+    /// A worker could not be launched.
+    SpawnFailed {
+        /// Which.
+        worker: WorkerId,
+        /// Why, for people and for the restart policy.
+        error: SpawnError,
+    },
+    /// A worker's main process has ended, and what it wrote has been taken from its pipes.
+    Exited {
+        /// Which.
+        worker: WorkerId,
+        /// How.
+        status: ExitStatus,
+        /// Whether the kernel's OOM killer did it, where that is known.
+        oom_killed: bool,
+    },
+    /// No process of the worker's tree is left. Answers [`Effect::Sweep`](crate::Effect::Sweep); comes after `Exited`.
+    TreeGone {
+        /// Which.
+        worker: WorkerId,
+    },
+    /// A worker sent `ready` over its IPC channel.
+    ReadyMessage {
+        /// Which.
+        worker: WorkerId,
+    },
+    /// A worker looks up and running: it listens, or it has come to rest waiting for work.
+    /// Answers [`Effect::ObserveStart`](crate::Effect::ObserveStart).
+    Settled {
+        /// Which.
+        worker: WorkerId,
+    },
+    /// The resident memory of a worker's whole tree.
+    MemorySample {
+        /// Which.
+        worker: WorkerId,
+        /// Bytes.
+        bytes: u64,
+    },
+    /// Something changed below an app's watched paths and was not ignored.
+    FileChanged {
+        /// A slot of the app.
+        slot: SlotId,
+        /// The first changed path, for the history.
+        path: String,
+    },
+    /// The wall clock was set: cron's next occurrences must be found anew.
+    ClockStepped,
+}
+
+/// Who asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Origin {
+    /// A client on the control socket.
+    Client {
+        /// The user's name, or number where it has none.
+        user: String,
+        /// The client's process id.
+        pid: Pid,
+        /// The verb as typed, e.g. `restart`.
+        verb: String,
+    },
+    /// The daemon itself, e.g. at shutdown by a signal.
+    Daemon {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What a client can ask of the machine. Selectors and names have been resolved to slots before.
+#[derive(Clone, Debug)]
+pub enum Request {
+    /// Start apps that are new to the machine.
+    Start {
+        /// Their specs; each becomes an app with `spec.instances` slots.
+        specs: Vec<Spec>,
+    },
+    /// Add a process from a saved list, with its instance number and its stopped or running state.
+    Restore {
+        /// The saved instances in order.
+        instances: Vec<SavedInstance>,
+    },
+    /// Stop and start again (a slot that does not run is just started). Counts as a manual restart.
+    Restart {
+        /// Which slots.
+        slots: Vec<SlotId>,
+        /// New specs by position in `slots`, or empty to keep what they have.
+        specs: Vec<Arc<Spec>>,
+    },
+    /// Stop.
+    Stop {
+        /// Which slots.
+        slots: Vec<SlotId>,
+    },
+    /// Stop and forget.
+    Delete {
+        /// Which slots.
+        slots: Vec<SlotId>,
+    },
+    /// Set the counters back.
+    Reset {
+        /// Which slots.
+        slots: Vec<SlotId>,
+    },
+    /// Change how many instances an app has.
+    Scale {
+        /// Any slot of the app.
+        slot: SlotId,
+        /// The number wanted, at least 1.
+        instances: u32,
+    },
+    /// Send a signal to the main process of each slot that runs; changes no state.
+    Signal {
+        /// Which slots.
+        slots: Vec<SlotId>,
+        /// The signal's number.
+        signal: i32,
+    },
+    /// Stop everything for good; afterwards no exit restarts anything.
+    Shutdown,
+}
+
+/// One instance of a saved list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SavedInstance {
+    /// What it ran.
+    pub spec: Arc<Spec>,
+    /// Its instance number.
+    pub instance: u32,
+    /// Whether it is to be started, or only listed as stopped.
+    pub running: bool,
+}
+
+/// How a process ended (`wait(2)`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExitStatus {
+    /// By itself, with this exit code.
+    Code(i32),
+    /// By a signal.
+    Signal {
+        /// Its number.
+        signal: i32,
+        /// Whether a core was dumped.
+        core_dumped: bool,
+    },
+    /// Nobody could learn how: it ended while its parent was dead too.
+    Unknown,
+}
+
+/// Why a process could not be launched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpawnError {
+    /// A whole sentence for people: the call, the object, the cause, what to do.
+    pub message: String,
+    /// Whether trying again later may help (`EAGAIN`, `EMFILE`, `ENOMEM`) or only a change can (`ENOENT`).
+    pub transient: bool,
+}

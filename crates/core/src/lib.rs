@@ -1,0 +1,32 @@
+//! The machine: every decision Ostler takes, without doing anything.
+//!
+//! # Theory of operation
+//!
+//! ```text
+//! OS ──facts──▶ Event ──▶ Machine (pure) ──▶ Effect ──orders──▶ OS
+//! ```
+//!
+//! The daemon feeds [`Event`]s with the time they happened to [`Machine::handle`], runs the [`Effect`]s that
+//! [`Machine::poll_effect`] gives, and sleeps until [`Machine::next_deadline`]. Nothing here blocks, reads a clock,
+//! or touches a descriptor, so every rule is tested in microseconds and any history can be replayed.
+#![forbid(unsafe_code)]
+
+mod effect;
+mod event;
+pub mod history;
+mod ids;
+mod outcome;
+mod spec;
+mod time;
+mod view;
+
+pub use effect::{Effect, Launch, Notice, NoticeKind, Scope};
+pub use event::{Event, ExitStatus, Origin, Request, SavedInstance, SpawnError};
+pub use ids::{AppId, Generation, Pid, SlotId, Ticket, WorkerId};
+pub use outcome::{Failure, Outcome, SlotOutcome, Verdict};
+pub use spec::{
+    Environment, Interpreter, LogFile, LogFormat, LogSpec, Mode, OnReadyTimeout, Program, ReadyPolicy, RestartLimit,
+    RestartPolicy, Rotation, RunAs, Spec, StopPolicy, WatchSpec,
+};
+pub use time::{Instant, Now, WallTime};
+pub use view::{SlotView, Status};

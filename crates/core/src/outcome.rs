@@ -1,0 +1,87 @@
+//! What became of a request, slot by slot.
+
+use crate::event::ExitStatus;
+use crate::ids::{Pid, SlotId};
+use serde::{Deserialize, Serialize};
+
+/// The one answer to a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// One verdict a slot, in the order asked for.
+    pub slots: Vec<SlotOutcome>,
+}
+
+/// What became of one slot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlotOutcome {
+    /// Which.
+    pub slot: SlotId,
+    /// Its app's name.
+    pub name: String,
+    /// The verdict.
+    pub verdict: Verdict,
+}
+
+/// A verdict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Up.
+    Online {
+        /// Its process id.
+        pid: Pid,
+    },
+    /// It ran and ended as it was meant to: `autorestart: false` or a stop exit code, and exit code 0 or declared.
+    Finished {
+        /// How.
+        status: ExitStatus,
+    },
+    /// Registered, not started (`autostart: false`, or saved as stopped).
+    Registered,
+    /// Stopped; `killed` when SIGKILL was needed.
+    Stopped {
+        /// Whether `kill_timeout` ran out.
+        killed: bool,
+    },
+    /// It was not running already.
+    WasStopped,
+    /// Gone from the list.
+    Deleted,
+    /// Counters are back at 0.
+    Reset,
+    /// The signal was sent.
+    Signalled,
+    /// It failed.
+    Failed(Failure),
+    /// Another request (a stop, a delete) overtook this one.
+    Superseded,
+}
+
+/// Why a start or restart failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Failure {
+    /// It could not be launched.
+    Spawn {
+        /// The error's text.
+        message: String,
+    },
+    /// It ended before it was up.
+    Exited {
+        /// How.
+        status: ExitStatus,
+        /// After how many milliseconds.
+        after_ms: u64,
+        /// Whether it is going to be started again by its restart policy.
+        retrying: bool,
+    },
+    /// It did not become ready in time.
+    NotReady {
+        /// Milliseconds waited.
+        waited_ms: u64,
+    },
+    /// It did not end, not even by SIGKILL.
+    Unkillable,
+    /// There is nothing to act on (no process runs in the slot).
+    NotRunning,
+}

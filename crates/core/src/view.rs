@@ -1,0 +1,80 @@
+//! What the machine shows of itself: plain facts about each slot, for lists and the saved state.
+
+use crate::event::ExitStatus;
+use crate::ids::{AppId, Generation, Pid, SlotId};
+use crate::spec::Spec;
+use crate::time::{Instant, WallTime};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// One slot as seen from outside.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SlotView {
+    /// Its id (PM2: `pm_id`).
+    pub id: SlotId,
+    /// Its app.
+    pub app: AppId,
+    /// Its instance number within the app.
+    pub instance: u32,
+    /// The current or last launch.
+    pub generation: Generation,
+    /// PM2's status word.
+    pub status: Status,
+    /// The main process, when one runs.
+    pub pid: Option<Pid>,
+    /// When the current or last process was launched, for display (PM2: `pm_uptime`).
+    pub launched_at: Option<WallTime>,
+    /// The same moment on the monotonic clock.
+    pub launched: Option<Instant>,
+    /// When the slot was made or last restarted by hand (PM2: `created_at`); absent after `errored`.
+    pub created_at: Option<WallTime>,
+    /// Restarts since (PM2: `restart_time`).
+    pub restarts: u32,
+    /// Of these, unstable in a row (PM2: `unstable_restarts`).
+    pub unstable_restarts: u32,
+    /// How the last process ended.
+    pub last_exit: Option<ExitStatus>,
+    /// The delay before the pending or last delayed restart, ms (PM2: `prev_restart_delay`).
+    pub restart_delay_ms: u64,
+    /// Whether files are being watched for it now.
+    pub watching: bool,
+    /// What it runs.
+    pub spec: Arc<Spec>,
+}
+
+/// PM2's status words (`pm2_env.status`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Status {
+    /// Launched, not ready yet.
+    #[serde(rename = "launching")]
+    Launching,
+    /// Up.
+    #[serde(rename = "online")]
+    Online,
+    /// Being stopped.
+    #[serde(rename = "stopping")]
+    Stopping,
+    /// Down.
+    #[serde(rename = "stopped")]
+    Stopped,
+    /// Given up.
+    #[serde(rename = "errored")]
+    Errored,
+    /// Down until a restart delay is over.
+    #[serde(rename = "waiting restart")]
+    WaitingRestart,
+}
+
+impl Status {
+    /// PM2's word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Launching => "launching",
+            Self::Online => "online",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::Errored => "errored",
+            Self::WaitingRestart => "waiting restart",
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! The control API: JSON over HTTP/1.1 on the unix socket `<home>/ostler.sock`. Spoken by the command line and every
+//! other client of ours.
+//!
+//! | call | body | answer |
+//! |---|---|---|
+//! | `GET /v1/ping` | | [`Pong`] |
+//! | `GET /v1/processes` | | [`ProcessRows`]: what lists show, small |
+//! | `GET /v1/processes/full` | | [`Processes`]: with spec and environment |
+//! | `GET /v1/history?selector=S` | | [`History`] |
+//! | `POST /v1/operations` | [`Operation`] | [`Answer`] |
+//! | `POST /v1/follow` | [`Follow`] | an endless stream of frames: a [`FrameHeader`] as one line of JSON, then `len` bytes |
+//!
+//! A failed call answers with a status of 400 or above and an [`ApiError`].
+
+use ostler_core::history::Entry;
+use ostler_core::{Outcome, Pid, SlotId, SlotView, Spec, Status, WallTime};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The control socket's name in the home directory.
+pub const SOCKET: &str = "ostler.sock";
+
+/// Who answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pong {
+    /// Ostler's version.
+    pub version: String,
+    /// The daemon.
+    pub daemon: Pid,
+    /// The keeper.
+    pub keeper: Pid,
+    /// How many daemons this keeper's line has had, from 1.
+    pub generation: u32,
+}
+
+/// The answer to `GET /v1/processes`, by slot id.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ProcessRows {
+    /// The processes.
+    pub processes: Vec<ProcessRow>,
+}
+
+/// What a list shows of one slot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProcessRow {
+    /// The slot.
+    pub id: SlotId,
+    /// The app's name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// The nearest package.json's version, if any.
+    pub version: Option<String>,
+    /// `fork` or `cluster`.
+    pub mode: ostler_core::Mode,
+    /// The instance number.
+    pub instance: u32,
+    /// The main process, when one runs.
+    pub pid: Option<Pid>,
+    /// How long it has been up, ms; 0 unless online.
+    pub uptime_ms: u64,
+    /// Restarts.
+    pub restarts: u32,
+    /// Its status.
+    pub status: Status,
+    /// What its tree uses; absent when unknown or down.
+    pub usage: Option<Usage>,
+    /// The user it runs as.
+    pub user: String,
+    /// Whether files are watched for it.
+    pub watching: bool,
+}
+
+/// What a worker's whole tree uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Resident memory, bytes.
+    pub memory: u64,
+    /// Processor time since the last sample, in percent of one processor, one decimal.
+    pub cpu: f64,
+}
+
+/// The answer to `GET /v1/processes/full`, by slot id.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Processes {
+    /// The processes.
+    pub processes: Vec<Process>,
+}
+
+/// Everything about one slot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Process {
+    /// Its state and spec.
+    pub view: SlotView,
+    /// What its tree uses.
+    pub usage: Option<Usage>,
+    /// The nearest package.json's version, if any.
+    pub version: Option<String>,
+    /// The Node version its process reported or runs, if known.
+    pub node_version: Option<String>,
+    /// Its log files, ids filled in. `/dev/null` where output is discarded.
+    pub out_log: String,
+    /// See `out_log`.
+    pub error_log: String,
+    /// See `out_log`.
+    pub combined_log: Option<String>,
+    /// Its pid file, id filled in.
+    pub pid_file: String,
+    /// Log bytes that could not be written (disk full, file unwritable).
+    pub dropped_log_bytes: u64,
+}
+
+/// The answer to `GET /v1/history`, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// The entries.
+    pub entries: Vec<Entry>,
+}
+
+/// A command that changes something.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Operation {
+    /// Made by the client, unique. The same id sent again (after a broken connection) joins the running operation or
+    /// gets its answer again; it is never carried out twice.
+    pub id: String,
+    /// The verb as typed, for the history.
+    pub verb: String,
+    /// What to do.
+    pub action: Action,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// `start` of a script, program or command; or of something that exists already.
+    Start {
+        /// What was typed, if it may name existing processes (PM2: neither slash nor extension, or a number).
+        existing: Option<Selector>,
+        /// What to start if nothing exists by that name.
+        spec: Option<Box<Spec>>,
+        /// Attributes typed on the command line, to change an existing app by.
+        patch: Patch,
+        /// Start a second one even if the same script runs already under the same name.
+        force: bool,
+        /// Why there is no `spec`: the error to answer with when nothing matches `existing` either.
+        otherwise: Option<ApiError>,
+    },
+    /// `start` or `restart` of a config file: each app is started if its name is new, else restarted with the new spec.
+    Apply {
+        /// The declared apps.
+        specs: Vec<Spec>,
+        /// Leave apps alone that exist already (`start_or_restart` semantics are the default: restart them).
+        only_missing: bool,
+    },
+    /// Stop and start again.
+    Restart {
+        /// Which.
+        selector: Selector,
+        /// Attributes typed on the command line.
+        patch: Patch,
+    },
+    /// Stop.
+    Stop {
+        /// Which.
+        selector: Selector,
+    },
+    /// Stop and forget.
+    Delete {
+        /// Which.
+        selector: Selector,
+    },
+    /// Set counters back.
+    Reset {
+        /// Which.
+        selector: Selector,
+    },
+    /// Change the number of instances.
+    Scale {
+        /// The app's name or a slot id.
+        selector: Selector,
+        /// To what.
+        to: ScaleTo,
+    },
+    /// Send an OS signal to main processes.
+    Signal {
+        /// Which.
+        selector: Selector,
+        /// The signal's number.
+        signal: i32,
+    },
+    /// Write a line to an app's standard input.
+    SendLine {
+        /// Which slot.
+        slot: SlotId,
+        /// The text, written as it is (the client adds the newline).
+        line: String,
+    },
+    /// Empty log files.
+    Flush {
+        /// Whose; all and the daemon's own when absent.
+        selector: Option<Selector>,
+    },
+    /// Reopen all log files (after an external logrotate).
+    ReloadLogs,
+    /// Write the process list to disk.
+    Save {
+        /// Also when the list is empty.
+        force: bool,
+    },
+    /// Start what the saved list has and the current list has not.
+    Resurrect,
+    /// Stop and forget everything, then end daemon and keeper.
+    Kill,
+}
+
+/// Which processes, as typed: `all`, a slot id, a name, a namespace, `/a regular expression/` on names, or a script's path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selector {
+    /// The words typed; what matches any of them is meant.
+    pub words: Vec<String>,
+    /// The client's working directory, for script paths.
+    pub cwd: String,
+}
+
+/// Attributes to change on existing processes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Patch {
+    /// By PM2 attribute name, as typed; `"null"` removes one.
+    pub attributes: serde_json::Map<String, serde_json::Value>,
+    /// The client's environment to lay over the inherited one (`--update-env`).
+    pub environment: Option<BTreeMap<String, String>>,
+}
+
+/// A new number of instances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScaleTo {
+    /// So many.
+    Absolute(u32),
+    /// So many more.
+    More(u32),
+    /// So many fewer.
+    Fewer(u32),
+}
+
+/// The answer to an [`Operation`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// Verdicts slot by slot.
+    Slots(Outcome),
+    /// The list was saved.
+    Saved {
+        /// Where.
+        path: String,
+        /// How many processes.
+        processes: usize,
+    },
+    /// The list was empty and therefore not saved.
+    NothingToSave,
+    /// The saved list was restored.
+    Resurrected {
+        /// From where.
+        path: String,
+        /// What became of each process that was restored.
+        outcome: Outcome,
+        /// Names that were left alone since they exist.
+        present: Vec<String>,
+        /// What had to be said about the file (e.g. that it was broken and an older one was taken).
+        warnings: Vec<String>,
+    },
+    /// Done, nothing more to say.
+    Done {
+        /// How many slots or files it concerned.
+        count: usize,
+    },
+    /// Everything was stopped; the daemon ends.
+    Killed(Outcome),
+}
+
+/// Why a call failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiError {
+    /// Whose fault it is.
+    pub kind: ApiErrorKind,
+    /// A sentence.
+    pub message: String,
+    /// What to do next.
+    pub hint: Option<String>,
+}
+
+/// Whose fault a failure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApiErrorKind {
+    /// Nothing matches the selector.
+    NotFound,
+    /// The request makes no sense as things are.
+    User,
+    /// The system refused something (disk full, limits).
+    System,
+    /// A bug of ours.
+    Internal,
+}
+
+/// Asks for live output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Follow {
+    /// Whose; all, also of apps started later, when absent.
+    pub selector: Option<Selector>,
+    /// Standard output too.
+    pub out: bool,
+    /// Standard error too.
+    pub error: bool,
+    /// Starts, exits and the like too.
+    pub events: bool,
+}
+
+/// What precedes each frame of a followed stream, as one line of JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrameHeader {
+    /// What the bytes are.
+    pub kind: FrameKind,
+    /// The slot.
+    pub id: SlotId,
+    /// The app's name.
+    pub name: String,
+    /// When the bytes were read.
+    pub at: WallTime,
+    /// How many bytes follow the line break.
+    pub len: usize,
+}
+
+/// What the bytes of a frame are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FrameKind {
+    /// Standard output, as written by the app.
+    Out,
+    /// Standard error, as written by the app.
+    Error,
+    /// Nothing; the stream has begun: the log file of this slot had this size then, so that what a client reads from the
+    /// file up to there and from the stream afterwards is everything exactly once.
+    Begin {
+        /// Size of the standard output file, bytes.
+        out_size: u64,
+        /// Size of the standard error file, bytes.
+        error_size: u64,
+    },
+    /// Nothing; this many bytes were left out because the client was too slow.
+    Lagged {
+        /// Bytes.
+        bytes: u64,
+    },
+    /// Nothing; a process event in PM2's words (`online`, `exit`, …).
+    Event {
+        /// Its name.
+        event: String,
+    },
+}

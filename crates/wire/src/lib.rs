@@ -1,0 +1,4 @@
+//! Byte codecs and the types they carry. No I/O: bytes in, values out, and back.
+#![forbid(unsafe_code)]
+
+pub mod control;
