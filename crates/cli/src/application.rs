@@ -98,7 +98,8 @@ fn carry_out(parsed: Parsed, printer: Printer, surroundings: Surroundings) -> Ex
     }
 }
 
-async fn dispatch(verb: Verb, session: &Session) -> Result {
+/// Runs a verb.
+pub async fn dispatch(verb: Verb, session: &Session) -> Result {
     match verb {
         Verb::Start(command) => command.run(session).await,
         Verb::Stop(command) => command.run(session).await,

@@ -262,3 +262,118 @@ fn malformed(call: &str, cause: &dyn std::fmt::Display) -> CallError {
 fn broken(error: impl std::fmt::Display) -> Broken {
     Broken(error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake_daemon::{FakeDaemon, Reply, Stage, json};
+    use ostler_core::Pid;
+    use ostler_wire::control::{ApiErrorKind, Pong};
+
+    fn pong() -> Pong {
+        Pong {
+            version: "0.1.0".into(),
+            daemon: Pid(2),
+            keeper: Pid(1),
+            generation: 1,
+        }
+    }
+
+    #[tokio::test]
+    async fn without_a_daemon_that_is_said_at_once() {
+        let stage = Stage::new("ping");
+        assert!(matches!(
+            Client::connect(&stage.session.home).await,
+            Err(CallError::NoDaemon)
+        ));
+    }
+
+    #[tokio::test]
+    async fn a_question_is_answered_over_one_connection() {
+        let stage = Stage::new("ping");
+        let _daemon = FakeDaemon::start(&stage.session.home, |_| json(&pong()));
+        let mut client = Client::connect(&stage.session.home).await.expect("it listens");
+        for _ in 0..2 {
+            assert_eq!(client.get::<Pong>("/v1/ping").await.expect("it answers"), pong());
+        }
+    }
+
+    #[tokio::test]
+    async fn an_operation_outlives_its_daemon_and_keeps_its_id() {
+        let stage = Stage::new("stop");
+        let home = stage.session.home.clone();
+        let first = FakeDaemon::start(&home, |_| Reply::Break);
+        let mut client = Client::connect(&home).await.expect("it listens");
+        let replace = async {
+            crate::fake_daemon::until("the first daemon is asked", || !first.operations().is_empty()).await;
+            let asked = first.operations();
+            drop(first);
+            let second = FakeDaemon::start(&home, |_| json(&Answer::Done { count: 1 }));
+            (asked, second)
+        };
+        let (answer, (asked_first, second)) = tokio::join!(client.operate("reloadLogs", Action::ReloadLogs), replace);
+        assert_eq!(answer.expect("the second daemon answers"), Answer::Done { count: 1 });
+        let asked_second = second.operations();
+        assert_eq!(asked_second.len(), 1);
+        assert!(asked_first.iter().all(|operation| operation.id == asked_second[0].id));
+    }
+
+    #[tokio::test]
+    async fn an_operation_that_kills_every_daemon_is_given_up() {
+        let stage = Stage::new("stop");
+        let daemon = FakeDaemon::start(&stage.session.home, |_| Reply::Break);
+        let mut client = Client::connect(&stage.session.home).await.expect("it listens");
+        let answer = client.operate("reloadLogs", Action::ReloadLogs).await;
+        assert!(matches!(answer, Err(CallError::Lost { .. })), "{answer:?}");
+        assert_eq!(daemon.operations().len() as u32, MOST_BREAKS + 1);
+    }
+
+    #[tokio::test]
+    async fn while_the_keeper_lives_a_new_daemon_is_waited_for() {
+        let stage = Stage::new("ping");
+        let home = stage.session.home.clone();
+        let lock = std::fs::File::create(home.life_lock()).expect("the lock file can be made");
+        lock.lock().expect("nobody else holds it");
+        let replace = async {
+            sleep(Duration::from_millis(30)).await;
+            FakeDaemon::start(&home, |_| json(&pong()))
+        };
+        let (client, _daemon) = tokio::join!(Client::connect(&home), replace);
+        assert_eq!(
+            client
+                .expect("it came back")
+                .get::<Pong>("/v1/ping")
+                .await
+                .expect("it answers"),
+            pong()
+        );
+    }
+
+    #[tokio::test]
+    async fn a_refusal_comes_as_the_daemon_words_it() {
+        let stage = Stage::new("stop");
+        let error = ApiError {
+            kind: ApiErrorKind::NotFound,
+            message: "no such app".into(),
+            hint: None,
+        };
+        let body = serde_json::to_vec(&error).expect("an error is JSON");
+        let _daemon = FakeDaemon::start(&stage.session.home, move |_| Reply::Json(404, body.clone()));
+        let mut client = Client::connect(&stage.session.home).await.expect("it listens");
+        match client.operate("reloadLogs", Action::ReloadLogs).await {
+            Err(CallError::Refused(refused)) => assert_eq!(refused, error),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_no_json_is_a_bug_not_a_hang() {
+        let stage = Stage::new("ping");
+        let _daemon = FakeDaemon::start(&stage.session.home, |_| Reply::Json(200, b"<html>".to_vec()));
+        let mut client = Client::connect(&stage.session.home).await.expect("it listens");
+        assert!(matches!(
+            client.get::<Pong>("/v1/ping").await,
+            Err(CallError::Malformed { .. })
+        ));
+    }
+}

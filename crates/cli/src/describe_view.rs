@@ -149,3 +149,21 @@ fn differing_variables<'a>(process: &'a Process, local: &BTreeMap<String, String
     differing.dedup();
     differing
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{AT, process};
+
+    #[test]
+    fn a_process_is_described_row_by_row() {
+        let local = [
+            ("PATH", "/usr/local/bin"),
+            ("NODE_ENV", "production"),
+            ("HOME", "/root"),
+        ];
+        let local = local.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let now = WallTime(AT.0 + 65_000);
+        insta::assert_snapshot!("describe", text(&process(0, "api"), &local, now, false));
+    }
+}

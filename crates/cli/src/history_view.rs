@@ -175,3 +175,121 @@ fn one_line(text: &str) -> String {
         .map(|character| if character.is_control() { ' ' } else { character })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::printer::captured;
+    use crate::samples::AT;
+    use ostler_core::{Generation, Pid, SlotId, WallTime};
+    use std::time::Duration;
+
+    fn client(verb: &str) -> Origin {
+        Origin::Client {
+            user: "ann".into(),
+            pid: Pid(99),
+            verb: verb.into(),
+        }
+    }
+
+    fn ended_by(status: ExitStatus, millis: u64, cause: EndCause, next: Next) -> What {
+        What::Ended {
+            status,
+            uptime: Duration::from_millis(millis),
+            cause,
+            next,
+        }
+    }
+
+    #[test]
+    fn a_history_says_what_why_and_what_next() {
+        let crash = ExitStatus::Signal {
+            signal: 11,
+            core_dumped: true,
+        };
+        let killed = ExitStatus::Signal {
+            signal: 9,
+            core_dumped: false,
+        };
+        let memory = Cause::MemoryLimit {
+            bytes: 200 << 20,
+            limit: 150 << 20,
+        };
+        let told = |cause, killed| EndCause::Told { cause, killed };
+        let whats = [
+            What::Started {
+                pid: Pid(100),
+                cause: Cause::Asked(client("start")),
+            },
+            ended_by(ExitStatus::Code(1), 35, EndCause::Itself, Next::Restart),
+            What::Started {
+                pid: Pid(101),
+                cause: Cause::Restart,
+            },
+            ended_by(
+                crash,
+                61_000,
+                EndCause::Itself,
+                Next::RestartIn {
+                    delay: Duration::from_millis(150),
+                },
+            ),
+            What::StartFailed {
+                error: "execve /srv/api: no such file".into(),
+                cause: Cause::Restart,
+            },
+            ended_by(killed, 7_300_000, EndCause::OomKilled, Next::Restart),
+            ended_by(killed, 5_000, told(memory, true), Next::Restart),
+            ended_by(
+                ExitStatus::Code(0),
+                5_000,
+                told(
+                    Cause::FileChanged {
+                        path: "/srv/a.js".into(),
+                    },
+                    false,
+                ),
+                Next::Restart,
+            ),
+            ended_by(
+                ExitStatus::Code(0),
+                90_000_000,
+                told(
+                    Cause::Cron {
+                        pattern: "0 4 * * *".into(),
+                    },
+                    false,
+                ),
+                Next::Restart,
+            ),
+            ended_by(ExitStatus::Unknown, 3_000, EndCause::NeverReady, Next::Errored),
+            ended_by(ExitStatus::Code(0), 3_000, EndCause::Itself, Next::Done),
+            ended_by(
+                ExitStatus::Code(0),
+                3_000,
+                told(Cause::Asked(client("stop")), false),
+                Next::Stopped,
+            ),
+            What::Stopped {
+                by: Origin::Daemon {
+                    reason: "SIGTERM".into(),
+                },
+            },
+            What::Deleted { by: client("delete") },
+        ];
+        let entries: Vec<Entry> = whats
+            .into_iter()
+            .map(|what| Entry {
+                at: AT,
+                app: "api".into(),
+                slot: SlotId(0),
+                instance: 0,
+                generation: Generation(1),
+                what,
+            })
+            .collect();
+        let (printer, _) = captured::printer(false, false);
+        let moment = |at: WallTime| units::iso(at)[..19].replace('T', " ");
+        insta::assert_snapshot!("why", text_at(&entries, &printer, moment));
+    }
+}

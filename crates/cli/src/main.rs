@@ -9,6 +9,8 @@ mod configuration;
 mod connection;
 mod describe_view;
 mod error;
+#[cfg(test)]
+mod fake_daemon;
 mod frames;
 mod history_view;
 mod home;
@@ -17,6 +19,8 @@ mod launch_daemon;
 mod list_view;
 mod logs;
 mod printer;
+#[cfg(test)]
+mod samples;
 mod selection;
 mod session;
 mod signals;

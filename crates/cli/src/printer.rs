@@ -212,11 +212,6 @@ pub mod captured {
             String::from_utf8_lossy(&self.out.borrow()).into_owned()
         }
 
-        /// Standard output so far, as bytes.
-        pub fn out_bytes(&self) -> Vec<u8> {
-            self.out.borrow().clone()
-        }
-
         /// Standard error so far.
         pub fn error(&self) -> String {
             String::from_utf8_lossy(&self.error.borrow()).into_owned()

@@ -48,14 +48,14 @@ pub fn normalise(words: &[String], root: &Command, general: &Command, passes_on:
         words: vec![verb.get_name().to_owned()],
         ..Normalised::default()
     };
-    let rest = [&front[..at], &front[at + 1..]].concat();
     let mut walk = Walk {
         root,
         verb,
         general,
         result: &mut result,
     };
-    walk.all(&rest);
+    walk.all(&front[..at]);
+    walk.all(&front[at + 1..]);
     if passes_on(verb.get_name()) {
         result.app_args = back.get(1..).map(<[String]>::to_vec);
     } else {

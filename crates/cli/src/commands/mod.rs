@@ -30,6 +30,9 @@ pub mod start_or_restart;
 pub mod stop;
 pub mod why;
 
+#[cfg(test)]
+mod tests;
+
 use crate::client::{CallError, Client};
 use crate::error::{Error, Kind, Result};
 use crate::list_view::{self, Order};

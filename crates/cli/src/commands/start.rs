@@ -31,8 +31,21 @@ pub struct Start {
 }
 
 impl Start {
-    pub async fn run(self, session: &Session) -> Result {
+    pub async fn run(mut self, session: &Session) -> Result {
+        self.take_target_back(session);
         run(session, &self.targets, &self.options).await
+    }
+
+    /// `start --watch app.js` gives the script to `--watch` as a path, as PM2 does. When nothing else is named and there
+    /// is no config file either, it was meant to be started.
+    fn take_target_back(&mut self, session: &Session) {
+        let Some([path]) = self.options.watch.as_deref() else {
+            return;
+        };
+        let alone = self.targets.is_empty() && targets::default_file(session, &self.options).is_err();
+        if alone && session.cwd.join(path).is_file() {
+            self.targets = self.options.watch.replace(Vec::new()).unwrap_or_default();
+        }
     }
 }
 
