@@ -13,6 +13,8 @@ pub enum Connect {
     Made(UnixStream),
     /// Nobody does: no socket, or a stale one.
     Nobody,
+    /// Somebody does, with so many connections waiting that one more cannot be taken now.
+    Busy,
     /// The system does not let us.
     Failed(io::Error),
 }
@@ -28,8 +30,7 @@ pub async fn connect(home: &Home) -> Connect {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::NotADirectory => {
                 Connect::Nobody
             }
-            // The backlog is full: the daemon is there, and busy.
-            io::ErrorKind::WouldBlock => Connect::Nobody,
+            io::ErrorKind::WouldBlock => Connect::Busy,
             _other => Connect::Failed(error),
         },
     }
@@ -37,7 +38,7 @@ pub async fn connect(home: &Home) -> Connect {
 
 /// Whether anybody answers at the socket.
 pub async fn somebody_listens(home: &Home) -> bool {
-    matches!(connect(home).await, Connect::Made(_))
+    matches!(connect(home).await, Connect::Made(_) | Connect::Busy)
 }
 
 async fn reach(socket: &Path) -> io::Result<UnixStream> {
@@ -59,7 +60,8 @@ async fn reach(socket: &Path) -> io::Result<UnixStream> {
     UnixStream::connect(short).await
 }
 
-/// Whether keeper or daemon live, whoever listens at the moment: they hold a lock as long as either does.
+/// Whether keeper or daemon live, whoever listens at the moment: they hold a lock as long as either does. Asking takes
+/// that lock for an instant if nobody has it, so a keeper that wants it tries more than once.
 pub fn keeper_lives(home: &Home) -> bool {
     let Ok(lock) = std::fs::File::open(home.life_lock()) else {
         return false;

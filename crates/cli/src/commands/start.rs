@@ -62,6 +62,7 @@ pub async fn run(session: &Session, targets: &[String], options: &AppOptions) ->
     if options.write {
         actions.iter().try_for_each(|action| write_config(session, action))?;
     }
+    let was_there = options.no_daemon && session.daemon_if_any().await?.is_some();
     let mut client = session.daemon_started().await?;
     let mut failed = false;
     let mut started = Vec::new();
@@ -76,7 +77,8 @@ pub async fn run(session: &Session, targets: &[String], options: &AppOptions) ->
     }
     show_list(session, &mut client, order, options.mini_list).await?;
     if options.attach || options.no_daemon {
-        logs::attach(session, &started, options.no_daemon).await?;
+        // Somebody else's daemon is not ended with this command.
+        logs::attach(session, &started, options.no_daemon && !was_there).await?;
     }
     if failed { Err(Error::reported()) } else { Ok(()) }
 }

@@ -250,9 +250,10 @@ impl<'a> Follower<'a> {
             at,
         };
         let mut text = Vec::new();
-        source
-            .lines
-            .feed(bytes, |line| text.extend(self.formatter.line(&origin, line)));
+        let (lines, date) = (&mut source.lines, source.date.as_ref());
+        lines.feed(bytes, |line| {
+            text.extend(self.formatter.line(&origin, &self.formatter.dated(date, at, line)));
+        });
         self.put(key.1, &text)
     }
 
