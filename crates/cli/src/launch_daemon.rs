@@ -45,7 +45,7 @@ fn launch_program(home: &Home, program: &Path) -> Result {
     if UnixStream::connect(home.socket()).is_ok() {
         return Ok(());
     }
-    let (reader, writer) = rustix::pipe::pipe().map_err(|error| system("pipe", error.into()))?;
+    let (reader, writer) = rustix::pipe::pipe().map_err(|error| system("pipe", error))?;
     let child = spawn(home, program, &writer)?;
     // Ours must be closed, or the end of the keeper would never show.
     drop(writer);
@@ -109,7 +109,7 @@ fn lock(home: &Home) -> Result<File> {
             Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) if began.elapsed() < 2 * START_DEADLINE => {
                 std::thread::sleep(Duration::from_millis(5));
             }
-            Err(error) => return Err(system(&format!("locking {}", path.display()), error.into())),
+            Err(error) => return Err(system(&format!("locking {}", path.display()), error)),
         }
     }
 }
@@ -164,7 +164,7 @@ fn readable(reader: &File, within: Duration) -> Result<bool> {
         match poll(&mut [PollFd::new(reader, PollFlags::IN)], Some(&within)) {
             Ok(ready) => return Ok(ready > 0),
             Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(system("poll", error.into())),
+            Err(error) => return Err(system("poll", error)),
         }
     }
 }
@@ -192,8 +192,8 @@ fn failed(home: &Home, message: &str) -> Error {
     error
 }
 
-fn system(call: &str, error: io::Error) -> Error {
-    Error::system(format!("{call}: {error}"))
+fn system(call: &str, error: impl Into<io::Error>) -> Error {
+    Error::system(format!("{call}: {}", error.into()))
 }
 
 #[cfg(test)]

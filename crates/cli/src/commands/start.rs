@@ -120,10 +120,12 @@ async fn carry_out(session: &Session, client: &mut Client, action: Action, start
 
 /// PM2's `--write`: the app as a config file.
 fn write_config(session: &Session, action: &Action) -> Result {
-    let specs: Vec<&Spec> = match action {
-        Action::Start { spec, .. } => spec.iter().map(AsRef::as_ref).collect(),
-        Action::Apply { specs, .. } => specs.iter().collect(),
-        _others_declare_nothing => Vec::new(),
+    let specs: Vec<&Spec> = if let Action::Apply { specs, .. } = action {
+        specs.iter().collect()
+    } else if let Action::Start { spec, .. } = action {
+        spec.iter().map(AsRef::as_ref).collect()
+    } else {
+        return Ok(());
     };
     for spec in specs {
         let mut app = spec.attributes.clone();
