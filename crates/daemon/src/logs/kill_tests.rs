@@ -11,7 +11,7 @@ use rustix::event::epoll;
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::cell::Cell;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// How the output is to look.
@@ -106,13 +106,13 @@ fn source(story: &Story<'_>, number: usize, directory: &Path) -> Source {
             worker,
             kind: StreamKind::Out,
         },
-        target: target(story, directory.join(name)),
+        target: target(story, &directory.join(name)),
         read,
         write,
     }
 }
 
-fn target(story: &Story<'_>, file: PathBuf) -> Target {
+fn target(story: &Story<'_>, file: &Path) -> Target {
     let rotation = |max_size| Rotation {
         max_size,
         max_age: None,
@@ -121,7 +121,7 @@ fn target(story: &Story<'_>, file: PathBuf) -> Target {
         compress: false,
     };
     Target {
-        file: Some(file.clone()),
+        file: Some(file.to_owned()),
         combined: story.merged.then(|| file.with_file_name("both.log")),
         format: if story.look == Look::Json {
             LogFormat::Json
