@@ -2,6 +2,7 @@
 
 use crate::home::Home;
 use rustix::fs::{FlockOperation, Mode, OFlags};
+use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::Path;
@@ -60,15 +61,35 @@ async fn reach(socket: &Path) -> io::Result<UnixStream> {
     UnixStream::connect(short).await
 }
 
-/// Whether keeper or daemon live, whoever listens at the moment: they hold a lock as long as either does. Asking takes
-/// that lock for an instant if nobody has it, so a keeper that wants it tries more than once.
+/// Whether keeper or daemon live, or are being started, whoever listens at the moment.
+///
+/// They hold the life lock as long as either lives, and whoever starts them holds the start lock. Asking takes a lock for
+/// an instant; so that this never comes in the way of a keeper which takes the life lock, that one is asked for only
+/// while nobody starts one.
 pub fn keeper_lives(home: &Home) -> bool {
-    let Ok(lock) = std::fs::File::open(home.life_lock()) else {
-        return false;
-    };
-    match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared) {
-        Ok(()) => false,
-        Err(error) => error == rustix::io::Errno::WOULDBLOCK,
+    match Probe::of(&home.start_lock()) {
+        Probe::Held => true,
+        Probe::Free(_starting) => matches!(Probe::of(&home.life_lock()), Probe::Held),
+    }
+}
+
+/// What a lock file tells.
+enum Probe {
+    /// Somebody holds it exclusively.
+    Held,
+    /// Nobody does, nor can while this is kept; or there is no such file.
+    Free(Option<File>),
+}
+
+impl Probe {
+    fn of(path: &Path) -> Self {
+        let Ok(lock) = File::open(path) else {
+            return Self::Free(None);
+        };
+        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared) {
+            Err(rustix::io::Errno::WOULDBLOCK) => Self::Held,
+            Ok(()) | Err(_) => Self::Free(Some(lock)),
+        }
     }
 }
 
@@ -131,6 +152,18 @@ mod tests {
         let home = home_at(directory.path());
         assert!(!keeper_lives(&home));
         let lock = std::fs::File::create(home.life_lock()).expect("the lock file can be made");
+        assert!(!keeper_lives(&home));
+        lock.lock().expect("nobody else holds it");
+        assert!(keeper_lives(&home));
+        drop(lock);
+        assert!(!keeper_lives(&home));
+    }
+
+    #[test]
+    fn a_daemon_that_is_being_started_counts_as_one() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let home = home_at(directory.path());
+        let lock = File::create(home.start_lock()).expect("the lock file can be made");
         assert!(!keeper_lives(&home));
         lock.lock().expect("nobody else holds it");
         assert!(keeper_lives(&home));
