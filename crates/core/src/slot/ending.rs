@@ -1,0 +1,449 @@
+//! The end of a process: [`State::Stopping`] (told to end), [`State::Sweeping`] (its main process has ended, what is
+//! left of its tree must not survive), [`State::Stuck`] (not even SIGKILL helped).
+//!
+//! An end climbs a ladder: the polite signal, after `kill_timeout` SIGKILL (repeated each second, for a tree that still
+//! forks), and when that does not help either within `kill_timeout` or 5 s, whichever is longer, it is given up on.
+
+use super::budget::Judgement;
+use super::{Context, Input, Intent, Order, Reason, Run, Slot, State, Stopping, Stuck, Sweeping, Then, Turn, Why};
+use super::{ignored, is_automatic, took};
+use crate::effect::{Effect, NoticeKind, Scope};
+use crate::event::ExitStatus;
+use crate::history::{Cause, EndCause, Next, What};
+use crate::outcome::{Failure, Verdict};
+use crate::spec::RestartPolicy;
+use crate::time::Instant;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// SIGKILL, the same number on every Unix.
+const SIGKILL: i32 = 9;
+/// How long leftovers of a process that ended by itself may take to end by themselves before they are told to. A tree
+/// without leftovers never waits for it: its `TreeGone` comes at once.
+const LOOK: Duration = Duration::from_millis(50);
+/// SIGKILL is repeated this often.
+const KILL_AGAIN: Duration = Duration::from_secs(1);
+/// SIGKILL gets at least this long to show its effect.
+const KILL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How far an end has been pressed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Ladder {
+    pub(crate) step: Step,
+    /// SIGKILL was needed.
+    pub(crate) killed: bool,
+}
+
+/// The rungs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Step {
+    /// Nothing has been sent to what is left.
+    Looking { until: Instant },
+    /// The polite signal, or the message, has been sent.
+    Asked { until: Instant },
+    /// SIGKILL has been sent, and will be again.
+    Killing { again: Instant, until: Instant },
+}
+
+/// Whether an end can be pressed further.
+enum Climb {
+    Higher(Ladder),
+    TopReached,
+}
+
+impl Ladder {
+    pub(crate) fn deadline(&self) -> Instant {
+        match self.step {
+            Step::Looking { until } | Step::Asked { until } => until,
+            Step::Killing { again, until } => again.min(until),
+        }
+    }
+}
+
+impl Slot {
+    /// Tells a running process to end.
+    pub(super) fn tell_to_end(&mut self, run: Run, intent: Intent, cx: &mut Context<'_>) -> State {
+        let worker = self.worker();
+        let policy = &cx.spec.stop;
+        cx.effects.push_back(if policy.message {
+            Effect::SendShutdown { worker }
+        } else {
+            Effect::Signal {
+                worker,
+                signal: policy.signal,
+                scope: scope(policy.tree),
+            }
+        });
+        let step = Step::Asked {
+            until: cx.now.instant + policy.kill_timeout,
+        };
+        State::Stopping(Stopping {
+            run,
+            why: intent.why(),
+            intent,
+            ladder: Ladder { step, killed: false },
+        })
+    }
+
+    pub(super) fn on_stopping(&mut self, mut stopping: Stopping, input: Input, cx: &mut Context<'_>) -> Turn {
+        match input {
+            Input::Exited { status, oom_killed: _ } => {
+                let Stopping {
+                    run: _,
+                    why,
+                    intent,
+                    ladder,
+                } = stopping;
+                self.ended_as_told((status, why, intent), Some(ladder), cx)
+            }
+            Input::Deadline if cx.now.instant < stopping.ladder.deadline() => {
+                ignored(State::Stopping(stopping), Reason::NotDue)
+            }
+            Input::Deadline => match self.climb(stopping.ladder, cx) {
+                Climb::Higher(ladder) => took(State::Stopping(Stopping { ladder, ..stopping })),
+                Climb::TopReached => self.give_up(
+                    Stuck {
+                        main: Some((stopping.run, stopping.why)),
+                    },
+                    cx,
+                ),
+            },
+            Input::Restart { cause } => match stopping.intent.then_restart(cause) {
+                Ok(intent) => {
+                    self.ledger.renew(cx.now);
+                    took(State::Stopping(Stopping { intent, ..stopping }))
+                }
+                Err(reason) => ignored(State::Stopping(stopping), reason),
+            },
+            Input::Stop { by } => {
+                stopping.intent = Intent::Stop { by };
+                took(State::Stopping(stopping))
+            }
+            Input::Delete { by } => {
+                stopping.intent = Intent::Delete { by };
+                took(State::Stopping(stopping))
+            }
+            Input::Ready | Input::Settled | Input::Memory { .. } => ignored(State::Stopping(stopping), Reason::Ending),
+            Input::Spawned { .. } | Input::SpawnFailed { .. } | Input::TreeGone => {
+                ignored(State::Stopping(stopping), Reason::OutOfOrder)
+            }
+        }
+    }
+
+    pub(super) fn on_sweeping(&mut self, mut sweeping: Sweeping, input: Input, cx: &mut Context<'_>) -> Turn {
+        match input {
+            Input::TreeGone => self.carry_out(sweeping.then, sweeping.ladder.killed, cx),
+            Input::Deadline if cx.now.instant < sweeping.ladder.deadline() => {
+                ignored(State::Sweeping(sweeping), Reason::NotDue)
+            }
+            Input::Deadline => match self.climb(sweeping.ladder, cx) {
+                Climb::Higher(ladder) => took(State::Sweeping(Sweeping { ladder, ..sweeping })),
+                Climb::TopReached => self.give_up(Stuck { main: None }, cx),
+            },
+            Input::Restart { cause } => match sweeping.then.then_restart(cause, cx.now.instant) {
+                Ok(then) => {
+                    self.ledger.renew(cx.now);
+                    took(State::Sweeping(Sweeping { then, ..sweeping }))
+                }
+                Err(reason) => ignored(State::Sweeping(sweeping), reason),
+            },
+            Input::Stop { by } => {
+                match sweeping.then {
+                    // The end itself is on record already, with another outcome.
+                    Then::Launch { .. } | Then::Rest { .. } => self.record(What::Stopped { by }, cx),
+                    Then::Stop | Then::Delete { .. } => {}
+                }
+                sweeping.then = Then::Stop;
+                took(State::Sweeping(sweeping))
+            }
+            Input::Delete { by } => {
+                sweeping.then = Then::Delete { by };
+                took(State::Sweeping(sweeping))
+            }
+            Input::Ready | Input::Settled | Input::Memory { .. } => ignored(State::Sweeping(sweeping), Reason::Ending),
+            Input::Spawned { .. } | Input::SpawnFailed { .. } | Input::Exited { .. } => {
+                ignored(State::Sweeping(sweeping), Reason::OutOfOrder)
+            }
+        }
+    }
+
+    pub(super) fn on_stuck(&mut self, stuck: Stuck, input: Input, cx: &mut Context<'_>) -> Turn {
+        match input {
+            // It ended at last, too late for whoever asked: nothing but its record is left to do.
+            Input::Exited { status, oom_killed: _ } => match stuck.main {
+                Some((_, why)) => self.stuck_main_ended(status, why, cx),
+                None => ignored(State::Stuck(stuck), Reason::OutOfOrder),
+            },
+            Input::TreeGone => match stuck.main {
+                Some(_) => ignored(State::Stuck(stuck), Reason::OutOfOrder),
+                None => took(State::Down { errored: true }),
+            },
+            Input::Restart { cause } if is_automatic(&cause) => ignored(State::Stuck(stuck), Reason::Overruled),
+            Input::Restart { cause } => {
+                self.ledger.renew(cx.now);
+                took(self.press_again(stuck, Intent::Restart(Order::new(cause, false)), cx))
+            }
+            Input::Stop { by } => took(self.press_again(stuck, Intent::Stop { by }, cx)),
+            Input::Delete { by } => took(self.press_again(stuck, Intent::Delete { by }, cx)),
+            Input::Deadline => ignored(State::Stuck(stuck), Reason::NotDue),
+            Input::Ready | Input::Settled | Input::Memory { .. } => ignored(State::Stuck(stuck), Reason::Ending),
+            Input::Spawned { .. } | Input::SpawnFailed { .. } => ignored(State::Stuck(stuck), Reason::OutOfOrder),
+        }
+    }
+
+    /// The main process ended without having been told to.
+    pub(super) fn ended_by_itself(&mut self, status: ExitStatus, oom_killed: bool, cx: &mut Context<'_>) -> Turn {
+        let uptime = self.age(cx.now.instant);
+        let judgement = self
+            .ledger
+            .judge_exit(&cx.spec.restart, cx.settings, status, uptime, cx.now);
+        let cause = if oom_killed {
+            EndCause::OomKilled
+        } else {
+            EndCause::Itself
+        };
+        self.note_end(status, cause, judgement.next(), cx);
+        let retrying = matches!(judgement, Judgement::Restart { .. });
+        let as_meant = matches!(judgement, Judgement::Done) && is_success(&cx.spec.restart, status);
+        self.answer(
+            if as_meant {
+                Verdict::Finished { status }
+            } else {
+                Verdict::Failed(Failure::Exited {
+                    status,
+                    after_ms: millis(uptime),
+                    retrying,
+                })
+            },
+            cx,
+        );
+        let then = self.then_by(judgement, cx);
+        self.sweep(then, None, cx)
+    }
+
+    /// The main process ended after it had been told to: what is to follow is known. `ladder` is absent when nothing
+    /// had been sent yet.
+    pub(super) fn ended_as_told(
+        &mut self,
+        (status, why, intent): (ExitStatus, Why, Intent),
+        ladder: Option<Ladder>,
+        cx: &mut Context<'_>,
+    ) -> Turn {
+        let killed = ladder.is_some_and(|ladder| ladder.killed);
+        let cause = why.end_cause(killed);
+        let then = match intent {
+            Intent::Stop { by: _ } => {
+                self.note_end(status, cause, Next::Stopped, cx);
+                Then::Stop
+            }
+            Intent::Delete { by } => {
+                self.note_end(status, cause, Next::Stopped, cx);
+                Then::Delete { by }
+            }
+            Intent::Restart(order) => {
+                self.note_end(status, cause, Next::Restart, cx);
+                Then::Launch {
+                    at: cx.now.instant,
+                    order,
+                }
+            }
+            Intent::Judge => {
+                let judgement = self.ledger.judge_never_ready(&cx.spec.restart, cx.settings, cx.now);
+                self.note_end(status, cause, judgement.next(), cx);
+                let waited_ms = millis(cx.spec.ready.listen_timeout);
+                let retrying = matches!(judgement, Judgement::Restart { .. });
+                self.answer(Verdict::Failed(Failure::NotReady { waited_ms, retrying }), cx);
+                self.then_by(judgement, cx)
+            }
+        };
+        self.sweep(then, ladder, cx)
+    }
+
+    fn stuck_main_ended(&mut self, status: ExitStatus, why: Why, cx: &mut Context<'_>) -> Turn {
+        self.note_end(status, why.end_cause(true), Next::Errored, cx);
+        if !cx.spec.stop.tree {
+            return took(State::Down { errored: true });
+        }
+        cx.effects.push_back(Effect::Sweep { worker: self.worker() });
+        took(State::Stuck(Stuck { main: None }))
+    }
+
+    fn note_end(&mut self, status: ExitStatus, cause: EndCause, next: Next, cx: &mut Context<'_>) {
+        self.ledger.last_exit = Some(status);
+        let uptime = self.age(cx.now.instant);
+        self.record(
+            What::Ended {
+                status,
+                uptime,
+                cause,
+                next,
+            },
+            cx,
+        );
+        self.publish(NoticeKind::Exit, false, cx);
+    }
+
+    fn then_by(&mut self, judgement: Judgement, cx: &mut Context<'_>) -> Then {
+        match judgement {
+            Judgement::Restart { delay } => Then::Launch {
+                at: cx.now.instant + delay,
+                order: Order::new(Cause::Restart, true),
+            },
+            Judgement::Done => Then::Rest { errored: false },
+            Judgement::Errored { over_limit } => {
+                if over_limit {
+                    self.publish(NoticeKind::RestartOverlimit, false, cx);
+                }
+                Then::Rest { errored: true }
+            }
+        }
+    }
+
+    /// Goes on once nothing of the tree is left, which is at once when only the main process matters.
+    fn sweep(&mut self, then: Then, ladder: Option<Ladder>, cx: &mut Context<'_>) -> Turn {
+        let killed = ladder.is_some_and(|ladder| ladder.killed);
+        if !cx.spec.stop.tree {
+            return self.carry_out(then, killed, cx);
+        }
+        cx.effects.push_back(Effect::Sweep { worker: self.worker() });
+        // A signal went to the whole tree, a message only to its main process.
+        let looking = Ladder {
+            step: Step::Looking {
+                until: cx.now.instant + LOOK,
+            },
+            killed,
+        };
+        let ladder = match ladder {
+            Some(ladder) if killed || !cx.spec.stop.message => ladder,
+            Some(_) | None => looking,
+        };
+        took(State::Sweeping(Sweeping { then, ladder }))
+    }
+
+    fn climb(&mut self, ladder: Ladder, cx: &mut Context<'_>) -> Climb {
+        let (worker, policy, now) = (self.worker(), &cx.spec.stop, cx.now.instant);
+        let (signal, ladder) = match ladder.step {
+            Step::Looking { until: _ } => {
+                let step = Step::Asked {
+                    until: now + policy.kill_timeout,
+                };
+                (policy.signal, Ladder { step, ..ladder })
+            }
+            Step::Asked { until: _ } => {
+                let until = now + policy.kill_timeout.max(KILL_PATIENCE);
+                let step = Step::Killing {
+                    again: now + KILL_AGAIN,
+                    until,
+                };
+                (SIGKILL, Ladder { step, killed: true })
+            }
+            Step::Killing { again: _, until } if now >= until => return Climb::TopReached,
+            Step::Killing { again: _, until } => (
+                SIGKILL,
+                Ladder {
+                    step: Step::Killing {
+                        again: now + KILL_AGAIN,
+                        until,
+                    },
+                    ..ladder
+                },
+            ),
+        };
+        cx.effects.push_back(Effect::Signal {
+            worker,
+            signal,
+            scope: scope(policy.tree),
+        });
+        Climb::Higher(ladder)
+    }
+
+    fn give_up(&mut self, stuck: Stuck, cx: &mut Context<'_>) -> Turn {
+        self.answer(Verdict::Failed(Failure::Unkillable), cx);
+        took(State::Stuck(stuck))
+    }
+
+    /// Tries SIGKILL once more on what could not be ended before.
+    fn press_again(&mut self, stuck: Stuck, intent: Intent, cx: &mut Context<'_>) -> State {
+        let (worker, policy, now) = (self.worker(), &cx.spec.stop, cx.now.instant);
+        cx.effects.push_back(Effect::Signal {
+            worker,
+            signal: SIGKILL,
+            scope: scope(policy.tree),
+        });
+        let until = now + policy.kill_timeout.max(KILL_PATIENCE);
+        let ladder = Ladder {
+            step: Step::Killing {
+                again: now + KILL_AGAIN,
+                until,
+            },
+            killed: true,
+        };
+        match stuck.main {
+            Some((run, why)) => State::Stopping(Stopping {
+                run,
+                why,
+                intent,
+                ladder,
+            }),
+            None => State::Sweeping(Sweeping {
+                then: intent.into_then(now),
+                ladder,
+            }),
+        }
+    }
+}
+
+impl Intent {
+    /// What follows when the main process has ended already.
+    fn into_then(self, now: Instant) -> Then {
+        match self {
+            Self::Stop { by: _ } => Then::Stop,
+            Self::Delete { by } => Then::Delete { by },
+            Self::Restart(order) => Then::Launch { at: now, order },
+            Self::Judge => Then::Rest { errored: true },
+        }
+    }
+}
+
+impl Then {
+    /// What becomes of a plan when a restart is asked for; as [`Intent::then_restart`].
+    fn then_restart(&self, cause: Cause, now: Instant) -> Result<Self, Reason> {
+        let counts = match self {
+            Self::Stop | Self::Delete { .. } if is_automatic(&cause) => return Err(Reason::Overruled),
+            // Taken out of a crash loop's hands: a start, not a restart of something that runs.
+            Self::Launch { order, .. } => order.counts && order.cause != Cause::Restart,
+            Self::Stop | Self::Delete { .. } | Self::Rest { .. } => false,
+        };
+        Ok(Self::Launch {
+            at: now,
+            order: Order::new(cause, counts),
+        })
+    }
+}
+
+impl Why {
+    fn end_cause(self, killed: bool) -> EndCause {
+        match self {
+            Self::Told(cause) => EndCause::Told { cause, killed },
+            Self::NeverReady => EndCause::NeverReady,
+        }
+    }
+}
+
+/// Whether an end that the policy calls "done" is a success: a death by signal is not, though it counts as exit code
+/// 0 where `stop_exit_codes` are looked up.
+fn is_success(policy: &RestartPolicy, status: ExitStatus) -> bool {
+    match status {
+        ExitStatus::Code(code) => code == 0 || policy.stop_exit_codes.contains(&code),
+        ExitStatus::Signal { .. } | ExitStatus::Unknown => false,
+    }
+}
+
+fn scope(tree: bool) -> Scope {
+    if tree { Scope::Tree } else { Scope::Main }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
