@@ -28,6 +28,25 @@ enum Happening {
     LeftoversEnd { worker: WorkerId },
 }
 
+impl Happening {
+    fn slot(&self) -> Option<SlotId> {
+        match self {
+            Self::MainEnds { worker, .. } | Self::LeftoversEnd { worker } => Some(worker.slot),
+            Self::Fact(event) => match event {
+                Event::Spawned { worker, .. }
+                | Event::SpawnFailed { worker, .. }
+                | Event::Exited { worker, .. }
+                | Event::TreeGone { worker }
+                | Event::ReadyMessage { worker }
+                | Event::Settled { worker }
+                | Event::MemorySample { worker, .. } => Some(worker.slot),
+                Event::FileChanged { slot, .. } => Some(*slot),
+                Event::Request { .. } | Event::ClockStepped => None,
+            },
+        }
+    }
+}
+
 /// A launched process and its tree.
 #[derive(Clone, Debug)]
 pub struct Process {
@@ -246,8 +265,11 @@ impl World {
     }
 
     fn end_main(&mut self, worker: WorkerId, status: ExitStatus) {
+        // A new spec takes effect at once, also for the way the running process is ended.
+        let tree = self.machine.slot(worker.slot).is_some_and(|slot| slot.spec.stop.tree);
         let process = self.processes.get_mut(&worker).expect("launched");
         if std::mem::take(&mut process.main) {
+            process.tree = tree;
             self.feed(Event::Exited {
                 worker,
                 status,
@@ -283,23 +305,16 @@ impl World {
         }
     }
 
-    /// Whatever is transient has a deadline.
+    /// Whatever is transient has a deadline, and so has an online app that somebody waits for.
     fn check_states(&self) {
         let transient = self.machine.slots().any(|slot| match slot.status {
             Status::Launching | Status::Stopping | Status::WaitingRestart => true,
             Status::Online | Status::Stopped | Status::Errored => false,
         });
-        let open = self.asked.iter().any(|ticket| !self.replies.contains_key(ticket));
-        if transient {
-            assert!(
-                self.machine.next_deadline().is_some(),
-                "a transient state without a deadline"
-            );
-        }
-        if !transient && !open {
-            return;
-        }
-        let _ = open;
+        assert!(
+            !transient || self.machine.next_deadline().is_some(),
+            "a transient state without a deadline"
+        );
     }
 
     fn carry_out(&mut self, effect: Effect) {
@@ -332,12 +347,19 @@ impl World {
             }
             Effect::SampleMemory { worker, every } => self.sample(worker, every),
             Effect::Exit => self.exited = true,
-            Effect::Watch { .. }
-            | Effect::Unwatch { .. }
-            | Effect::Record(_)
-            | Effect::Publish(_)
-            | Effect::Forget { .. } => {}
+            Effect::Watch { .. } | Effect::Unwatch { .. } | Effect::Record(_) | Effect::Publish(_) => {}
+            Effect::Forget { slot } => self.forget(slot),
         }
+    }
+
+    /// Nothing is heard of a forgotten slot any more, since its id may be used again.
+    fn forget(&mut self, slot: SlotId) {
+        for (_, process) in self.processes.range(generations_of(slot)) {
+            assert!(!process.counts_as_alive(), "slot {slot} is forgotten while it is alive");
+        }
+        self.calendar.retain(|_, happening| happening.slot() != Some(slot));
+        self.processes
+            .retain(|worker, process| worker.slot != slot || process.main || process.leftovers);
     }
 
     fn sample(&mut self, worker: WorkerId, every: Duration) {
