@@ -276,7 +276,7 @@ fn anew(slot: &Slot, spec: &Arc<Spec>, settings: &Settings) -> Vec<Effect> {
             sample.into_iter().chain(observe).collect()
         }
         State::Sweeping(_) => vec![Effect::Sweep { worker }],
-        State::Stuck(stuck) if stuck.main.is_none() && spec.stop.tree => vec![Effect::Sweep { worker }],
+        State::Stuck(stuck) if stuck.main.is_none() => vec![Effect::Sweep { worker }],
         State::Stuck(_) => Vec::new(),
     }
 }

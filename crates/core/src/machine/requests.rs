@@ -7,7 +7,7 @@ use crate::event::{Origin, Request, SavedInstance};
 use crate::history::Cause;
 use crate::ids::{AppId, SlotId, Ticket};
 use crate::outcome::{Failure, Verdict};
-use crate::slot::{Input, SpecKey};
+use crate::slot::{Input, Slot, SpecKey};
 use crate::spec::Spec;
 use crate::time::Now;
 use std::collections::{BTreeMap, BTreeSet};
@@ -244,7 +244,7 @@ impl Machine {
     }
 
     fn plan_signal(&mut self, slots: &[SlotId], signal: i32) -> Plan {
-        let plan = self.plan_each(slots, |id| match self.slots.get(&id).and_then(|slot| slot.pid()) {
+        let plan = self.plan_each(slots, |id| match self.slots.get(&id).and_then(Slot::pid) {
             Some(_) => Step::Say(Verdict::Signalled),
             None => Step::Say(Verdict::Failed(Failure::NotRunning)),
         });
@@ -266,7 +266,7 @@ impl Machine {
         self.dirty.counters = true;
         let slots: Vec<SlotId> = self.slots.keys().copied().collect();
         self.plan_each(&slots, |id| {
-            let leaving = self.slots.get(&id).is_some_and(|slot| slot.is_being_deleted());
+            let leaving = self.slots.get(&id).is_some_and(Slot::is_being_deleted);
             let by = by.clone();
             Step::Tell(if leaving {
                 Input::Delete { by }

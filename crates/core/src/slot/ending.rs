@@ -100,7 +100,7 @@ impl Slot {
             Input::Deadline if cx.now.instant < stopping.ladder.deadline() => {
                 ignored(State::Stopping(stopping), Reason::NotDue)
             }
-            Input::Deadline => match self.climb(stopping.ladder, cx) {
+            Input::Deadline => match self.climb(stopping.ladder, scope(cx.spec.stop.tree), cx) {
                 Climb::Higher(ladder) => took(State::Stopping(Stopping { ladder, ..stopping })),
                 Climb::TopReached => self.give_up(
                     Stuck {
@@ -137,7 +137,7 @@ impl Slot {
             Input::Deadline if cx.now.instant < sweeping.ladder.deadline() => {
                 ignored(State::Sweeping(sweeping), Reason::NotDue)
             }
-            Input::Deadline => match self.climb(sweeping.ladder, cx) {
+            Input::Deadline => match self.climb(sweeping.ladder, Scope::Tree, cx) {
                 Climb::Higher(ladder) => took(State::Sweeping(Sweeping { ladder, ..sweeping })),
                 Climb::TopReached => self.give_up(Stuck { main: None }, cx),
             },
@@ -321,7 +321,7 @@ impl Slot {
         took(State::Sweeping(Sweeping { then, ladder }))
     }
 
-    fn climb(&mut self, ladder: Ladder, cx: &mut Context<'_>) -> Climb {
+    fn climb(&mut self, ladder: Ladder, scope: Scope, cx: &mut Context<'_>) -> Climb {
         let (worker, policy, now) = (self.worker(), &cx.spec.stop, cx.now.instant);
         let (signal, ladder) = match ladder.step {
             Step::Looking { until: _ } => {
@@ -350,11 +350,7 @@ impl Slot {
                 },
             ),
         };
-        cx.effects.push_back(Effect::Signal {
-            worker,
-            signal,
-            scope: scope(policy.tree),
-        });
+        cx.effects.push_back(Effect::Signal { worker, signal, scope });
         Climb::Higher(ladder)
     }
 
@@ -369,7 +365,10 @@ impl Slot {
         cx.effects.push_back(Effect::Signal {
             worker,
             signal: SIGKILL,
-            scope: scope(policy.tree),
+            scope: match stuck.main {
+                Some(_) => scope(policy.tree),
+                None => Scope::Tree,
+            },
         });
         let until = now + policy.kill_timeout.max(KILL_PATIENCE);
         let ladder = Ladder {
