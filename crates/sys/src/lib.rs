@@ -10,12 +10,26 @@
 #![allow(unsafe_code)]
 
 mod arch;
+pub mod cgroup;
+pub mod channel;
+pub mod clock;
+pub mod exec_self;
+pub mod fdpass;
+pub mod limits;
+pub mod lock;
+pub mod memfd;
+pub mod peer;
 pub mod pidfd;
+pub mod pipes;
 pub mod poll;
 pub mod proc;
 pub mod reap;
+pub mod resolve;
+pub mod socket;
 pub mod spawn;
 mod status;
+pub mod tree;
+pub mod users;
 
 pub use rustix::process::Pid;
 pub use status::ExitStatus;

@@ -9,7 +9,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::Pid;
 use std::io::Write;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::ptr::{from_ref, null};
+use std::ptr::from_ref;
 
 /// The kernel's signal set: one bit a signal, all of them, also those that libc keeps for itself.
 type SignalSet = u64;
@@ -134,17 +134,14 @@ fn add_missing_standard(descriptors: &mut Vec<(OwnedFd, RawFd)>) -> Result<(), S
 /// was born in its cgroup.
 fn clone(image: &Image, cgroup: Option<&OwnedFd>) -> Result<(Pid, OwnedFd, bool), SpawnError> {
     let masked = AllSignalsBlocked::new();
-    let born_inside = cgroup.and_then(|directory| clone_into(image, directory).ok());
-    let (pid, pidfd) = match &born_inside {
-        Some(_) => (0, -1),
-        None => clone_plain(image).map_err(SpawnError::call("clone"))?,
-    };
+    let inside = cgroup.and_then(|directory| clone_into(image, directory).ok());
+    let contained = inside.is_some();
+    let made = inside.map_or_else(|| clone_plain(image), Ok);
     drop(masked);
-    let inside = born_inside.is_some();
-    let (pid, pidfd) = born_inside.unwrap_or((pid, pidfd));
+    let (pid, pidfd) = made.map_err(SpawnError::call("clone"))?;
     let pid = Pid::from_raw(pid).expect("invariant: clone gives the parent a positive pid");
     // SAFETY: CLONE_PIDFD has just stored a new descriptor there, which nobody else owns.
-    Ok((pid, unsafe { OwnedFd::from_raw_fd(pidfd) }, inside))
+    Ok((pid, unsafe { OwnedFd::from_raw_fd(pidfd) }, contained))
 }
 
 /// Memory is shared, which makes a `clone` cheap, but not across a change of user: for a moment the other user's
@@ -249,7 +246,6 @@ impl Drop for AllSignalsBlocked {
 }
 
 fn set_mask(new: *const SignalSet, old: *mut SignalSet) {
-    debug_assert!(new != null());
     let args = [
         libc::SIG_SETMASK as usize,
         new.expose_provenance(),

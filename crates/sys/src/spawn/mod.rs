@@ -17,6 +17,7 @@ mod create;
 mod error;
 mod image;
 
+pub(crate) use error::is_transient;
 pub use error::{ExecError, SpawnError, Stage};
 
 use crate::pidfd;
