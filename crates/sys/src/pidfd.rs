@@ -89,6 +89,23 @@ pub fn wait(pidfd: impl AsFd) -> io::Result<Waited> {
     }
 }
 
+/// How the process ended, without reaping it: whoever asks again, or inherits the zombie, learns it too. `None` while it
+/// runs and when it is not our child.
+///
+/// # Errors
+/// `waitid(2)` but for `ECHILD`.
+pub fn peek(pidfd: impl AsFd) -> io::Result<Option<ExitStatus>> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    loop {
+        return match waitid(WaitId::PidFd(pidfd.as_fd()), options) {
+            Ok(None) | Err(Errno::CHILD) => Ok(None),
+            Ok(Some(status)) => Ok(decode(&status)),
+            Err(Errno::INTR) => continue,
+            Err(error) => Err(error.into()),
+        };
+    }
+}
+
 fn decode(status: &WaitIdStatus) -> Option<ExitStatus> {
     if let Some(code) = status.exit_status() {
         return Some(ExitStatus::Code(code));

@@ -26,6 +26,14 @@ impl ExitStatus {
             core_dumped: libc::WCOREDUMP(status),
         })
     }
+
+    /// The wait status that [`from_wait_status`](Self::from_wait_status) decodes to this.
+    pub fn to_wait_status(self) -> i32 {
+        match self {
+            Self::Code(code) => (code & 0xff) << 8,
+            Self::Signal { signal, core_dumped } => (signal & 0x7f) | if core_dumped { 0x80 } else { 0 },
+        }
+    }
 }
 
 #[cfg(test)]
@@ -50,6 +58,9 @@ mod tests {
                 core_dumped: true
             })
         );
+        for status in [0, 0x0700, 9, 0x8b] {
+            assert_eq!(ExitStatus::from_wait_status(status).map(ExitStatus::to_wait_status), Some(status));
+        }
         assert_eq!(ExitStatus::from_wait_status(0x137f), None, "stopped by SIGSTOP");
     }
 }

@@ -94,6 +94,54 @@ pub enum ToDaemon {
 #[error("keeper protocol: {0}")]
 pub struct Malformed(&'static str);
 
+/// One deposit as it stands in a table: what a process that turns itself into the keeper leaves for itself across
+/// `execve`, its descriptors by number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableEntry {
+    /// The name.
+    pub key: Key,
+    /// Its data.
+    pub data: Vec<u8>,
+    /// Its descriptors.
+    pub descriptors: Vec<i32>,
+}
+
+/// A table as bytes: per entry the length of the rest, then the descriptors' count and numbers, then a deposit packet.
+pub fn encode_table(entries: &[TableEntry]) -> Vec<u8> {
+    let mut table = Vec::new();
+    for entry in entries {
+        let packet = deposit(&entry.key, &entry.data);
+        let count = u32::try_from(entry.descriptors.len()).expect("invariant: a deposit has few descriptors");
+        let numbers = entry.descriptors.iter().flat_map(|number| number.to_le_bytes());
+        let body: Vec<u8> = count.to_le_bytes().into_iter().chain(numbers).chain(packet).collect();
+        let length = u32::try_from(body.len()).expect("invariant: a deposit is small");
+        table.extend_from_slice(&length.to_le_bytes());
+        table.extend_from_slice(&body);
+    }
+    table
+}
+
+/// The table that bytes hold.
+///
+/// # Errors
+/// If they are not what [`encode_table`] makes.
+pub fn decode_table(mut bytes: &[u8]) -> Result<Vec<TableEntry>, Malformed> {
+    let mut entries = Vec::new();
+    while !bytes.is_empty() {
+        let length = u32::from_le_bytes(word(bytes, 0)?) as usize;
+        let body = bytes.get(4..4 + length).ok_or(Malformed("table cut short"))?;
+        bytes = &bytes[4 + length..];
+        let count = u32::from_le_bytes(word(body, 0)?) as usize;
+        let numbers = (1..=count).map(|index| Ok(i32::from_le_bytes(word(body, index * 4)?)));
+        let descriptors = numbers.collect::<Result<Vec<i32>, Malformed>>()?;
+        let ToKeeper::Deposit { key, data } = ToKeeper::decode(&body[4 + 4 * count..])? else {
+            return Err(Malformed("a table holds deposits only"));
+        };
+        entries.push(TableEntry { key, data, descriptors });
+    }
+    Ok(entries)
+}
+
 const DEPOSIT: u8 = 1;
 const RELEASE: u8 = 2;
 const READY: u8 = 3;
@@ -225,9 +273,16 @@ mod tests {
         }
 
         #[test]
+        fn every_table_survives_the_exec(rows in proptest::collection::vec((keys(), proptest::collection::vec(any::<u8>(), 0..99), proptest::collection::vec(any::<i32>(), 0..9)), 0..9)) {
+            let entries: Vec<TableEntry> = rows.into_iter().map(|(key, data, descriptors)| TableEntry { key, data, descriptors }).collect();
+            prop_assert_eq!(decode_table(&encode_table(&entries)), Ok(entries));
+        }
+
+        #[test]
         fn no_bytes_make_a_decoder_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
             let _ = ToKeeper::decode(&bytes);
             let _ = ToDaemon::decode(&bytes);
+            let _ = decode_table(&bytes);
         }
     }
 }
