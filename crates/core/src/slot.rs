@@ -12,8 +12,12 @@
 
 mod budget;
 mod ending;
+mod ladder;
 mod resting;
 mod running;
+mod stuck;
+#[cfg(test)]
+mod table;
 
 pub(crate) use budget::Ledger;
 
@@ -27,7 +31,7 @@ use crate::settings::Settings;
 use crate::spec::Spec;
 use crate::time::{Instant, Now};
 use crate::view::{SlotView, Status};
-use ending::Ladder;
+use ladder::Ladder;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -133,6 +137,8 @@ pub(crate) struct Sweeping {
 pub(crate) struct Stuck {
     /// The main process and why it was told to end; absent when only others of its tree are left.
     pub(crate) main: Option<(Run, Why)>,
+    /// What is to be done if it ends late.
+    pub(crate) then: Then,
 }
 
 /// Why a process was told to end.
@@ -337,11 +343,8 @@ impl Slot {
             State::Spawning(spawning) => matches!(spawning.intent, Some(Intent::Delete { .. })),
             State::Stopping(stopping) => matches!(stopping.intent, Intent::Delete { .. }),
             State::Sweeping(sweeping) => matches!(sweeping.then, Then::Delete { .. }),
-            State::Down { .. }
-            | State::Waiting { .. }
-            | State::Launching { .. }
-            | State::Online(_)
-            | State::Stuck(_) => false,
+            State::Stuck(stuck) => matches!(stuck.then, Then::Delete { .. }),
+            State::Down { .. } | State::Waiting { .. } | State::Launching { .. } | State::Online(_) => false,
         }
     }
 

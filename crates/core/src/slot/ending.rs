@@ -1,11 +1,9 @@
-//! The end of a process: [`State::Stopping`] (told to end), [`State::Sweeping`] (its main process has ended, what is
-//! left of its tree must not survive), [`State::Stuck`] (not even SIGKILL helped).
-//!
-//! An end climbs a ladder: the polite signal, after `kill_timeout` SIGKILL (repeated each second, for a tree that still
-//! forks), and when that does not help either within `kill_timeout` or 5 s, whichever is longer, it is given up on.
+//! The end of a process: [`State::Stopping`] (told to end) and [`State::Sweeping`] (its main process has ended, what is
+//! left of its tree must not survive).
 
 use super::budget::Judgement;
-use super::{Context, Input, Intent, Order, Reason, Run, Slot, State, Stopping, Stuck, Sweeping, Then, Turn, Why};
+use super::ladder::{Climb, Ladder, scope};
+use super::{Context, Input, Intent, Order, Reason, Run, Slot, State, Stopping, Sweeping, Then, Turn, Why};
 use super::{ignored, is_automatic, took};
 use crate::effect::{Effect, NoticeKind, Scope};
 use crate::event::ExitStatus;
@@ -13,53 +11,7 @@ use crate::history::{Cause, EndCause, Next, What};
 use crate::outcome::{Failure, Verdict};
 use crate::spec::RestartPolicy;
 use crate::time::Instant;
-use serde::{Deserialize, Serialize};
 use std::time::Duration;
-
-/// SIGKILL, the same number on every Unix.
-const SIGKILL: i32 = 9;
-/// How long leftovers of a process that ended by itself may take to end by themselves before they are told to. A tree
-/// without leftovers never waits for it: its `TreeGone` comes at once.
-const LOOK: Duration = Duration::from_millis(50);
-/// SIGKILL is repeated this often.
-const KILL_AGAIN: Duration = Duration::from_secs(1);
-/// SIGKILL gets at least this long to show its effect.
-const KILL_PATIENCE: Duration = Duration::from_secs(5);
-
-/// How far an end has been pressed.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Ladder {
-    pub(crate) step: Step,
-    /// SIGKILL was needed.
-    pub(crate) killed: bool,
-}
-
-/// The rungs.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Step {
-    /// Nothing has been sent to what is left.
-    Looking { until: Instant },
-    /// The polite signal, or the message, has been sent.
-    Asked { until: Instant },
-    /// SIGKILL has been sent, and will be again.
-    Killing { again: Instant, until: Instant },
-}
-
-/// Whether an end can be pressed further.
-enum Climb {
-    Higher(Ladder),
-    TopReached,
-}
-
-impl Ladder {
-    pub(crate) fn deadline(&self) -> Instant {
-        match self.step {
-            Step::Looking { until } | Step::Asked { until } => until,
-            Step::Killing { again, until } => again.min(until),
-        }
-    }
-}
 
 impl Slot {
     /// Tells a running process to end.
@@ -75,14 +27,12 @@ impl Slot {
                 scope: scope(policy.tree),
             }
         });
-        let step = Step::Asked {
-            until: cx.now.instant + policy.kill_timeout,
-        };
+        let ladder = Ladder::asked(cx.now.instant, policy.kill_timeout);
         State::Stopping(Stopping {
             run,
             why: intent.why(),
             intent,
-            ladder: Ladder { step, killed: false },
+            ladder,
         })
     }
 
@@ -102,12 +52,10 @@ impl Slot {
             }
             Input::Deadline => match self.climb(stopping.ladder, scope(cx.spec.stop.tree), cx) {
                 Climb::Higher(ladder) => took(State::Stopping(Stopping { ladder, ..stopping })),
-                Climb::TopReached => self.give_up(
-                    Stuck {
-                        main: Some((stopping.run, stopping.why)),
-                    },
-                    cx,
-                ),
+                Climb::TopReached => {
+                    let then = stopping.intent.into_then(cx.now.instant);
+                    self.give_up(Some((stopping.run, stopping.why)), then, cx)
+                }
             },
             Input::Restart { cause } => match stopping.intent.then_restart(cause) {
                 Ok(intent) => {
@@ -139,7 +87,7 @@ impl Slot {
             }
             Input::Deadline => match self.climb(sweeping.ladder, Scope::Tree, cx) {
                 Climb::Higher(ladder) => took(State::Sweeping(Sweeping { ladder, ..sweeping })),
-                Climb::TopReached => self.give_up(Stuck { main: None }, cx),
+                Climb::TopReached => self.give_up(None, sweeping.then, cx),
             },
             Input::Restart { cause } => match sweeping.then.then_restart(cause, cx.now.instant) {
                 Ok(then) => {
@@ -165,30 +113,6 @@ impl Slot {
             Input::Spawned { .. } | Input::SpawnFailed { .. } | Input::Exited { .. } => {
                 ignored(State::Sweeping(sweeping), Reason::OutOfOrder)
             }
-        }
-    }
-
-    pub(super) fn on_stuck(&mut self, stuck: Stuck, input: Input, cx: &mut Context<'_>) -> Turn {
-        match input {
-            // It ended at last, too late for whoever asked: nothing but its record is left to do.
-            Input::Exited { status, oom_killed: _ } => match stuck.main {
-                Some((_, why)) => self.stuck_main_ended(status, why, cx),
-                None => ignored(State::Stuck(stuck), Reason::OutOfOrder),
-            },
-            Input::TreeGone => match stuck.main {
-                Some(_) => ignored(State::Stuck(stuck), Reason::OutOfOrder),
-                None => took(State::Down { errored: true }),
-            },
-            Input::Restart { cause } if is_automatic(&cause) => ignored(State::Stuck(stuck), Reason::Overruled),
-            Input::Restart { cause } => {
-                self.ledger.renew(cx.now);
-                took(self.press_again(stuck, Intent::Restart(Order::new(cause, false)), cx))
-            }
-            Input::Stop { by } => took(self.press_again(stuck, Intent::Stop { by }, cx)),
-            Input::Delete { by } => took(self.press_again(stuck, Intent::Delete { by }, cx)),
-            Input::Deadline => ignored(State::Stuck(stuck), Reason::NotDue),
-            Input::Ready | Input::Settled | Input::Memory { .. } => ignored(State::Stuck(stuck), Reason::Ending),
-            Input::Spawned { .. } | Input::SpawnFailed { .. } => ignored(State::Stuck(stuck), Reason::OutOfOrder),
         }
     }
 
@@ -260,16 +184,7 @@ impl Slot {
         self.sweep(then, ladder, cx)
     }
 
-    fn stuck_main_ended(&mut self, status: ExitStatus, why: Why, cx: &mut Context<'_>) -> Turn {
-        self.note_end(status, why.end_cause(true), Next::Errored, cx);
-        if !cx.spec.stop.tree {
-            return took(State::Down { errored: true });
-        }
-        cx.effects.push_back(Effect::Sweep { worker: self.worker() });
-        took(State::Stuck(Stuck { main: None }))
-    }
-
-    fn note_end(&mut self, status: ExitStatus, cause: EndCause, next: Next, cx: &mut Context<'_>) {
+    pub(super) fn note_end(&mut self, status: ExitStatus, cause: EndCause, next: Next, cx: &mut Context<'_>) {
         self.ledger.last_exit = Some(status);
         let uptime = self.age(cx.now.instant);
         self.record(
@@ -308,100 +223,11 @@ impl Slot {
         }
         cx.effects.push_back(Effect::Sweep { worker: self.worker() });
         // A signal went to the whole tree, a message only to its main process.
-        let looking = Ladder {
-            step: Step::Looking {
-                until: cx.now.instant + LOOK,
-            },
-            killed,
-        };
         let ladder = match ladder {
             Some(ladder) if killed || !cx.spec.stop.message => ladder,
-            Some(_) | None => looking,
+            Some(_) | None => Ladder::looking(cx.now.instant),
         };
         took(State::Sweeping(Sweeping { then, ladder }))
-    }
-
-    fn climb(&mut self, ladder: Ladder, scope: Scope, cx: &mut Context<'_>) -> Climb {
-        let (worker, policy, now) = (self.worker(), &cx.spec.stop, cx.now.instant);
-        let (signal, ladder) = match ladder.step {
-            Step::Looking { until: _ } => {
-                let step = Step::Asked {
-                    until: now + policy.kill_timeout,
-                };
-                (policy.signal, Ladder { step, ..ladder })
-            }
-            Step::Asked { until: _ } => {
-                let until = now + policy.kill_timeout.max(KILL_PATIENCE);
-                let step = Step::Killing {
-                    again: now + KILL_AGAIN,
-                    until,
-                };
-                (SIGKILL, Ladder { step, killed: true })
-            }
-            Step::Killing { again: _, until } if now >= until => return Climb::TopReached,
-            Step::Killing { again: _, until } => (
-                SIGKILL,
-                Ladder {
-                    step: Step::Killing {
-                        again: now + KILL_AGAIN,
-                        until,
-                    },
-                    ..ladder
-                },
-            ),
-        };
-        cx.effects.push_back(Effect::Signal { worker, signal, scope });
-        Climb::Higher(ladder)
-    }
-
-    fn give_up(&mut self, stuck: Stuck, cx: &mut Context<'_>) -> Turn {
-        self.answer(Verdict::Failed(Failure::Unkillable), cx);
-        took(State::Stuck(stuck))
-    }
-
-    /// Tries SIGKILL once more on what could not be ended before.
-    fn press_again(&mut self, stuck: Stuck, intent: Intent, cx: &mut Context<'_>) -> State {
-        let (worker, policy, now) = (self.worker(), &cx.spec.stop, cx.now.instant);
-        cx.effects.push_back(Effect::Signal {
-            worker,
-            signal: SIGKILL,
-            scope: match stuck.main {
-                Some(_) => scope(policy.tree),
-                None => Scope::Tree,
-            },
-        });
-        let until = now + policy.kill_timeout.max(KILL_PATIENCE);
-        let ladder = Ladder {
-            step: Step::Killing {
-                again: now + KILL_AGAIN,
-                until,
-            },
-            killed: true,
-        };
-        match stuck.main {
-            Some((run, why)) => State::Stopping(Stopping {
-                run,
-                why,
-                intent,
-                ladder,
-            }),
-            None => State::Sweeping(Sweeping {
-                then: intent.into_then(now),
-                ladder,
-            }),
-        }
-    }
-}
-
-impl Intent {
-    /// What follows when the main process has ended already.
-    fn into_then(self, now: Instant) -> Then {
-        match self {
-            Self::Stop { by: _ } => Then::Stop,
-            Self::Delete { by } => Then::Delete { by },
-            Self::Restart(order) => Then::Launch { at: now, order },
-            Self::Judge => Then::Rest { errored: true },
-        }
     }
 }
 
@@ -422,7 +248,7 @@ impl Then {
 }
 
 impl Why {
-    fn end_cause(self, killed: bool) -> EndCause {
+    pub(super) fn end_cause(self, killed: bool) -> EndCause {
         match self {
             Self::Told(cause) => EndCause::Told { cause, killed },
             Self::NeverReady => EndCause::NeverReady,
@@ -437,10 +263,6 @@ fn is_success(policy: &RestartPolicy, status: ExitStatus) -> bool {
         ExitStatus::Code(code) => code == 0 || policy.stop_exit_codes.contains(&code),
         ExitStatus::Signal { .. } | ExitStatus::Unknown => false,
     }
-}
-
-fn scope(tree: bool) -> Scope {
-    if tree { Scope::Tree } else { Scope::Main }
 }
 
 fn millis(span: Duration) -> u64 {
