@@ -143,8 +143,8 @@ fn count(home: &Home, pattern: &str) -> usize {
 #[test]
 fn words_that_scripts_count_occur_as_often_as_in_pm2() {
     let home = home();
-    home.start(json!([{ "name": "echonest", "script": apps::path("ready.js") }]));
-    home.wait_status("echonest", "online");
+    home.ok(&["start", &apps::path("ready.js"), "--name", "echonest"]);
+    home.wait_until("what PM2's probe tells late", || count(&home, "module_name") > 0);
     for (pattern, times) in [
         ("online", 1),
         ("stopped", 0),
@@ -158,7 +158,9 @@ fn words_that_scripts_count_occur_as_often_as_in_pm2() {
         ("ready.js", 1),
         ("vizion: true", 1),
         ("node_args: []", 1),
-        ("name: 'echonest'", 2),
+        // The name itself, the environment's key, three paths, and `axm_options.module_name`.
+        ("name: 'echonest'", 3),
+        ("echonest", 7),
     ] {
         assert_eq!(
             count(&home, pattern),

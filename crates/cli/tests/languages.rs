@@ -29,22 +29,22 @@ fn lives_and_dies(mut app: Value, word: &str) {
 
 #[test]
 fn a_node_script() {
-    lives_and_dies(json!({ "script": apps::path("http.js") }), "node");
+    lives_and_dies(json!({ "script": apps::path("server.js") }), "node");
 }
 
 #[test]
 fn an_es_module() {
-    lives_and_dies(json!({ "script": apps::path("http.mjs") }), "module");
+    lives_and_dies(json!({ "script": apps::path("server.mjs") }), "module");
 }
 
 #[test]
 fn a_python_script() {
-    lives_and_dies(json!({ "script": apps::path("http.py") }), "python");
+    lives_and_dies(json!({ "script": apps::path("server.py") }), "python");
 }
 
 #[test]
 fn a_perl_script() {
-    lives_and_dies(json!({ "script": apps::path("http.pl") }), "perl");
+    lives_and_dies(json!({ "script": apps::path("server.pl") }), "perl");
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn an_npm_package() {
 fn a_typescript_file_on_a_node_that_runs_it() {
     match tools::typescript_node() {
         Ok(node) => lives_and_dies(
-            json!({ "script": apps::path("http.ts"), "interpreter": node }),
+            json!({ "script": apps::path("server.ts"), "interpreter": node }),
             "typescript",
         ),
         Err(reason) => skip("a_typescript_file_on_a_node_that_runs_it", &reason),

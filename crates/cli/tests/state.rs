@@ -173,6 +173,9 @@ fn pm2_dump(home: &Home) -> String {
 fn the_list_that_pm2_saved_is_read() {
     let home = home();
     std::fs::create_dir_all(home.path()).expect("a home");
+    for directory in ["pm2/logs", "pm2/pids"] {
+        std::fs::create_dir_all(home.work().join(directory)).expect("what PM2 had there");
+    }
     std::fs::write(home.path().join("dump.pm2"), pm2_dump(&home)).expect("PM2's file");
     home.ok(&["resurrect"]);
     let row = home.wait_status("first", "online");

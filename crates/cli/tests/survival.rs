@@ -28,7 +28,7 @@ impl Victim {
 fn a_kill_goes_unnoticed(victim: Victim) {
     let home = home();
     let port = free_port();
-    home.call(&["start", &apps::path("http.js"), "--name", "web"])
+    home.call(&["start", &apps::path("server.js"), "--name", "web"])
         .env("PORT", port.to_string())
         .ok();
     home.start(json!([sleeper("one")]));
