@@ -12,7 +12,7 @@ fn home() -> Home {
 fn a_started_server_is_online_and_answers() {
     let home = home();
     let port = free_port();
-    home.call(&["start", &apps::path("http.js"), "--name", "web"])
+    home.call(&["start", &apps::path("server.js"), "--name", "web"])
         .env("PORT", port.to_string())
         .ok();
     let body = home.wait_for("an answer", || http_get(port).ok());
@@ -129,7 +129,12 @@ fn a_missing_script_is_an_error_that_names_it_and_lists_nothing() {
 fn a_missing_interpreter_is_told_apart_from_a_missing_script() {
     let home = home();
     let output = home
-        .call(&["start", &apps::path("http.js"), "--interpreter", "no-such-interpreter"])
+        .call(&[
+            "start",
+            &apps::path("server.js"),
+            "--interpreter",
+            "no-such-interpreter",
+        ])
         .fails();
     assert!(output.stderr.contains("no-such-interpreter"), "{output}");
     assert!(!output.stderr.to_lowercase().contains("script not found"), "{output}");

@@ -12,7 +12,7 @@ pub fn directory() -> PathBuf {
 ///
 /// | file | what it does |
 /// |---|---|
-/// | `http.js`, `http.mjs`, `http.ts`, `http.py`, `http.pl` | serves on `$PORT` |
+/// | `server.js`, `server.mjs`, `server.ts`, `server.py`, `server.pl` | serves on `$PORT` |
 /// | `npm-app/` | `npm start` → `sh` → `node server.js`, which serves on `$PORT` |
 /// | `crash.js` | prints a line to each output, then exits with `$EXIT_CODE` after `$AFTER_MS` |
 /// | `stubborn.sh` | ignores SIGINT and SIGTERM |

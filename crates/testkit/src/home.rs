@@ -285,27 +285,31 @@ impl Home {
         }
     }
 
-    /// Keeper and daemon, found by who is whose parent.
+    /// Keeper and daemon, as the daemon says and `/proc` confirms.
     ///
     /// # Panics
-    /// When, after a while, there are not just these two.
+    /// When, after a while, no daemon answers that is the child of a living keeper.
     pub fn topology(&self) -> Topology {
-        self.wait_for("one keeper with one daemon", || {
-            let own = self.own_processes();
-            let [first, second] = own.as_slice() else { return None };
-            if second.parent == first.pid {
-                Some(Topology {
-                    keeper: first.pid,
-                    daemon: second.pid,
-                })
-            } else if first.parent == second.pid {
-                Some(Topology {
-                    keeper: second.pid,
-                    daemon: first.pid,
-                })
-            } else {
-                None
-            }
+        self.wait_for("a daemon that answers, and its keeper", || {
+            let pong = self.control("/v1/ping").ok()?;
+            let pid = |key: &str| i32::try_from(pong[key].as_i64()?).ok();
+            let told = Topology {
+                keeper: pid("keeper")?,
+                daemon: pid("daemon")?,
+            };
+            let related = process::read(told.daemon)?.parent == told.keeper;
+            (related && self.manager.runs(told.keeper) && self.manager.runs(told.daemon)).then_some(told)
+        })
+    }
+
+    /// Waits until there is a new daemon and nothing of the manager but it and its keeper.
+    ///
+    /// # Panics
+    /// See [`wait_until`](Self::wait_until).
+    pub fn wait_recovered(&self, before: Topology) -> Topology {
+        self.wait_for("a new daemon, one keeper, and nothing else", || {
+            let now = self.topology();
+            (now.daemon != before.daemon && self.own_processes().len() == 2).then_some(now)
         })
     }
 

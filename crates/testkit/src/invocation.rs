@@ -120,6 +120,7 @@ impl Invocation {
             Stdio::null()
         });
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let since = Instant::now();
         let mut child = self.command.spawn().unwrap_or_else(|error| panic!("{name}: {error}"));
         if let (Some(bytes), Some(mut stdin)) = (self.input, child.stdin.take()) {
             // A command that does not read its input closes the pipe: its output will tell.
@@ -130,7 +131,7 @@ impl Invocation {
         Running {
             name,
             child,
-            since: Instant::now(),
+            since,
             stdout,
             stderr,
         }

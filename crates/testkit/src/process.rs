@@ -2,11 +2,13 @@
 //!
 //! Called by [`Home`](crate::Home) to find what a manager runs and leaves, and by benchmarks to measure it.
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// A process, read at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,7 +131,7 @@ pub fn memory(pid: i32) -> Memory {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
     let field = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-        line.split_whitespace().next()?.parse().ok()
+        line.split_whitespace().next()?.parse::<u64>().ok()
     };
     Memory {
         rss: field("Rss:").unwrap_or(0),
@@ -160,6 +162,49 @@ pub fn signal(pid: i32, signal: Signal) -> bool {
         Err(Errno::SRCH) => false,
         Err(error) => panic!("signal {signal:?} to {pid:?}: {error}"),
     }
+}
+
+/// Waits until a process has ended (it may be a zombie then), at most for `limit`. Returns whether it has.
+///
+/// # Panics
+/// When the process cannot be watched at all.
+pub fn wait_end(pid: i32, limit: Duration) -> bool {
+    let pid = Pid::from_raw(pid).expect("invariant: a process id is above 0");
+    let handle = match pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(handle) => handle,
+        Err(Errno::SRCH) => return true,
+        Err(error) => panic!("pidfd_open {pid:?}: {error}"),
+    };
+    let end = Instant::now() + limit;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left).expect("invariant: a test's limit fits");
+        // A pidfd is readable once its process has ended (pidfd_open(2)).
+        match poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&timeout)) {
+            Ok(0) => return false,
+            Ok(_) => return true,
+            Err(Errno::INTR) => {}
+            Err(error) => panic!("poll of pidfd {pid:?}: {error}"),
+        }
+    }
+}
+
+/// The processor time a process has used since it began, in steps of a clock tick (10 ms as a rule).
+pub fn cpu_time(pid: i32) -> Duration {
+    let ticks = read(pid).map_or(0, |process| process.ticks);
+    Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second())
+}
+
+/// The processor time of a process's living threads to the nanosecond (`/proc/PID/task/TID/schedstat`, field 1).
+pub fn thread_time(pid: i32) -> Duration {
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Duration::ZERO;
+    };
+    let spent = |entry: fs::DirEntry| {
+        let text = fs::read_to_string(entry.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse::<u64>().ok()
+    };
+    Duration::from_nanos(entries.flatten().filter_map(spent).sum())
 }
 
 /// SIGKILL through a pidfd. Returns whether there was a process to kill.

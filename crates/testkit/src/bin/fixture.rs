@@ -4,7 +4,6 @@
 //! `stamp FILE` · `memory MEGABYTES` · `abort` · `descriptors FILE`
 
 #[path = "../torture.rs"]
-#[allow(dead_code, reason = "the tests of this module belong to the library")]
 mod torture;
 
 use std::fs::{File, OpenOptions};
