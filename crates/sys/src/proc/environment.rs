@@ -84,7 +84,10 @@ impl<'name> Search<'name> {
 /// What was found in environments, by process: looking costs a file each, and an environment does not change but
 /// by `execve`, by which no orphan gets a marker that it had not before.
 #[derive(Debug, Default)]
-pub(super) struct Markers(Mutex<BTreeMap<(i32, StartTime), Option<Vec<u8>>>>);
+pub(super) struct Markers(Mutex<BTreeMap<Key, Option<Vec<u8>>>>);
+
+/// A process, for good.
+type Key = (i32, StartTime);
 
 impl Markers {
     /// Whether a process carries this marker.
