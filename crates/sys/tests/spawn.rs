@@ -1,4 +1,5 @@
 //! Real processes, created and run.
+#![allow(clippy::print_stdout, reason = "measurements are printed")]
 #![allow(unsafe_code, reason = "a test of signal masks has to set one")]
 
 mod common;

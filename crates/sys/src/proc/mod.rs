@@ -12,7 +12,7 @@ mod table;
 mod tree;
 
 pub use cpu::{cpu_nanos, cpu_nanos_of_threads};
-pub use environment::environment_has;
+pub use environment::{MARKER, environment_entry};
 pub use listening::{any_listens, listens};
 pub use stat::{StartTime, Stat, State, Usage, millis_of_ticks, page_size};
 pub use table::ProcessTable;

@@ -1,5 +1,6 @@
 //! All processes in one pass.
 
+use super::environment::Markers;
 use super::file::{leading_number, open, read};
 use super::stat::{StartTime, Stat};
 use rustix::fs::{CWD, OFlags, RawDir};
@@ -7,12 +8,15 @@ use rustix::io::Errno;
 use rustix::process::Pid;
 use std::io;
 use std::mem::MaybeUninit;
+use std::sync::Arc;
 
 /// All processes at (nearly) one moment, by pid.
 #[derive(Clone, Debug, Default)]
 pub struct ProcessTable {
     /// In order of pid.
     processes: Vec<Stat>,
+    /// What is known of environments, handed on from table to table.
+    markers: Arc<Markers>,
 }
 
 impl ProcessTable {
@@ -34,6 +38,17 @@ impl ProcessTable {
         Ok(Self::from(processes))
     }
 
+    /// Reads all of `/proc` again. What was learnt of environments is kept: whoever looks at trees again and again
+    /// does this rather than [`ProcessTable::scan`].
+    ///
+    /// # Errors
+    /// As [`ProcessTable::scan`]; the table is then as it was.
+    pub fn refresh(&mut self) -> io::Result<()> {
+        self.processes = Self::scan()?.processes;
+        self.markers.retain(|pid, start| self.get_started(pid, start).is_some());
+        Ok(())
+    }
+
     /// One process.
     pub fn get(&self, pid: Pid) -> Option<&Stat> {
         let at = self
@@ -53,6 +68,14 @@ impl ProcessTable {
         self.processes.iter()
     }
 
+    /// Whether a process carries a marker, `OSTLER_WORKER=<value>`, in its environment.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be read.
+    pub fn is_marked(&self, process: &Stat, marker: &[u8]) -> io::Result<bool> {
+        self.markers.has(process, marker)
+    }
+
     /// The direct children of a process, zombies included.
     pub fn children(&self, pid: Pid) -> impl Iterator<Item = &Stat> {
         self.processes.iter().filter(move |stat| stat.parent == Some(pid))
@@ -62,7 +85,10 @@ impl ProcessTable {
 impl From<Vec<Stat>> for ProcessTable {
     fn from(mut processes: Vec<Stat>) -> Self {
         processes.sort_unstable_by_key(|stat| stat.pid.as_raw_nonzero());
-        Self { processes }
+        Self {
+            processes,
+            markers: Arc::default(),
+        }
     }
 }
 

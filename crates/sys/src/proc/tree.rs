@@ -1,6 +1,5 @@
 //! Which processes belong to an app.
 
-use super::environment::environment_has;
 use super::stat::{StartTime, Stat, Usage};
 use super::table::ProcessTable;
 use rustix::process::Pid;
@@ -16,7 +15,7 @@ pub struct Tree<'a> {
     pub root_start: StartTime,
     /// Our processes that orphans fall to (keeper and daemon). They never belong to an app themselves.
     pub subreapers: &'a [Pid],
-    /// The environment entry (`OSTLER_WORKER=<value>`) that the app and all it starts carry.
+    /// The environment entry (`OSTLER_WORKER=<value>`, see [`super::MARKER`]) that the app and all it starts carry.
     pub marker: &'a [u8],
 }
 
@@ -35,12 +34,9 @@ impl Tree<'_> {
         let mut open = self.seeds(table)?;
         let children = children_by_parent(table);
         while let Some(pid) = open.pop() {
-            if found.insert(pid) {
+            if !self.subreapers.iter().any(|ours| raw(*ours) == pid) && found.insert(pid) {
                 open.extend(children.get(&pid).into_iter().flatten());
             }
-        }
-        for ours in self.subreapers {
-            found.remove(&raw(*ours));
         }
         Ok(self.deepest_first(table, &found))
     }
@@ -61,7 +57,7 @@ impl Tree<'_> {
         let mut seeds = Vec::new();
         for process in table.iter().filter(|process| !self.is_ours(process.pid)) {
             let led = process.pid == self.root || process.group == leader || process.session == leader;
-            if (led && !reused) || self.is_marked_orphan(process)? {
+            if (led && !reused) || self.is_marked_orphan(table, process)? {
                 seeds.push(raw(process.pid));
             }
         }
@@ -73,12 +69,14 @@ impl Tree<'_> {
     }
 
     /// Whether it has lost its parent and carries the marker. Only orphans are looked at: a marked process with a
-    /// living parent is either found through that parent, or was started by an app for somebody else.
-    fn is_marked_orphan(&self, process: &Stat) -> io::Result<bool> {
+    /// living parent is either found through that parent, or was started by an app for somebody else. Nor is
+    /// anything looked at that is older than the root.
+    fn is_marked_orphan(&self, table: &ProcessTable, process: &Stat) -> io::Result<bool> {
         let orphan = process
             .parent
             .is_some_and(|parent| parent == Pid::INIT || self.is_ours(parent));
-        Ok(orphan && !process.is_zombie() && environment_has(process.pid, self.marker)?)
+        let may_be = orphan && process.start_time >= self.root_start && !process.is_zombie();
+        Ok(may_be && table.is_marked(process, self.marker)?)
     }
 
     fn deepest_first(&self, table: &ProcessTable, found: &BTreeSet<i32>) -> Vec<Stat> {
@@ -199,6 +197,13 @@ mod tests {
             ..process(5_000_101, ROOT, ROOT, 9)
         };
         assert_eq!(members(vec![daemon, dead, process(ROOT, 1, ROOT, 9)], 9), [ROOT]);
+    }
+
+    #[test]
+    fn what_our_own_processes_started_is_not_an_apps_though_they_descend_from_it() {
+        let (root, daemon) = (process(ROOT, 1, ROOT, 9), process(5_000_002, ROOT, 5_000_002, 10));
+        let another_app = process(5_000_200, 5_000_002, 5_000_200, 11);
+        assert_eq!(members(vec![root, daemon, another_app], 9), [ROOT]);
     }
 
     #[test]
