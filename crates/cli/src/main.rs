@@ -1,2 +1,41 @@
-//! The `ostler` program.
-fn main() {}
+//! The `ostler` program: the command line, and under two internal first arguments the keeper and the daemon.
+
+mod application;
+mod arguments;
+mod client;
+mod commands;
+mod completion;
+mod configuration;
+mod connection;
+mod describe_view;
+mod error;
+#[cfg(test)]
+mod fake_daemon;
+mod frames;
+mod history_view;
+mod home;
+mod inspect;
+mod launch_daemon;
+mod list_view;
+mod logs;
+mod printer;
+#[cfg(test)]
+mod samples;
+mod selection;
+mod session;
+mod signals;
+mod table;
+mod targets;
+mod units;
+mod verdicts;
+mod watch_extensions;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match std::env::args_os().nth(1).as_deref().and_then(std::ffi::OsStr::to_str) {
+        Some(launch_daemon::KEEPER_ROLE) => launch_daemon::run_keeper(),
+        Some(launch_daemon::DAEMON_ROLE) => launch_daemon::run_daemon(),
+        Some(_) | None => application::run(),
+    }
+}

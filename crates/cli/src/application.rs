@@ -1,0 +1,191 @@
+//! One run of the command line: the surroundings, the words, the command, the exit code. Called by `main`.
+
+use crate::arguments::{self, Parsed, Verb};
+use crate::commands;
+use crate::error::{Error, Kind, Result};
+use crate::home::Home;
+use crate::printer::{Colour, Printer};
+use crate::session::Session;
+use clap::error::ErrorKind;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Carries out the command that the process was called with.
+pub fn run() -> ExitCode {
+    let (environment, unreadable_variables) = environment();
+    let colour = Colour::from_environment(|name| environment.get(name).cloned());
+    let words = match words() {
+        Ok(words) => words,
+        Err(error) => return finish(&Printer::to_process(false, colour), &error),
+    };
+    let parsed = match arguments::parse(&words) {
+        Ok(parsed) => parsed,
+        Err(error) => return usage(&error, colour),
+    };
+    let colour = if parsed.line.common.no_color {
+        Colour::Never
+    } else {
+        colour
+    };
+    let silent = parsed.line.common.silent || environment.contains_key("PM2_SILENT");
+    let printer = Printer::to_process(silent, colour);
+    match surroundings(environment, unreadable_variables) {
+        Ok(surroundings) => carry_out(parsed, printer, surroundings),
+        Err(error) => finish(&printer, &error),
+    }
+}
+
+struct Surroundings {
+    cwd: PathBuf,
+    home: Home,
+    environment: BTreeMap<String, String>,
+    unreadable_variables: Vec<String>,
+}
+
+fn surroundings(environment: BTreeMap<String, String>, unreadable_variables: Vec<String>) -> Result<Surroundings> {
+    let cwd = std::env::current_dir().map_err(|error| {
+        Error::system(format!("the working directory cannot be found: {error}")).hint("change to one that exists")
+    })?;
+    let home = Home::find(|name| environment.get(name).cloned(), &cwd);
+    Ok(Surroundings {
+        cwd,
+        home,
+        environment,
+        unreadable_variables,
+    })
+}
+
+fn carry_out(parsed: Parsed, printer: Printer, surroundings: Surroundings) -> ExitCode {
+    for option in &parsed.unused {
+        printer.warn(&format!("`{option}` has no effect on `{}`", parsed.verb));
+    }
+    let Surroundings {
+        cwd,
+        home,
+        environment,
+        unreadable_variables,
+    } = surroundings;
+    let (verb, app_args) = (parsed.verb, parsed.app_args);
+    let session = Session {
+        printer,
+        home,
+        cwd,
+        environment,
+        unreadable_variables,
+        verb,
+        app_args,
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return finish(
+                &session.printer,
+                &Error::system(format!("starting the event loop: {error}")),
+            );
+        }
+    };
+    let result = runtime.block_on(dispatch(parsed.line.verb, &session));
+    // A thread that waits for standard input must not hold the process up.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => finish(&session.printer, &error),
+    }
+}
+
+/// Runs a verb.
+pub async fn dispatch(verb: Verb, session: &Session) -> Result {
+    match verb {
+        Verb::Start(command) => command.run(session).await,
+        Verb::Stop(command) => command.run(session).await,
+        Verb::Restart(command) => command.run(session).await,
+        Verb::Reload(command) => command.run(session).await,
+        Verb::StartOrRestart(command) => command.run(session).await,
+        Verb::StartOrReload(command) => command.run(session).await,
+        Verb::Delete(command) => command.run(session).await,
+        Verb::Scale(command) => command.run(session).await,
+        Verb::Reset(command) => command.run(session).await,
+        Verb::List(command) => command.run(session).await,
+        Verb::Jlist(command) => command.run(session).await,
+        Verb::Prettylist(command) => command.run(session).await,
+        Verb::Describe(command) => command.run(session).await,
+        Verb::Why(command) => command.run(session).await,
+        Verb::Logs(command) => command.run(session).await,
+        Verb::Flush(command) => command.run(session).await,
+        Verb::ReloadLogs(command) => command.run(session).await,
+        Verb::Env(command) => command.run(session).await,
+        Verb::Id(command) => command.run(session).await,
+        Verb::Pid(command) => command.run(session).await,
+        Verb::Save(command) => command.run(session).await,
+        Verb::Resurrect(command) => command.run(session).await,
+        Verb::SendSignal(command) => command.run(session).await,
+        Verb::Send(command) => command.run(session).await,
+        Verb::Attach(command) => command.run(session).await,
+        Verb::Ping(command) => command.run(session).await,
+        Verb::Kill(command) => command.run(session).await,
+        Verb::Daemon(command) => command.run(session).await,
+        Verb::Completion(command) => command.run(session).await,
+    }
+}
+
+/// What was typed, which must be UTF-8 since it becomes JSON.
+fn words() -> Result<Vec<String>> {
+    let word = |word: std::ffi::OsString| {
+        word.into_string()
+            .map_err(|word| Error::user(format!("the argument {} is not valid UTF-8", word.display())))
+    };
+    std::env::args_os().skip(1).map(word).collect()
+}
+
+/// The environment, and the names of variables that are not UTF-8.
+fn environment() -> (BTreeMap<String, String>, Vec<String>) {
+    let mut readable = BTreeMap::new();
+    let mut unreadable = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        match (name.into_string(), value.into_string()) {
+            (Ok(name), Ok(value)) => {
+                readable.insert(name, value);
+            }
+            (Ok(name), Err(_)) => unreadable.push(name),
+            (Err(name), _) => unreadable.push(name.to_string_lossy().into_owned()),
+        }
+    }
+    (readable, unreadable)
+}
+
+/// Help and version are answers; everything else that the parser says is a failure.
+fn usage(error: &clap::Error, colour: Colour) -> ExitCode {
+    let printer = Printer::to_process(false, colour);
+    let text = if printer.colours_out() {
+        error.render().ansi().to_string()
+    } else {
+        error.render().to_string()
+    };
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => match printer.data(text) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => finish(&printer, &error.into()),
+        },
+        _failure => {
+            printer.say(text.trim_end());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn finish(printer: &Printer, error: &Error) -> ExitCode {
+    match error.kind {
+        Kind::OutputClosed | Kind::Reported => {}
+        Kind::User | Kind::Config | Kind::System => commands::show(printer, error),
+        Kind::Internal => {
+            commands::show(printer, error);
+            printer.hint("this is a bug of Ostler; please report it with what you did before");
+        }
+    }
+    error.exit_code()
+}

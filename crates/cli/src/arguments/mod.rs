@@ -1,0 +1,131 @@
+//! The command line as typed: its grammar, generated help included. What words mean is decided by the commands.
+
+pub mod app_options;
+pub mod attributes;
+mod normalise;
+#[cfg(test)]
+mod tests;
+
+use crate::commands::{
+    attach, completion, daemon, delete, describe, env, flush, id, jlist, kill, list, logs, pid, ping, prettylist,
+    reload, reload_logs, reset, restart, resurrect, save, scale, send, send_signal, start, start_or_reload,
+    start_or_restart, stop, why,
+};
+use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+/// Runs your programs, keeps them up, and tells you what happened.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ostler",
+    version,
+    disable_version_flag = true,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+#[command(after_help = "Examples:
+  ostler start app.js --name api      start a script
+  ostler start ecosystem.config.js    start what a config file declares
+  ostler list                         see what runs
+  ostler logs api                     follow its output
+  ostler why api                      learn why it restarted")]
+pub struct CommandLine {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Options of every verb.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Common {
+    /// Print data only, no messages
+    #[arg(short, long, global = true, display_order = 900)]
+    pub silent: bool,
+    /// Print without colour
+    #[arg(long, global = true, display_order = 901)]
+    pub no_color: bool,
+    /// Print the version
+    #[arg(short = 'V', visible_short_alias = 'v', long, action = clap::ArgAction::Version, display_order = 902)]
+    version: (),
+}
+
+/// The verbs, PM2's and ours.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    Start(Box<start::Start>),
+    Stop(stop::Stop),
+    Restart(Box<restart::Restart>),
+    Reload(Box<reload::Reload>),
+    #[command(name = "startOrRestart")]
+    StartOrRestart(Box<start_or_restart::StartOrRestart>),
+    #[command(name = "startOrReload", alias = "startOrGracefulReload")]
+    StartOrReload(Box<start_or_reload::StartOrReload>),
+    #[command(visible_alias = "del")]
+    Delete(delete::Delete),
+    Scale(scale::Scale),
+    Reset(reset::Reset),
+    #[command(visible_aliases = ["ls", "l", "ps", "status"])]
+    List(list::List),
+    Jlist(jlist::Jlist),
+    Prettylist(prettylist::Prettylist),
+    #[command(visible_aliases = ["desc", "show", "info"])]
+    Describe(describe::Describe),
+    Why(why::Why),
+    #[command(visible_alias = "log")]
+    Logs(logs::Logs),
+    Flush(flush::Flush),
+    #[command(name = "reloadLogs")]
+    ReloadLogs(reload_logs::ReloadLogs),
+    Env(env::Env),
+    Id(id::Id),
+    Pid(pid::Pid),
+    #[command(visible_alias = "dump")]
+    Save(save::Save),
+    Resurrect(resurrect::Resurrect),
+    #[command(name = "sendSignal")]
+    SendSignal(send_signal::SendSignal),
+    Send(send::Send),
+    Attach(attach::Attach),
+    Ping(ping::Ping),
+    Kill(kill::Kill),
+    Daemon(daemon::Daemon),
+    Completion(completion::Completion),
+}
+
+/// A command line, understood.
+#[derive(Debug)]
+pub struct Parsed {
+    /// What was typed.
+    pub line: CommandLine,
+    /// The verb's name, aliases resolved.
+    pub verb: String,
+    /// What stood after `--`, for the app.
+    pub app_args: Option<Vec<String>>,
+    /// Options that PM2 knows, but that this verb has no use for.
+    pub unused: Vec<String>,
+}
+
+/// Understands the words after the program's name.
+pub fn parse(words: &[String]) -> Result<Parsed, clap::Error> {
+    let mut root = CommandLine::command();
+    let general = app_options::AppOptions::augment_args(Command::new("general"));
+    let normalised = normalise::normalise(words, &root, &general, passes_arguments_on);
+    let verb = normalised.words.first().cloned().unwrap_or_default();
+    let words = std::iter::once("ostler".to_owned()).chain(normalised.words);
+    let matches = root.try_get_matches_from_mut(words)?;
+    let line = CommandLine::from_arg_matches(&matches).map_err(|error| error.format(&mut root))?;
+    Ok(Parsed {
+        line,
+        verb,
+        app_args: normalised.app_args,
+        unused: normalised.unused,
+    })
+}
+
+/// Which verbs give the words after `--` to the app.
+fn passes_arguments_on(verb: &str) -> bool {
+    matches!(
+        verb,
+        "start" | "restart" | "reload" | "startOrRestart" | "startOrReload"
+    )
+}

@@ -1,0 +1,68 @@
+use super::{processes, send};
+use crate::error::{Error, Result};
+use crate::logs::format::Form;
+use crate::logs::{Follower, View};
+use crate::session::Session;
+use crate::targets;
+use clap::Args;
+use ostler_core::SlotId;
+use ostler_wire::control::Action;
+use std::io::BufRead;
+use tokio::sync::mpsc;
+
+/// Lines of standard input that wait for the daemon.
+const WAITING_LINES: usize = 64;
+
+/// Talk to a process: lines typed go to its standard input, its output comes back
+#[derive(Args, Debug)]
+#[command(after_help = "Example:
+  ostler attach 0                     ends with Ctrl-C, or at the end of the input")]
+pub struct Attach {
+    /// The process's id
+    #[arg(value_name = "ID")]
+    pub id: u32,
+    /// What to end each line with instead of a line break
+    #[arg(value_name = "SEPARATOR", default_value = "\n", hide_default_value = true)]
+    pub separator: String,
+}
+
+impl Attach {
+    pub async fn run(self, session: &Session) -> Result {
+        let all = processes(session).await?;
+        if !all.processes.iter().any(|process| process.view.id.0 == self.id) {
+            return Err(send::unknown(self.id));
+        }
+        let selector = targets::selector(session, &[self.id.to_string()])?;
+        let view = View {
+            form: Form::Raw,
+            ..View::live(Some(selector))
+        };
+        tokio::select! {
+            ended = Follower::new(session, view).follow() => ended,
+            sent = forward(session, self.id, self.separator) => sent,
+        }
+    }
+}
+
+/// Sends what is typed, line by line, until the end of the input.
+async fn forward(session: &Session, id: u32, separator: String) -> Result {
+    let (lines, mut typed) = mpsc::channel(WAITING_LINES);
+    // Reading a terminal cannot be cancelled, so it has a thread that ends with the process.
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines() {
+            if lines.blocking_send(line).is_err() {
+                return;
+            }
+        }
+    });
+    let mut client = session.daemon().await?;
+    while let Some(line) = typed.recv().await {
+        let line = line.map_err(|error| Error::system(format!("reading standard input: {error}")))?;
+        let action = Action::SendLine {
+            slot: SlotId(id),
+            line: format!("{line}{separator}"),
+        };
+        client.operate(&session.verb, action).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,54 @@
+use crate::client::{CallError, Client};
+use crate::connection;
+use crate::error::Result;
+use crate::session::Session;
+use crate::verdicts;
+use clap::Args;
+use ostler_core::Outcome;
+use ostler_wire::control::{Action, Answer};
+use std::time::{Duration, SystemTime};
+use tokio::time::{Instant, sleep};
+
+/// How long the daemon may take to be gone after its answer.
+const END_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Stop and forget all processes, then end the daemon
+#[derive(Args, Debug)]
+#[command(after_help = "Example:
+  ostler kill")]
+pub struct Kill {}
+
+impl Kill {
+    pub async fn run(self, session: &Session) -> Result {
+        let Some(mut client) = session.daemon_if_any().await? else {
+            session.printer.say("no daemon is running");
+            return Ok(());
+        };
+        run(session, &mut client).await
+    }
+}
+
+/// Ends the daemon and waits until it is gone.
+pub async fn run(session: &Session, client: &mut Client) -> Result {
+    let began = SystemTime::now();
+    let outcome = match client.operate(&session.verb, Action::Kill).await {
+        Ok(Answer::Killed(outcome)) => outcome,
+        Ok(other) => return Err(super::unexpected(&other)),
+        // It ended before its answer was through; nobody answers any more, which is what was wanted.
+        Err(CallError::Lost { .. }) if !connection::keeper_lives(&session.home) => Outcome::default(),
+        Err(error) => return Err(error.into()),
+    };
+    let reported = verdicts::report(&session.printer, client, &outcome, "stopped", began).await;
+    let deadline = Instant::now() + END_DEADLINE;
+    while connection::somebody_listens(&session.home).await || connection::keeper_lives(&session.home) {
+        if Instant::now() > deadline {
+            session
+                .printer
+                .warn("the daemon has stopped all processes, but is still there");
+            return reported;
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+    session.printer.say("the daemon has ended");
+    reported
+}

@@ -1,0 +1,17 @@
+use crate::error::Result;
+use crate::session::Session;
+use clap::Args;
+use ostler_wire::control::Pong;
+
+/// Ask whether a daemon answers
+#[derive(Args, Debug)]
+#[command(after_help = "Example:
+  ostler ping && echo there")]
+pub struct Ping {}
+
+impl Ping {
+    pub async fn run(self, session: &Session) -> Result {
+        let _pong: Pong = session.daemon().await?.get("/v1/ping").await?;
+        Ok(session.printer.data("{ msg: 'pong' }\n")?)
+    }
+}

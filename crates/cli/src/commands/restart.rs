@@ -1,0 +1,57 @@
+use super::{operate, start};
+use crate::arguments::app_options::AppOptions;
+use crate::error::{Error, Result};
+use crate::logs;
+use crate::session::Session;
+use crate::targets;
+use clap::Args;
+use ostler_wire::control::Action;
+
+/// Stop and start processes again, perhaps with other options
+///
+/// Options given replace what the app was started with. The environment stays as it is unless --update-env is given. A
+/// config file is read anew; apps in it that do not exist yet are started.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  ostler restart api
+  ostler restart api --update-env
+  ostler restart api --max-memory-restart 500M -- --port 4000
+  ostler restart ecosystem.config.js --env production
+  ostler restart all")]
+pub struct Restart {
+    /// Ids, names, namespaces, `/regular expressions/`, config files, `-`, or `all`
+    #[arg(value_name = "SELECTOR", required = true)]
+    pub selectors: Vec<String>,
+    #[command(flatten)]
+    pub options: AppOptions,
+}
+
+impl Restart {
+    pub async fn run(self, session: &Session) -> Result {
+        run(session, &self.selectors, &self.options, "restarted").await
+    }
+}
+
+/// Restarts what is selected, and applies config files. `done` is the past tense to report with.
+pub async fn run(session: &Session, words: &[String], options: &AppOptions, done: &str) -> Result {
+    let (files, names): (Vec<String>, Vec<String>) =
+        words.iter().cloned().partition(|word| targets::is_declaration(word));
+    if files.is_empty() && options.env.is_some() {
+        return Err(Error::user("--env chooses a block of a config file, and none is named")
+            .hint("`ostler restart ecosystem.config.js --env production`"));
+    }
+    if !files.is_empty() {
+        start::run(session, &files, options).await?;
+    }
+    if names.is_empty() {
+        return Ok(());
+    }
+    start::notice_options(session, options);
+    let patch = targets::patch(session, options);
+    let selector = targets::selector(session, &names)?;
+    let result = operate(session, selector, done, |selector| Action::Restart { selector, patch }).await;
+    if options.attach {
+        logs::attach(session, &names, false).await?;
+    }
+    result
+}

@@ -1,0 +1,278 @@
+//! Commands against a daemon of a few lines: what they ask, what they print, what they end with.
+
+use crate::arguments::{Verb, parse};
+use crate::error::{Kind, Result};
+use crate::fake_daemon::{Asked, FakeDaemon, Reply, Stage, json};
+use crate::samples;
+use crate::{application, targets};
+use ostler_core::{ExitStatus, Failure, Outcome, Pid, SlotId, SlotOutcome, Verdict};
+use ostler_wire::control::{Action, Answer, ApiError, ApiErrorKind, ProcessRows, Processes};
+
+fn verb(line: &str) -> Verb {
+    let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+    parse(&words)
+        .unwrap_or_else(|error| panic!("{line}: {error}"))
+        .line
+        .verb
+}
+
+async fn run(stage: &Stage, line: &str) -> Result {
+    application::dispatch(verb(line), &stage.session).await
+}
+
+/// A daemon that gives one answer to every operation and has no processes.
+fn daemon(stage: &Stage, answer: Answer) -> FakeDaemon {
+    FakeDaemon::start(&stage.session.home, move |(method, path, _): &Asked| {
+        match (method.as_str(), path.as_str()) {
+            ("POST", _) => json(&answer),
+            (_, "/v1/processes") => json(&ProcessRows::default()),
+            (_, _) => json(&Processes::default()),
+        }
+    })
+}
+
+fn outcome(verdict: Verdict) -> Outcome {
+    Outcome {
+        slots: vec![SlotOutcome {
+            slot: SlotId(0),
+            name: "api".into(),
+            verdict,
+        }],
+    }
+}
+
+#[tokio::test]
+async fn questions_without_a_daemon_are_answered_with_nothing() {
+    let table = [
+        ("jlist", "[]"),
+        ("prettylist", "[]"),
+        ("id api", "[]\n"),
+        ("pid", "\n"),
+        ("completion names", ""),
+    ];
+    for (line, expected) in table {
+        let stage = Stage::new("x");
+        run(&stage, line)
+            .await
+            .unwrap_or_else(|error| panic!("{line}: {error}"));
+        assert_eq!(
+            (stage.printed.out().as_str(), stage.printed.error().as_str()),
+            (expected, ""),
+            "{line}"
+        );
+        let left = std::fs::read_dir(stage.directory.path())
+            .expect("the home is there")
+            .count();
+        assert_eq!(left, 0, "{line} leaves nothing behind");
+    }
+}
+
+#[tokio::test]
+async fn a_list_without_a_daemon_is_empty() {
+    let stage = Stage::new("list");
+    run(&stage, "list").await.expect("an empty list is a list");
+    assert_eq!(stage.printed.out().lines().count(), 4);
+}
+
+#[tokio::test]
+async fn nothing_of_a_name_is_a_failure_and_all_of_nothing_is_not() {
+    for line in ["stop all", "delete all", "restart all"] {
+        let stage = Stage::new("x");
+        run(&stage, line)
+            .await
+            .unwrap_or_else(|error| panic!("{line}: {error}"));
+        assert_eq!(stage.printed.error(), "warning: no process found\n", "{line}");
+    }
+    for line in [
+        "stop nope",
+        "delete nope",
+        "restart nope",
+        "reset nope",
+        "scale nope 2",
+        "sendSignal HUP nope",
+    ] {
+        let error = run(&Stage::new("x"), line).await.expect_err(line);
+        assert_eq!(error.message, "Process or Namespace nope not found", "{line}");
+    }
+    for line in [
+        "ping",
+        "daemon status",
+        "logs",
+        "describe x",
+        "env 0",
+        "why x",
+        "send 0 x",
+        "attach 0",
+    ] {
+        assert_eq!(
+            run(&Stage::new("x"), line).await.expect_err(line).kind,
+            Kind::User,
+            "{line}"
+        );
+    }
+    for line in ["kill", "save", "flush", "reloadLogs", "logs --nostream"] {
+        run(&Stage::new("x"), line)
+            .await
+            .unwrap_or_else(|error| panic!("{line}: {error}"));
+    }
+}
+
+#[tokio::test]
+async fn all_of_nothing_is_no_failure_with_a_daemon_either() {
+    let stage = Stage::new("stop");
+    let error = ApiError {
+        kind: ApiErrorKind::NotFound,
+        message: "none".into(),
+        hint: None,
+    };
+    let body = serde_json::to_vec(&error).expect("an error is JSON");
+    let _daemon = FakeDaemon::start(&stage.session.home, move |_: &Asked| Reply::Json(404, body.clone()));
+    run(&stage, "stop all").await.expect("nothing is done at once");
+    let error = run(&stage, "stop nope").await.expect_err("nothing bears that name");
+    assert_eq!((error.kind, error.message.as_str()), (Kind::User, "none"));
+}
+
+#[tokio::test]
+async fn a_stop_asks_says_and_shows_the_list() {
+    let stage = Stage::new("stop");
+    let daemon = daemon(&stage, Answer::Slots(outcome(Verdict::Stopped { killed: false })));
+    run(&stage, "stop api web").await.expect("it was stopped");
+    assert_eq!(stage.printed.error(), "stopped api (0)\n");
+    assert!(stage.printed.out().starts_with("┌────┬"), "{}", stage.printed.out());
+    let asked = daemon.operations();
+    let selector = targets::selector(&stage.session, &["api".into(), "web".into()]).expect("a selector");
+    assert_eq!(
+        (asked[0].verb.as_str(), &asked[0].action),
+        ("stop", &Action::Stop { selector })
+    );
+}
+
+#[tokio::test]
+async fn a_failed_start_shows_its_reason_and_its_last_words() {
+    let stage = Stage::new("restart");
+    let failed = Failure::Exited {
+        status: ExitStatus::Code(1),
+        after_ms: 35,
+        retrying: true,
+    };
+    let answer = Answer::Slots(outcome(Verdict::Failed(failed)));
+    let log = stage.directory.path().join("api-error.log");
+    let mut process = samples::process(0, "api");
+    process.error_log = log.display().to_string();
+    let processes = Processes {
+        processes: vec![process],
+    };
+    let _daemon = FakeDaemon::start(&stage.session.home, move |(method, path, _): &Asked| {
+        match (method.as_str(), path.as_str()) {
+            ("POST", _) => {
+                std::fs::write(&log, "Error: boom\n    at app.js:1\n").expect("the log can be written");
+                json(&answer)
+            }
+            (_, "/v1/processes") => json(&ProcessRows::default()),
+            (_, _) => json(&processes),
+        }
+    });
+    let error = run(&stage, "restart api").await.expect_err("it failed");
+    assert_eq!(error.kind, Kind::Reported);
+    let expected = "error: api (0) exited with code 1 after 35 ms; it is being started again\nlast lines of ";
+    let said = stage.printed.error();
+    assert!(said.starts_with(expected), "{said}");
+    assert!(
+        said.contains(":\n  Error: boom\n      at app.js:1\nhint: `ostler logs api"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn log_lines_from_before_are_not_taken_for_the_reason() {
+    let stage = Stage::new("restart");
+    let log = stage.directory.path().join("api-error.log");
+    std::fs::write(&log, "long ago\n").expect("the log can be written");
+    let past = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
+    let file = std::fs::File::options().write(true).open(&log).expect("the log opens");
+    file.set_modified(past).expect("its time can be set");
+    let mut process = samples::process(0, "api");
+    process.error_log = log.display().to_string();
+    let processes = Processes {
+        processes: vec![process],
+    };
+    let answer = Answer::Slots(outcome(Verdict::Failed(Failure::NotReady { waited_ms: 3000 })));
+    let _daemon = FakeDaemon::start(&stage.session.home, move |(method, path, _): &Asked| {
+        match (method.as_str(), path.as_str()) {
+            ("POST", _) => json(&answer),
+            (_, "/v1/processes") => json(&ProcessRows::default()),
+            (_, _) => json(&processes),
+        }
+    });
+    run(&stage, "restart api").await.expect_err("it failed");
+    let said = stage.printed.error();
+    assert!(
+        said.contains("it wrote nothing to its error log") && !said.contains("long ago"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn a_restart_carries_what_was_typed() {
+    let mut stage = Stage::new("restart");
+    stage.session.environment.insert("PORT".into(), "4000".into());
+    let daemon = daemon(&stage, Answer::Slots(outcome(Verdict::Online { pid: Pid(7) })));
+    run(&stage, "restart api --update-env --max-memory-restart 1G -f")
+        .await
+        .expect("it was restarted");
+    let Action::Restart { patch, .. } = &daemon.operations()[0].action else {
+        panic!("no restart")
+    };
+    assert_eq!(
+        serde_json::Value::Object(patch.attributes.clone()),
+        serde_json::json!({"max_memory_restart": "1G"})
+    );
+    assert_eq!(patch.environment.as_ref(), Some(&stage.session.environment));
+    assert_eq!(stage.printed.error(), "restarted api (0), pid 7\n");
+}
+
+#[tokio::test]
+async fn an_environment_block_needs_a_config_file() {
+    let error = run(&Stage::new("restart"), "restart api --env production")
+        .await
+        .expect_err("there is no file");
+    assert!(error.message.contains("--env"), "{}", error.message);
+}
+
+#[tokio::test]
+async fn an_empty_list_is_not_saved_and_that_is_no_failure() {
+    let stage = Stage::new("save");
+    let _daemon = daemon(&stage, Answer::NothingToSave);
+    run(&stage, "save").await.expect("PM2 ends with 0 too");
+    assert!(
+        stage
+            .printed
+            .error()
+            .starts_with("warning: there is no process to save"),
+        "{}",
+        stage.printed.error()
+    );
+}
+
+#[tokio::test]
+async fn an_answer_to_another_question_is_a_bug() {
+    let stage = Stage::new("stop");
+    let _daemon = daemon(&stage, Answer::NothingToSave);
+    assert_eq!(
+        run(&stage, "stop api").await.expect_err("a wrong answer").kind,
+        Kind::Internal
+    );
+}
+
+#[tokio::test]
+async fn data_is_printed_without_a_word_more() {
+    let stage = Stage::new("x");
+    let _daemon = daemon(&stage, Answer::NothingToSave);
+    for line in ["jlist", "prettylist", "list --json"] {
+        run(&stage, line)
+            .await
+            .unwrap_or_else(|error| panic!("{line}: {error}"));
+    }
+    assert_eq!(stage.printed.out(), "[][]{\"processes\":[]}\n");
+    assert_eq!(stage.printed.error(), "");
+}

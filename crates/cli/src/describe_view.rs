@@ -1,0 +1,169 @@
+//! Everything about one process as tables, row by row what PM2's `describe` shows. Pure.
+
+use crate::printer::{BAD, GOOD, HEADER, NEUTRAL, WARNING, paint};
+use crate::table::{self, Cell};
+use crate::units;
+use crate::verdicts::ended;
+use ostler_core::{Interpreter, Mode, SlotView, Status, WallTime};
+use ostler_wire::control::Process;
+use std::collections::BTreeMap;
+
+/// PM2's word for what is not there.
+const MISSING: &str = "N/A";
+
+/// The tables. `environment` is the caller's, to show where the process differs from it.
+pub fn text(process: &Process, environment: &BTreeMap<String, String>, now: WallTime, colour: bool) -> String {
+    let (view, spec) = (&process.view, &process.view.spec);
+    let title = format!(" Describing process with id {} - name {} ", view.id, spec.name);
+    let mut text = format!("{}\n", paint(colour, HEADER.invert(), &title));
+    text.push_str(&table::draw_pairs(&rows(process, now), colour));
+    let differing = differing_variables(process, environment);
+    if !differing.is_empty() {
+        let title = " Divergent env variables from local env ";
+        text.push_str(&format!("{}\n", paint(colour, HEADER.invert(), title)));
+        let pairs: Vec<(&str, Cell)> = differing
+            .iter()
+            .map(|(name, value)| (*name, Cell::plain(*value)))
+            .collect();
+        text.push_str(&table::draw_pairs(&pairs, colour));
+    }
+    text.push_str(&format!(
+        "\n `ostler logs {name}` shows its output, `ostler why {name}` its history, `ostler env {id}` its environment\n\n",
+        name = spec.name,
+        id = view.id,
+    ));
+    text
+}
+
+fn rows(process: &Process, now: WallTime) -> Vec<(&'static str, Cell)> {
+    let (view, spec) = (&process.view, &process.view.spec);
+    let program = &spec.program;
+    let interpreter = match &program.interpreter {
+        Interpreter::None => "none",
+        Interpreter::Program(program) => program,
+    };
+    let mut rows = vec![
+        ("status", status(view.status)),
+        ("name", Cell::plain(&spec.name)),
+        ("namespace", Cell::plain(&spec.namespace)),
+        ("version", or_missing(process.version.as_deref())),
+        ("restarts", Cell::plain(view.restarts.to_string())),
+    ];
+    rows.extend(
+        spec.memory_limit
+            .map(|limit| ("max memory restart", Cell::plain(units::memory(limit)))),
+    );
+    rows.extend(spec.cron.as_ref().map(|pattern| ("cron restart", Cell::plain(pattern))));
+    rows.push(("uptime", Cell::plain(uptime(view, now))));
+    rows.extend(
+        process
+            .combined_log
+            .as_ref()
+            .map(|path| ("entire log path", Cell::plain(path))),
+    );
+    rows.extend([
+        ("script path", Cell::plain(&program.path)),
+        ("script args", words(&program.args)),
+        ("error log path", Cell::plain(&process.error_log)),
+        ("out log path", Cell::plain(&process.out_log)),
+        ("pid path", Cell::plain(&process.pid_file)),
+        ("interpreter", Cell::plain(interpreter)),
+        ("interpreter args", words(&program.interpreter_args)),
+        ("script id", Cell::plain(view.id.to_string())),
+        ("exec cwd", Cell::plain(&program.cwd)),
+        ("exec mode", Cell::plain(mode(spec.mode))),
+        ("node.js version", or_missing(process.node_version.as_deref())),
+        ("node env", or_missing(variable(process, "NODE_ENV"))),
+        (
+            "watch & reload",
+            if view.watching {
+                Cell::styled("✔", GOOD)
+            } else {
+                Cell::styled("✘", BAD)
+            },
+        ),
+        ("unstable restarts", Cell::plain(view.unstable_restarts.to_string())),
+        ("created at", or_missing(view.created_at.map(units::iso).as_deref())),
+    ]);
+    rows.extend(view.last_exit.map(|status| ("last exit", Cell::plain(ended(status)))));
+    let dropped = process.dropped_log_bytes;
+    rows.extend((dropped > 0).then(|| ("log bytes lost", Cell::styled(units::memory(dropped), BAD))));
+    rows
+}
+
+fn status(status: Status) -> Cell {
+    let style = match status {
+        Status::Online => GOOD,
+        Status::Launching => NEUTRAL,
+        Status::Stopping | Status::WaitingRestart => WARNING,
+        Status::Stopped | Status::Errored => BAD,
+    };
+    Cell::styled(status.as_str(), style.bold())
+}
+
+fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Fork => "fork_mode",
+        Mode::Cluster => "cluster_mode",
+    }
+}
+
+fn uptime(view: &SlotView, now: WallTime) -> String {
+    match (view.status, view.launched_at) {
+        (Status::Online, Some(launched)) => units::uptime(u64::try_from(now.0 - launched.0).unwrap_or(0)),
+        (Status::Online, None)
+        | (Status::Launching | Status::Stopping | Status::Stopped | Status::Errored | Status::WaitingRestart, _) => {
+            "0".to_owned()
+        }
+    }
+}
+
+fn words(words: &[String]) -> Cell {
+    or_missing((!words.is_empty()).then(|| words.join(" ")).as_deref())
+}
+
+fn or_missing(text: Option<&str>) -> Cell {
+    Cell::plain(text.unwrap_or(MISSING))
+}
+
+fn variable<'a>(process: &'a Process, name: &str) -> Option<&'a str> {
+    let environment = &process.view.spec.environment;
+    environment
+        .declared
+        .get(name)
+        .or_else(|| environment.inherited.get(name))
+        .map(String::as_str)
+}
+
+/// Variables that both have with different values.
+fn differing_variables<'a>(process: &'a Process, local: &BTreeMap<String, String>) -> Vec<(&'a str, &'a str)> {
+    let environment = &process.view.spec.environment;
+    let names = environment.inherited.keys().chain(environment.declared.keys());
+    let mut differing: Vec<(&str, &str)> = names
+        .filter_map(|name| {
+            let (own, local) = (variable(process, name)?, local.get(name)?);
+            (own != local).then_some((name.as_str(), own))
+        })
+        .collect();
+    differing.sort_unstable();
+    differing.dedup();
+    differing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{AT, process};
+
+    #[test]
+    fn a_process_is_described_row_by_row() {
+        let local = [
+            ("PATH", "/usr/local/bin"),
+            ("NODE_ENV", "production"),
+            ("HOME", "/root"),
+        ];
+        let local = local.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let now = WallTime(AT.0 + 65_000);
+        insta::assert_snapshot!("describe", text(&process(0, "api"), &local, now, false));
+    }
+}

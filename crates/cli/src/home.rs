@@ -1,0 +1,124 @@
+//! The home directory: where the daemon's socket, logs, pid files and saved list are. Found by every command; made only
+//! by those that start a daemon.
+
+use crate::error::{Error, Result};
+use ostler_wire::control::SOCKET;
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// The variable that names the home directory.
+pub const HOME_VARIABLE: &str = "OSTLER_HOME";
+
+/// The home directory, absolute; not necessarily there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Home(PathBuf);
+
+impl Home {
+    /// `OSTLER_HOME`, else `~/.ostler`, else (no `HOME`, as in some containers and init scripts) `/etc/.ostler`, where
+    /// PM2 too goes then. `PM2_HOME` is not looked at: the two daemons must never share a directory by accident.
+    pub fn find(variable: impl Fn(&str) -> Option<String>, cwd: &Path) -> Self {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let path = match (set(HOME_VARIABLE), set("HOME")) {
+            (Some(own), _) => cwd.join(own),
+            (None, Some(home)) => cwd.join(home).join(".ostler"),
+            (None, None) => PathBuf::from("/etc/.ostler"),
+        };
+        Self(path)
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The control socket.
+    pub fn socket(&self) -> PathBuf {
+        self.0.join(SOCKET)
+    }
+
+    /// What keeper and daemon say of themselves.
+    pub fn daemon_log(&self) -> PathBuf {
+        self.0.join("ostler.log")
+    }
+
+    /// Held while somebody starts a daemon.
+    pub fn start_lock(&self) -> PathBuf {
+        self.0.join("start.lock")
+    }
+
+    /// Held by keeper and daemon as long as either lives.
+    pub fn life_lock(&self) -> PathBuf {
+        self.0.join("keeper.lock")
+    }
+
+    /// Makes the directory, for its owner only. One that exists keeps its mode.
+    pub fn create(&self) -> Result {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.0);
+        made.map_err(|error| unusable(&self.0, &error))
+    }
+}
+
+/// Why the home directory or a file in it cannot be used, and what to do.
+pub fn unusable(path: &Path, error: &io::Error) -> Error {
+    let shown = path.display();
+    let failed = Error::system(format!("cannot write to {shown}: {error}"));
+    match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+            failed.hint(format!("set {HOME_VARIABLE} to a directory that you may write to"))
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => failed.hint("free some disk space"),
+        _other => failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn find(variables: &[(&str, &str)]) -> String {
+        let lookup = |name: &str| {
+            variables
+                .iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
+        };
+        Home::find(lookup, Path::new("/work")).path().display().to_string()
+    }
+
+    #[test]
+    fn the_variable_wins_over_the_users_home() {
+        assert_eq!(find(&[("OSTLER_HOME", "/srv/o"), ("HOME", "/root")]), "/srv/o");
+        assert_eq!(find(&[("OSTLER_HOME", "rel"), ("HOME", "/root")]), "/work/rel");
+        assert_eq!(find(&[("OSTLER_HOME", ""), ("HOME", "/root")]), "/root/.ostler");
+        assert_eq!(find(&[("PM2_HOME", "/pm2")]), "/etc/.ostler");
+    }
+
+    #[test]
+    fn the_directory_is_made_for_its_owner_only() {
+        let parent = tempfile::tempdir().expect("a temporary directory");
+        let home = Home(parent.path().join("a/b"));
+        home.create().expect("the directory can be made");
+        let mode = std::fs::metadata(home.path())
+            .expect("it is there")
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_read_only_home_is_named_with_a_way_out() {
+        let error = unusable(
+            Path::new("/ro/.ostler"),
+            &io::Error::from(io::ErrorKind::ReadOnlyFilesystem),
+        );
+        assert!(
+            error.message.starts_with("cannot write to /ro/.ostler: "),
+            "{}",
+            error.message
+        );
+        assert_eq!(error.hints, ["set OSTLER_HOME to a directory that you may write to"]);
+    }
+}

@@ -1,0 +1,494 @@
+//! The hand-over from files to the live stream, and from one daemon to the next.
+
+use super::View;
+use super::format::{Form, Formatter, Origin, Stream};
+use super::source::Source;
+use crate::client::{CallError, Client, Following};
+use crate::error::{Error, Result};
+use crate::frames::Frame;
+use crate::printer::FAINT;
+use crate::selection;
+use crate::session::Session;
+use ostler_core::{SlotId, WallTime};
+use ostler_wire::control::{Follow, FrameKind, Processes};
+use std::collections::BTreeMap;
+use std::io::{BufReader, Read};
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout};
+
+/// How long a stream may take to begin for all processes that are there.
+const BEGIN_DEADLINE: Duration = Duration::from_millis(500);
+
+/// How long we look for a daemon after one has gone.
+const DAEMON_DEADLINE: Duration = Duration::from_secs(3);
+
+/// Between two looks.
+const RETRY_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How much of a file is read at once.
+const BLOCK: usize = 64 << 10;
+
+/// Shows output as a [`View`] asks for it.
+pub struct Follower<'a> {
+    session: &'a Session,
+    view: View,
+    formatter: Formatter,
+    sources: BTreeMap<(SlotId, Stream), Source>,
+}
+
+impl<'a> Follower<'a> {
+    /// One for the whole run.
+    pub fn new(session: &'a Session, view: View) -> Self {
+        let zone = jiff::tz::TimeZone::system();
+        let colour = session.printer.colours_out();
+        let formatter = Formatter::new(
+            view.form,
+            colour,
+            view.timestamp.as_deref(),
+            view.highlight.clone(),
+            zone,
+        );
+        Self {
+            session,
+            view,
+            formatter,
+            sources: BTreeMap::new(),
+        }
+    }
+
+    /// Shows the last lines of the files and ends.
+    pub async fn show_files(mut self) -> Result {
+        let Some(mut client) = self.session.daemon_if_any().await? else {
+            self.session.printer.warn("no daemon is running");
+            return Ok(());
+        };
+        self.learn(&mut client, true).await?;
+        self.announce();
+        for key in self.oldest_first() {
+            self.show_tail(key, None)?;
+            self.finish_line(key)?;
+        }
+        Ok(())
+    }
+
+    /// Shows the last lines of the files, then what is written, until the daemon ends for good.
+    pub async fn follow(mut self) -> Result {
+        let mut client = self.session.daemon().await?;
+        self.learn(&mut client, true).await?;
+        self.announce();
+        let mut first = true;
+        loop {
+            match client.follow(&self.request()).await {
+                Ok(following) => self.show_stream(following, first).await?,
+                Err(CallError::Lost { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+            first = false;
+            self.sources.values_mut().for_each(Source::broke);
+            client = match self.next_daemon().await? {
+                Some(client) => client,
+                None => return Ok(self.session.printer.say("the daemon has ended")),
+            };
+            self.learn(&mut client, false).await?;
+        }
+    }
+
+    fn request(&self) -> Follow {
+        Follow {
+            selector: self.view.selector.clone(),
+            out: self.view.out,
+            error: self.view.error,
+            events: self.view.form == Form::Json,
+        }
+    }
+
+    async fn next_daemon(&self) -> Result<Option<Client>> {
+        let began = Instant::now();
+        loop {
+            match self.session.daemon().await {
+                Ok(client) => return Ok(Some(client)),
+                Err(CallError::NoDaemon) if began.elapsed() < DAEMON_DEADLINE => sleep(RETRY_INTERVAL).await,
+                Err(CallError::NoDaemon) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Gets to know the selected processes that are not known yet.
+    async fn learn(&mut self, client: &mut Client, must_match: bool) -> Result {
+        let all: Processes = client.get("/v1/processes/full").await?;
+        let chosen = match &self.view.selector {
+            Some(selector) => selection::select(&all.processes, selector)?,
+            None => all.processes.iter().collect(),
+        };
+        if let (true, true, Some(selector)) = (must_match, chosen.is_empty(), &self.view.selector) {
+            if selector.words != ["all"] {
+                return Err(selection::not_found(&selector.words.join(", ")));
+            }
+        }
+        for source in chosen.into_iter().flat_map(Source::of) {
+            let wanted = match source.stream {
+                Stream::Out => self.view.out,
+                Stream::Error => self.view.error,
+            };
+            if wanted {
+                self.sources.entry((source.id, source.stream)).or_insert(source);
+            }
+        }
+        Ok(())
+    }
+
+    async fn show_stream(&mut self, mut following: Following, first: bool) -> Result {
+        let mut early = Vec::new();
+        self.await_begin(&mut following, &mut early, first).await?;
+        for frame in early {
+            self.show_frame(&frame)?;
+        }
+        while let Some(frame) = following.next().await? {
+            self.show_frame(&frame)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the stream has begun for every known process, and shows what of the files comes before it. Frames
+    /// that arrive meanwhile are kept in `early`.
+    async fn await_begin(&mut self, following: &mut Following, early: &mut Vec<Frame>, first: bool) -> Result {
+        let mut sizes = BTreeMap::new();
+        let deadline = Instant::now() + BEGIN_DEADLINE;
+        while self.sources.keys().any(|key| !sizes.contains_key(key)) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok(next) = timeout(left, following.next()).await else {
+                break;
+            };
+            let Some(frame) = next? else { break };
+            if let FrameKind::Begin { out_size, error_size } = frame.header.kind {
+                sizes.insert((frame.header.id, Stream::Out), out_size);
+                sizes.insert((frame.header.id, Stream::Error), error_size);
+            } else {
+                early.push(frame);
+            }
+        }
+        for key in self.oldest_first() {
+            let Some(size) = sizes.get(&key).copied() else { continue };
+            let missed = self.sources.get_mut(&key).and_then(|source| source.begin(size));
+            match missed {
+                Some(missed) => self.show_bytes(key, None, &missed)?,
+                None if first => self.show_tail(key, Some(size))?,
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn show_frame(&mut self, frame: &Frame) -> Result {
+        let header = &frame.header;
+        match &header.kind {
+            FrameKind::Out => self.show_live((header.id, Stream::Out), frame),
+            FrameKind::Error => self.show_live((header.id, Stream::Error), frame),
+            FrameKind::Begin { out_size, error_size } => self.begin_late(header.id, *out_size, *error_size),
+            FrameKind::Lagged { bytes } => {
+                self.session
+                    .printer
+                    .warn(&format!("{bytes} bytes were left out: this terminal is too slow"));
+                Ok(())
+            }
+            FrameKind::Event { event } => match self.formatter.event(&header.name, header.at, event) {
+                Some(line) => Ok(self.session.printer.data(line)?),
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// A process that came later: what is in its files from before was not asked for.
+    fn begin_late(&mut self, id: SlotId, out_size: u64, error_size: u64) -> Result {
+        for (stream, size) in [(Stream::Out, out_size), (Stream::Error, error_size)] {
+            let missed = self
+                .sources
+                .get_mut(&(id, stream))
+                .and_then(|source| source.begin(size));
+            if let Some(missed) = missed {
+                self.show_bytes((id, stream), None, &missed)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn show_live(&mut self, key: (SlotId, Stream), frame: &Frame) -> Result {
+        let name = &frame.header.name;
+        self.sources
+            .entry(key)
+            .or_insert_with(|| Source::unknown(key.0, name.clone(), key.1))
+            .advance(frame.bytes.len());
+        self.show_bytes(key, Some(frame.header.at), &frame.bytes)
+    }
+
+    fn show_bytes(&mut self, key: (SlotId, Stream), at: Option<WallTime>, bytes: &[u8]) -> Result {
+        if self.view.form == Form::Raw {
+            return self.put(key.1, bytes);
+        }
+        let Some(source) = self.sources.get_mut(&key) else {
+            return Ok(());
+        };
+        let origin = Origin {
+            id: source.id,
+            name: &source.name,
+            stream: source.stream,
+            at,
+        };
+        let mut text = Vec::new();
+        source
+            .lines
+            .feed(bytes, |line| text.extend(self.formatter.line(&origin, line)));
+        self.put(key.1, &text)
+    }
+
+    fn finish_line(&mut self, key: (SlotId, Stream)) -> Result {
+        let Some(source) = self.sources.get_mut(&key) else {
+            return Ok(());
+        };
+        let origin = Origin {
+            id: source.id,
+            name: &source.name,
+            stream: source.stream,
+            at: None,
+        };
+        let mut text = Vec::new();
+        source
+            .lines
+            .finish(|line| text.extend(self.formatter.line(&origin, line)));
+        self.put(key.1, &text)
+    }
+
+    /// Only raw output keeps the two streams apart: everything else is read as one.
+    fn put(&self, stream: Stream, bytes: &[u8]) -> Result {
+        match (self.view.form, stream) {
+            (Form::Raw, Stream::Error) => Ok(self.session.printer.error_data(bytes)?),
+            (Form::Raw | Form::Labelled | Form::Json | Form::KeyValue, _) => Ok(self.session.printer.data(bytes)?),
+        }
+    }
+
+    fn announce(&self) {
+        if self.view.form == Form::Labelled && self.view.lines > 0 {
+            let whose = self
+                .view
+                .selector
+                .as_ref()
+                .map_or_else(|| "all".to_owned(), |own| own.words.join(", "));
+            let lines = self.view.lines;
+            self.session
+                .printer
+                .say(&format!("last {lines} lines of {whose} (--lines changes that):"));
+        }
+    }
+
+    fn show_tail(&mut self, key: (SlotId, Stream), size: Option<u64>) -> Result {
+        let Some(path) = self.sources.get(&key).and_then(|source| source.path.clone()) else {
+            return Ok(());
+        };
+        if self.view.lines == 0 {
+            return Ok(());
+        }
+        let tail = match ostler_daemon::logs::tail(&path, self.view.lines, size) {
+            Ok(tail) => tail,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(Error::system(format!("reading {}: {error}", path.display()))),
+        };
+        if self.view.form == Form::Labelled {
+            let title = format!("{} last {} lines:\n", path.display(), self.view.lines);
+            self.session.printer.data(self.session.printer.paint(FAINT, &title))?;
+        }
+        let mut reader = BufReader::with_capacity(BLOCK, tail);
+        let mut block = vec![0; BLOCK];
+        loop {
+            let read = reader.read(&mut block);
+            match read.map_err(|error| Error::system(format!("reading {}: {error}", path.display())))? {
+                0 => return Ok(()),
+                length => self.show_bytes(key, None, &block[..length])?,
+            }
+        }
+    }
+
+    /// As PM2: the file written to last is shown last.
+    fn oldest_first(&self) -> Vec<(SlotId, Stream)> {
+        let mut keys: Vec<_> = self
+            .sources
+            .iter()
+            .map(|(key, source)| (source.modified(), *key))
+            .collect();
+        keys.sort();
+        keys.into_iter().map(|(_, key)| key).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake_daemon::{Asked, FakeDaemon, Reply, Stage, frame, json, until};
+    use crate::samples;
+    use ostler_wire::control::{FrameHeader, Process, Selector};
+    use std::path::PathBuf;
+    use tokio::sync::mpsc;
+
+    struct App {
+        process: Process,
+        out: PathBuf,
+    }
+
+    fn app(stage: &Stage) -> App {
+        let mut process = samples::process(0, "api");
+        let out = stage.directory.path().join("out.log");
+        process.out_log = out.display().to_string();
+        process.error_log = "/dev/null".into();
+        App { process, out }
+    }
+
+    /// A daemon with that one process, whose stream is what comes out of `stream`.
+    fn daemon(stage: &Stage, process: &Process, stream: mpsc::UnboundedReceiver<Vec<u8>>) -> FakeDaemon {
+        let list = Processes {
+            processes: vec![process.clone()],
+        };
+        let mut stream = Some(stream);
+        FakeDaemon::start(&stage.session.home, move |(_, path, _): &Asked| match path.as_str() {
+            "/v1/processes/full" => json(&list),
+            _follow => stream.take().map_or(Reply::Break, Reply::Stream),
+        })
+    }
+
+    fn sent(kind: FrameKind, bytes: &[u8]) -> Vec<u8> {
+        let header = FrameHeader {
+            kind,
+            id: SlotId(0),
+            name: "api".into(),
+            at: samples::AT,
+            len: bytes.len(),
+        };
+        frame(&header, bytes)
+    }
+
+    fn begin(out_size: u64) -> Vec<u8> {
+        sent(
+            FrameKind::Begin {
+                out_size,
+                error_size: 0,
+            },
+            b"",
+        )
+    }
+
+    fn view(lines: usize, form: Form) -> View {
+        let selector = Selector {
+            words: vec!["api".into()],
+            cwd: "/".into(),
+        };
+        View {
+            lines,
+            form,
+            ..View::live(Some(selector))
+        }
+    }
+
+    fn append(path: &PathBuf, bytes: &[u8]) {
+        use std::io::Write;
+        let mut file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .expect("the log opens");
+        file.write_all(bytes).expect("the log can be written");
+    }
+
+    /// Follows until the output is as expected.
+    async fn follow_until(stage: &Stage, view: View, expected: &str) {
+        let follower = Follower::new(&stage.session, view);
+        let shown = until(expected, || stage.printed.out().ends_with(expected));
+        tokio::select! {
+            ended = follower.follow() => panic!("it ended: {ended:?}, {:?}", stage.printed.out()),
+            () = shown => {}
+        }
+    }
+
+    #[tokio::test]
+    async fn file_and_stream_together_are_everything_once() {
+        let stage = Stage::new("logs");
+        let app = app(&stage);
+        append(&app.out, b"one\ntwo\nthr");
+        let (stream, pieces) = mpsc::unbounded_channel();
+        let _daemon = daemon(&stage, &app.process, pieces);
+        // The stream began in the middle of a line; what the file has got since also comes over the stream.
+        stream.send(begin(11)).expect("the daemon lives");
+        append(&app.out, b"ee\nfour\n");
+        stream.send(sent(FrameKind::Out, b"ee\nfo")).expect("the daemon lives");
+        stream.send(sent(FrameKind::Out, b"ur\n")).expect("the daemon lives");
+        let label = "0|api      | ";
+        let expected = format!("{label}two\n{label}three\n{label}four\n");
+        follow_until(&stage, view(2, Form::Labelled), &expected).await;
+    }
+
+    #[tokio::test]
+    async fn raw_output_is_the_apps_bytes() {
+        let stage = Stage::new("logs");
+        let app = app(&stage);
+        append(&app.out, b"a\nb");
+        let (stream, pieces) = mpsc::unbounded_channel();
+        let _daemon = daemon(&stage, &app.process, pieces);
+        stream.send(begin(3)).expect("the daemon lives");
+        stream
+            .send(sent(FrameKind::Out, b"c\x07\nd"))
+            .expect("the daemon lives");
+        follow_until(&stage, view(15, Form::Raw), "a\nbc\x07\nd").await;
+    }
+
+    #[tokio::test]
+    async fn a_replaced_daemon_leaves_no_gap_and_no_repetition() {
+        let stage = Stage::new("logs");
+        let app = app(&stage);
+        append(&app.out, b"old\n");
+        let (stream, pieces) = mpsc::unbounded_channel();
+        let first = daemon(&stage, &app.process, pieces);
+        stream.send(begin(4)).expect("the daemon lives");
+        append(&app.out, b"one\n");
+        stream.send(sent(FrameKind::Out, b"one\n")).expect("the daemon lives");
+        let replace = async {
+            until("the first line", || stage.printed.out().ends_with("one\n")).await;
+            drop((first, stream));
+            // Written by the next daemon before we are connected to it.
+            append(&app.out, b"two\n");
+            let (stream, pieces) = mpsc::unbounded_channel();
+            let second = daemon(&stage, &app.process, pieces);
+            stream.send(begin(12)).expect("the daemon lives");
+            append(&app.out, b"three\n");
+            stream.send(sent(FrameKind::Out, b"three\n")).expect("the daemon lives");
+            (second, stream)
+        };
+        let followed = follow_until(&stage, view(0, Form::Raw), "one\ntwo\nthree\n");
+        let (_daemon, ()) = tokio::join!(replace, followed);
+        assert_eq!(stage.printed.out(), "one\ntwo\nthree\n");
+    }
+
+    #[tokio::test]
+    async fn the_last_lines_alone_need_no_stream() {
+        let stage = Stage::new("logs");
+        let app = app(&stage);
+        append(&app.out, b"one\ntwo\nthree");
+        let (_stream, pieces) = mpsc::unbounded_channel();
+        let daemon = daemon(&stage, &app.process, pieces);
+        Follower::new(&stage.session, view(2, Form::Raw))
+            .show_files()
+            .await
+            .expect("the files are there");
+        assert_eq!(stage.printed.out(), "two\nthree");
+        assert!(daemon.asked().iter().all(|(method, _, _)| method == "GET"));
+    }
+
+    #[tokio::test]
+    async fn what_does_not_exist_has_no_logs() {
+        let stage = Stage::new("logs");
+        let (_stream, pieces) = mpsc::unbounded_channel();
+        let _daemon = daemon(&stage, &samples::process(0, "web"), pieces);
+        let error = Follower::new(&stage.session, view(2, Form::Raw))
+            .follow()
+            .await
+            .expect_err("there is no api");
+        assert_eq!(error.message, "Process or Namespace api not found");
+    }
+}

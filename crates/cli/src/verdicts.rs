@@ -1,0 +1,296 @@
+//! What became of a command, app by app: one calm line for each, and for failures the reason with the last lines of the
+//! error log. Used by every command whose answer is an [`Outcome`].
+
+use crate::client::Client;
+use crate::error::{Error, Result};
+use crate::logs::tail;
+use crate::printer::Printer;
+use crate::signals;
+use crate::units;
+use ostler_core::{ExitStatus, Failure, Outcome, SlotId, SlotOutcome, Verdict};
+use ostler_wire::control::Processes;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+/// How many lines of the error log explain a failure.
+const LOG_LINES: usize = 15;
+
+/// Prints the verdicts; fails, with everything said, if one of them is a failure. `done` is the verb's past tense, and
+/// `began` when the command was given: older log lines say nothing about it.
+pub async fn report(
+    printer: &Printer,
+    client: &mut Client,
+    outcome: &Outcome,
+    done: &str,
+    began: SystemTime,
+) -> Result {
+    for group in groups(outcome) {
+        say(printer, &group, done);
+    }
+    let failures: Vec<(&SlotOutcome, &Failure)> = outcome.slots.iter().filter_map(failure).collect();
+    if !failures.is_empty() {
+        let processes: Option<Processes> = client.get("/v1/processes/full").await.ok();
+        for (slot, failure) in &failures {
+            explain(printer, slot, failure, processes.as_ref(), began);
+        }
+    }
+    let superseded = outcome.slots.iter().any(|slot| slot.verdict == Verdict::Superseded);
+    if failures.is_empty() && !superseded {
+        Ok(())
+    } else {
+        Err(Error::reported())
+    }
+}
+
+/// Slots of one app with verdicts of one kind.
+struct Group<'a> {
+    name: &'a str,
+    slots: Vec<&'a SlotOutcome>,
+}
+
+fn groups(outcome: &Outcome) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for slot in &outcome.slots {
+        let kind = std::mem::discriminant(&slot.verdict);
+        let same =
+            |group: &&mut Group<'_>| group.name == slot.name && std::mem::discriminant(&group.slots[0].verdict) == kind;
+        match groups.iter_mut().find(same) {
+            Some(group) => group.slots.push(slot),
+            None => groups.push(Group {
+                name: &slot.name,
+                slots: vec![slot],
+            }),
+        }
+    }
+    groups
+}
+
+fn say(printer: &Printer, group: &Group<'_>, done: &str) {
+    let who = format!("{} ({})", group.name, ids(&group.slots));
+    match &group.slots[0].verdict {
+        Verdict::Online { pid } if group.slots.len() == 1 => printer.say(&format!("{done} {who}, pid {pid}")),
+        Verdict::Online { .. } => printer.say(&format!("{done} {who}, {} instances", group.slots.len())),
+        Verdict::Finished { status } => printer.say(&format!("{who} ran to its end, {}", ended(*status))),
+        Verdict::Registered => printer.say(&format!("registered {who}, not started")),
+        Verdict::Stopped { .. } => {
+            printer.say(&format!("{done} {who}"));
+            warn_of_kills(printer, group);
+        }
+        Verdict::WasStopped => printer.say(&format!("{who} was stopped already")),
+        Verdict::Deleted => printer.say(&format!("deleted {who}")),
+        Verdict::Reset => printer.say(&format!("counters of {who} are back at 0")),
+        Verdict::Signalled => printer.say(&format!("{done} {who}")),
+        Verdict::Superseded => printer.warn(&format!("{who}: another command overtook this one")),
+        Verdict::Failed(_) => {}
+    }
+}
+
+fn warn_of_kills(printer: &Printer, group: &Group<'_>) {
+    let killed: Vec<&SlotOutcome> = group
+        .slots
+        .iter()
+        .copied()
+        .filter(|slot| slot.verdict == Verdict::Stopped { killed: true })
+        .collect();
+    if !killed.is_empty() {
+        let who = format!("{} ({})", group.name, ids(&killed));
+        printer.warn(&format!("{who} did not end within its kill_timeout and was killed"));
+    }
+}
+
+/// `0`, `0-3`, `0, 2, 5`.
+fn ids(slots: &[&SlotOutcome]) -> String {
+    let mut runs: Vec<(SlotId, SlotId)> = Vec::new();
+    for slot in slots {
+        match runs.last_mut() {
+            Some((_, last)) if last.0 + 1 == slot.slot.0 => *last = slot.slot,
+            Some(_) | None => runs.push((slot.slot, slot.slot)),
+        }
+    }
+    let run = |(first, last): (SlotId, SlotId)| {
+        if first == last {
+            first.to_string()
+        } else {
+            format!("{first}-{last}")
+        }
+    };
+    runs.into_iter().map(run).collect::<Vec<_>>().join(", ")
+}
+
+/// How a process ended, in words.
+pub fn ended(status: ExitStatus) -> String {
+    match status {
+        ExitStatus::Code(code) => format!("exit code {code}"),
+        ExitStatus::Signal {
+            signal,
+            core_dumped: false,
+        } => signals::name(signal),
+        ExitStatus::Signal {
+            signal,
+            core_dumped: true,
+        } => format!("{}, core dumped", signals::name(signal)),
+        ExitStatus::Unknown => "exit code unknown".to_owned(),
+    }
+}
+
+fn failure(slot: &SlotOutcome) -> Option<(&SlotOutcome, &Failure)> {
+    match &slot.verdict {
+        Verdict::Failed(failure) => Some((slot, failure)),
+        Verdict::Online { .. }
+        | Verdict::Finished { .. }
+        | Verdict::Registered
+        | Verdict::Stopped { .. }
+        | Verdict::WasStopped
+        | Verdict::Deleted
+        | Verdict::Reset
+        | Verdict::Signalled
+        | Verdict::Superseded => None,
+    }
+}
+
+/// The failure as a sentence.
+pub fn reason(failure: &Failure) -> String {
+    match failure {
+        Failure::Spawn { message } => format!("could not be started: {message}"),
+        Failure::Exited {
+            status,
+            after_ms,
+            retrying,
+        } => {
+            let after = units::span(Duration::from_millis(*after_ms));
+            let next = if *retrying {
+                "it is being started again"
+            } else {
+                "it stays down"
+            };
+            format!("{} after {after}; {next}", died(*status))
+        }
+        Failure::NotReady { waited_ms } => {
+            format!(
+                "was not ready within {}",
+                units::span(Duration::from_millis(*waited_ms))
+            )
+        }
+        Failure::Unkillable => "did not end, not even by SIGKILL".to_owned(),
+        Failure::NotRunning => "is not running".to_owned(),
+    }
+}
+
+fn died(status: ExitStatus) -> String {
+    match status {
+        ExitStatus::Code(code) => format!("exited with code {code}"),
+        ExitStatus::Signal { .. } => format!("was ended by {}", ended(status)),
+        ExitStatus::Unknown => "ended, nobody knows how,".to_owned(),
+    }
+}
+
+fn explain(printer: &Printer, slot: &SlotOutcome, failure: &Failure, processes: Option<&Processes>, began: SystemTime) {
+    printer.error(&format!("{} ({}) {}", slot.name, slot.slot, reason(failure)));
+    match failure {
+        Failure::Exited { .. } | Failure::NotReady { .. } => {}
+        Failure::Spawn { .. } | Failure::Unkillable | Failure::NotRunning => return,
+    }
+    let process = processes.and_then(|all| all.processes.iter().find(|process| process.view.id == slot.slot));
+    let lines = process.and_then(|process| recent_lines(Path::new(&process.error_log), began));
+    match (process, lines) {
+        (Some(process), Some(lines)) => {
+            printer.say(&format!("last lines of {}:", process.error_log));
+            for line in lines {
+                printer.say(&format!("  {}", String::from_utf8_lossy(&line)));
+            }
+        }
+        (Some(_) | None, _) => printer.say("it wrote nothing to its error log"),
+    }
+    printer.hint(&format!(
+        "`ostler logs {} --lines 100` shows more, `ostler why {}` its history",
+        slot.name, slot.name
+    ));
+}
+
+/// The last lines of a log that has been written to since.
+fn recent_lines(path: &Path, since: SystemTime) -> Option<Vec<Vec<u8>>> {
+    let written = std::fs::metadata(path).ok()?.modified().ok()?;
+    // File times may lag behind the clock by a tick of the kernel's.
+    let fresh = written + Duration::from_millis(20) >= since;
+    fresh
+        .then(|| tail::last_lines(path, LOG_LINES))
+        .flatten()
+        .filter(|lines| !lines.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::printer::captured;
+    use ostler_core::Pid;
+
+    fn slot(id: u32, name: &str, verdict: Verdict) -> SlotOutcome {
+        SlotOutcome {
+            slot: SlotId(id),
+            name: name.into(),
+            verdict,
+        }
+    }
+
+    fn said(slots: Vec<SlotOutcome>, done: &str) -> String {
+        let (printer, captured) = captured::printer(false, false);
+        for group in groups(&Outcome { slots }) {
+            say(&printer, &group, done);
+        }
+        captured.error()
+    }
+
+    #[test]
+    fn each_app_gets_one_line() {
+        let online = |pid| Verdict::Online { pid: Pid(pid) };
+        let slots = vec![
+            slot(0, "api", online(10)),
+            slot(1, "web", online(11)),
+            slot(2, "web", online(12)),
+            slot(4, "web", online(13)),
+        ];
+        assert_eq!(
+            said(slots, "started"),
+            "started api (0), pid 10\nstarted web (1-2, 4), 3 instances\n"
+        );
+    }
+
+    #[test]
+    fn a_stop_that_needed_sigkill_is_warned_of() {
+        let slots = vec![
+            slot(0, "api", Verdict::Stopped { killed: false }),
+            slot(1, "api", Verdict::Stopped { killed: true }),
+            slot(2, "web", Verdict::WasStopped),
+        ];
+        let expected = "stopped api (0-1)\nwarning: api (1) did not end within its kill_timeout and was killed\n\
+                        web (2) was stopped already\n";
+        assert_eq!(said(slots, "stopped"), expected);
+    }
+
+    #[test]
+    fn failures_say_how_when_and_what_next() {
+        let exited = |status, retrying| {
+            reason(&Failure::Exited {
+                status,
+                after_ms: 35,
+                retrying,
+            })
+        };
+        assert_eq!(
+            exited(ExitStatus::Code(1), true),
+            "exited with code 1 after 35 ms; it is being started again"
+        );
+        let crash = ExitStatus::Signal {
+            signal: 11,
+            core_dumped: true,
+        };
+        assert_eq!(
+            exited(crash, false),
+            "was ended by SIGSEGV, core dumped after 35 ms; it stays down"
+        );
+        assert_eq!(
+            reason(&Failure::NotReady { waited_ms: 3000 }),
+            "was not ready within 3.0 s"
+        );
+    }
+}

@@ -1,0 +1,18 @@
+//! Attributes that feed PM2's probe and cloud agents.
+
+use super::attribute::Attribute;
+use super::kind::Kind;
+
+const PROBE: &str = "Ostler puts no probe into apps";
+
+/// See [`FAMILIES`](super::FAMILIES).
+pub(crate) const ATTRIBUTES: &[Attribute] = &[
+    Attribute::new("pmx", Kind::FlagOrText, "false", "Load the metrics probe into the app.").later(PROBE),
+    Attribute::new("automation", Kind::Flag, "false", "Let the probe instrument the app.").later(PROBE),
+    Attribute::new("trace", Kind::Anything, "false", "Trace requests.").later(PROBE),
+    Attribute::new("disable_trace", Kind::Flag, "", "Do not trace requests.").later(PROBE),
+    Attribute::new("v8", Kind::Anything, "false", "Collect V8 metrics.").later(PROBE),
+    Attribute::new("event_loop_inspector", Kind::Anything, "false", "Dump the event loop.").later(PROBE),
+    Attribute::new("deep_monitoring", Kind::Anything, "false", "Collect all metrics.").later(PROBE),
+    Attribute::new("io", Kind::Anything, "", "Settings of the metrics probe.").later(PROBE),
+];

@@ -1,0 +1,194 @@
+//! From checked attributes to a [`Spec`]: each key family contributes its part.
+
+use crate::Context;
+use crate::attributes::Attributes;
+use crate::diagnostic::Problem;
+use crate::interpreter::Search;
+use crate::paths::Base;
+use crate::pm2::environment::Blocks;
+use crate::pm2::{environment, logs, process, restart, stop, watch};
+use crate::users::{self, User};
+use ostler_core::{Environment, Mode, Program, Spec};
+use serde_json::Value;
+
+/// A spec, and what its user should know about it.
+#[derive(Debug)]
+pub(crate) struct Resolution {
+    pub(crate) spec: Spec,
+    /// Attribute and remark.
+    pub(crate) remarks: Vec<(&'static str, String)>,
+}
+
+/// The spec that `attributes` declare.
+pub(crate) fn spec(attributes: &Attributes, blocks: &Blocks, context: &Context) -> Result<Resolution, Problem> {
+    let base = base(attributes, context);
+    let path = search_path(attributes, context);
+    let nvm = context.environment.get("NVM_DIR").map(String::as_str);
+    let found = process::program(
+        attributes,
+        &Search {
+            path: &path,
+            base: &base,
+            nvm,
+        },
+    )?;
+    let user = user(attributes)?;
+    let environment = environment::environment(attributes, blocks, &context.environment, &base, user.as_ref())?;
+    check_environment_files(&environment)?;
+    let mut name = process::name(attributes, &found.default_name);
+    if let (Some(true), Some(chosen)) = (attributes.flag("append_env_to_name"), &blocks.chosen) {
+        name = format!("{name}-{chosen}");
+    }
+    assemble(
+        attributes,
+        Parts {
+            name,
+            program: found.program,
+            environment,
+        },
+        &base,
+        context,
+    )
+}
+
+/// The parts of a spec that come from outside the attributes alone: files found, the shell's environment.
+pub(crate) struct Parts {
+    pub(crate) name: String,
+    pub(crate) program: Program,
+    pub(crate) environment: Environment,
+}
+
+/// Everything else follows from the attributes.
+pub(crate) fn assemble(
+    attributes: &Attributes,
+    parts: Parts,
+    base: &Base,
+    context: &Context,
+) -> Result<Resolution, Problem> {
+    let Parts {
+        name,
+        program,
+        environment,
+    } = parts;
+    let cluster = process::is_cluster(attributes, &program);
+    let instances = process::instances(attributes);
+    let several = cluster || attributes.has("instances");
+    let log_context = logs::LogContext {
+        name: &name,
+        home: &context.home,
+        base,
+        several,
+    };
+    let log_spec = logs::spec(attributes, &log_context)?;
+    let pid_file = logs::pid_file(attributes, &log_context);
+    let spec = Spec {
+        namespace: attributes
+            .text("namespace")
+            .filter(|name| !name.is_empty())
+            .unwrap_or("default")
+            .to_owned(),
+        mode: Mode::Fork,
+        instances,
+        environment,
+        user: process::run_as(attributes, &context.username),
+        logs: log_spec,
+        restart: restart::policy(attributes),
+        stop: stop::policy(attributes),
+        ready: restart::readiness(attributes),
+        cron: restart::cron(attributes),
+        watch: watch::spec(attributes, base),
+        memory_limit: attributes.number("max_memory_restart").filter(|bytes| *bytes > 0),
+        autostart: attributes.flag("autostart").unwrap_or(true),
+        pid_file,
+        username: attributes.text("username").unwrap_or(&context.username).to_owned(),
+        attributes: record(attributes),
+        name,
+        program,
+    };
+    Ok(Resolution {
+        remarks: remarks(attributes, cluster, instances),
+        spec,
+    })
+}
+
+/// The record of what was said. Variables are not settings: `env` lives in the spec's environment.
+fn record(attributes: &Attributes) -> serde_json::Map<String, Value> {
+    attributes
+        .0
+        .iter()
+        .filter(|(name, _value)| *name != "env")
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+fn remarks(attributes: &Attributes, cluster: bool, instances: u32) -> Vec<(&'static str, String)> {
+    let mut remarks = Vec::new();
+    if cluster {
+        let key = if attributes.has("exec_mode") {
+            "exec_mode"
+        } else {
+            "instances"
+        };
+        let runs = if instances == 1 {
+            "1 process runs in fork mode".to_owned()
+        } else {
+            format!("{instances} independent processes run")
+        };
+        remarks.push((key, format!("not yet effective: cluster mode; {runs}")));
+    }
+    if let Some(Value::Object(options)) = attributes.get("watch_options") {
+        let unused: Vec<_> = options
+            .keys()
+            .filter(|option| *option != "ignored")
+            .map(String::as_str)
+            .collect();
+        if !unused.is_empty() {
+            let reason = "the kernel tells Ostler about every change";
+            remarks.push((
+                "watch_options",
+                format!("{} has no effect: {reason}", unused.join(", ")),
+            ));
+        }
+    }
+    remarks
+}
+
+/// What relative paths start from: the caller's directory, or `cwd` resolved against it.
+pub(crate) fn base(attributes: &Attributes, context: &Context) -> Base {
+    let caller = Base::new(&context.cwd, context.environment.get("HOME").map(String::as_str));
+    match attributes.text("cwd").filter(|cwd| !cwd.is_empty()) {
+        Some(cwd) => caller.at(cwd),
+        None => caller,
+    }
+}
+
+/// The `PATH` that the app is going to have.
+fn search_path(attributes: &Attributes, context: &Context) -> String {
+    let declared = attributes
+        .get("env")
+        .and_then(|env| env.get("PATH"))
+        .and_then(Value::as_str);
+    declared
+        .or(context.environment.get("PATH").map(String::as_str))
+        .unwrap_or("/usr/local/bin:/usr/bin:/bin")
+        .to_owned()
+}
+
+pub(crate) fn user(attributes: &Attributes) -> Result<Option<User>, Problem> {
+    let Some(user) = attributes.text("uid") else {
+        return Ok(None);
+    };
+    users::find(user).map_err(|message| Problem::invalid("uid", message, "name an existing user, or give a number"))
+}
+
+/// A missing `env_file` is a mistake to be told at once; later ones are read anew at each launch.
+fn check_environment_files(environment: &Environment) -> Result<(), Problem> {
+    match crate::environment::read_files(environment) {
+        Ok(_variables) => Ok(()),
+        Err(error) => Err(Problem::invalid(
+            "env_file",
+            error.to_string(),
+            "create the file, or correct its path",
+        )),
+    }
+}
