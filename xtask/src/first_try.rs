@@ -24,8 +24,13 @@ pub fn run() -> Result {
         "ostler start ecosystem.config.js",
         ostler_in(&ostler, &example).args(["start", "ecosystem.config.js"]),
     )?;
-    let answer = wait_within(DEADLINE, || http_get(PORT).ok());
-    let answer = answer.map_err(|limit| format!("the example does not answer on port {PORT} within {limit:?}"))?;
+    let answer = wait_within(DEADLINE, || answer_of_ours(&ostler, &example));
+    let answer = answer.map_err(|limit| {
+        format!(
+            "the example does not answer on port {PORT} within {limit:?}; `{} logs express` says more",
+            shown(&ostler)
+        )
+    })?;
     say(&format!("── http://127.0.0.1:{PORT}/ answers: {}", answer.trim_end()));
     let list = output(ostler_in(&ostler, &example).arg("list"))?;
     say(&format!("── ostler list\n{list}"));
@@ -37,6 +42,13 @@ pub fn run() -> Result {
         shown(&ostler)
     ));
     Ok(())
+}
+
+/// What port [`PORT`] answers, if it is the process that Ostler runs and not another server of this machine.
+fn answer_of_ours(ostler: &Path, example: &Path) -> Option<String> {
+    let pid = output(ostler_in(ostler, example).args(["pid", "express"])).ok()?;
+    let answer = http_get(PORT).ok()?;
+    (answer.split_whitespace().last() == Some(pid.trim())).then_some(answer)
 }
 
 fn ostler_in(ostler: &Path, directory: &Path) -> Command {

@@ -1,7 +1,9 @@
 //! Logs: every byte, each line's timestamp once, rotation, following.
 
 use ostler_testkit::torture::Torture;
-use ostler_testkit::{Home, Manager, Signal, apps, concatenated, pieces, process, repetitions, sleeper, tools};
+use ostler_testkit::{
+    Home, Manager, Signal, apps, concatenated, is_settled, pieces, process, repetitions, sleeper, tools,
+};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -96,14 +98,7 @@ fn torture_with_rotation_concatenates_to_the_same_bytes() {
         json!({ "log_rotate": { "max_size": "5M", "keep": 1000 } }),
     );
     let expected: usize = Torture::new(11, lines).map(|line| line.len()).sum();
-    home.wait_until("the last compression to end", || {
-        let pieces = pieces(&log);
-        let packed = pieces
-            .iter()
-            .filter(|piece| piece.extension().is_some_and(|extension| extension == "gz"))
-            .count();
-        pieces.len() == packed + 1
-    });
+    home.wait_until("the last compression to end", || is_settled(&log));
     let found = pieces(&log);
     assert!(found.len() > expected / 6_000_000, "pieces: {found:?}");
     same(concatenated(&log).as_slice(), Torture::new(11, lines));
@@ -401,11 +396,10 @@ fn a_follower_sees_every_line_once_over_restarts_and_rotations() {
         second.iter().copied().eq(0..20_000),
         "the second run whole and in order"
     );
-    assert!(
-        pieces(&home.path().join("logs/count-out.log")).len() > 2,
-        "it was rotated meanwhile"
-    );
-    let all: Vec<usize> = String::from_utf8(concatenated(&home.path().join("logs/count-out.log")))
+    let log = home.path().join("logs/count-out.log");
+    home.wait_until("the last compression to end", || is_settled(&log));
+    assert!(pieces(&log).len() > 2, "it was rotated meanwhile");
+    let all: Vec<usize> = String::from_utf8(concatenated(&log))
         .expect("numbers")
         .lines()
         .filter_map(|line| line.parse().ok())

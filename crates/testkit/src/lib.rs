@@ -30,7 +30,7 @@ mod wait;
 pub use home::{Home, Topology};
 pub use http::{free_port, http_get};
 pub use invocation::{Invocation, Output, Running};
-pub use logfile::{concatenated, pieces};
+pub use logfile::{concatenated, is_settled, pieces};
 pub use manager::Manager;
 pub use row::Row;
 pub use sandbox::{Tmpfs, is_root, skip};

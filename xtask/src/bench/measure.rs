@@ -186,11 +186,13 @@ fn logs(home: &Home, (speed, cost): (Quantity, Quantity), date_format: Option<&s
     }
     let lines = FLOOD * MEGABYTE / 100;
     let whole = FLOOD * MEGABYTE + date_format.map_or(0, |_| lines * "2026-11-21 08:10:32.613: ".len() as u64);
+    // PM2 leaves out a timestamp now and then, where a line lies across two of its reads.
+    let enough = whole / 1000 * 998;
     let file = home.ecosystem(json!([app]));
     let (before, begin) = (total(), Instant::now());
     home.call(&["start"]).arg(file).limit(LIMIT).ok();
     let size = || std::fs::metadata(&log).map_or(0, |file| file.len());
-    let arrived = wait_within(LIMIT, || (size() >= whole).then_some(()));
+    let arrived = wait_within(LIMIT, || (size() >= enough).then_some(()));
     assert!(
         arrived.is_ok(),
         "the flood stopped at {} of {whole} bytes\n{}",
