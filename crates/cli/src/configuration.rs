@@ -50,18 +50,27 @@ pub fn load(session: &Session, path: &str, typed: &Typed<'_>) -> Result<Vec<Spec
 
 /// The apps declared on standard input.
 pub fn load_stdin(session: &Session, typed: &Typed<'_>) -> Result<Vec<Spec>> {
+    finish(
+        session,
+        ostler_config::load_stdin(&standard_input()?, &context(session)?, &typed.overrides()),
+    )
+}
+
+fn standard_input() -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let read = std::io::stdin().lock().read_to_end(&mut bytes);
     read.map_err(|error| Error::system(format!("reading standard input: {error}")))?;
-    finish(
-        session,
-        ostler_config::load_stdin(&bytes, &context(session)?, &typed.overrides()),
-    )
+    Ok(bytes)
 }
 
 /// The names of the apps that a config file declares, whether they could be started or not.
 pub fn names_in_file(session: &Session, path: &str) -> Result<Vec<String>> {
     ostler_config::names_in_file(path.as_ref(), &context(session)?).map_err(|error| failed(session, &error))
+}
+
+/// The names of the apps declared on standard input.
+pub fn names_in_stdin(session: &Session) -> Result<Vec<String>> {
+    ostler_config::names_in_stdin(&standard_input()?, &context(session)?).map_err(|error| failed(session, &error))
 }
 
 /// The app that a script, program or command typed as `target` means. An error is for the daemon to answer with if

@@ -1,7 +1,6 @@
 //! The history of an app as an aligned table: when, what, cause, time up, what came next. Pure, apart from the time zone.
 
 use crate::printer::{BAD, FAINT, GOOD, HEADER, Printer, WARNING};
-use crate::table::shorten;
 use crate::units;
 use crate::verdicts::ended;
 use anstyle::Style;
@@ -17,8 +16,8 @@ struct Line {
 
 const TITLES: [&str; 6] = ["when", "app", "what", "cause", "uptime", "next"];
 
-/// A longer cause or error is cut.
-const WIDEST_CELL: usize = 60;
+/// What is longer than that stands out of its column rather than making it wider for all.
+const WIDEST_COLUMN: usize = 60;
 
 /// The table, oldest first, times in local time.
 pub fn text(entries: &[Entry], printer: &Printer) -> String {
@@ -34,7 +33,7 @@ fn text_at(entries: &[Entry], printer: &Printer, moment: impl Fn(ostler_core::Wa
     let widths: [usize; 6] = std::array::from_fn(|column| {
         lines
             .iter()
-            .map(|line| line.cells[column].width().min(WIDEST_CELL))
+            .map(|line| line.cells[column].width().min(WIDEST_COLUMN))
             .max()
             .unwrap_or(0)
     });
@@ -44,17 +43,16 @@ fn text_at(entries: &[Entry], printer: &Printer, moment: impl Fn(ostler_core::Wa
 fn row(line: &Line, widths: &[usize; 6], printer: &Printer) -> String {
     let mut text = String::new();
     for (column, (cell, width)) in line.cells.iter().zip(widths).enumerate() {
-        let cell = shorten(cell, WIDEST_CELL);
-        let padding = " ".repeat(width - cell.width() + 2);
+        let padding = " ".repeat(width.saturating_sub(cell.width()) + 2);
         let style = if column == 2 || line.style == HEADER {
             line.style
         } else {
             Style::new()
         };
         let cell = if style == Style::new() {
-            cell
+            cell.clone()
         } else {
-            printer.paint(style, &cell)
+            printer.paint(style, cell)
         };
         text.push_str(&cell);
         text.push_str(&padding);

@@ -57,15 +57,7 @@ pub fn named(session: &Session, words: &[String], only: Option<&str>) -> Result<
 
 fn declared_names(session: &Session, word: &str) -> Result<Option<Vec<String>>> {
     if word == STANDARD_INPUT {
-        let specs = configuration::load_stdin(
-            session,
-            &Typed {
-                env_name: None,
-                only: None,
-                attributes: Map::new(),
-            },
-        )?;
-        return Ok(Some(specs.into_iter().map(|spec| spec.name).collect()));
+        return Ok(Some(configuration::names_in_stdin(session)?));
     }
     if configuration::is_config_file(word) {
         return Ok(Some(configuration::names_in_file(session, word)?));

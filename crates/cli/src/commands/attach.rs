@@ -7,8 +7,8 @@ use crate::targets;
 use clap::Args;
 use ostler_core::SlotId;
 use ostler_wire::control::Action;
-use std::io::BufRead;
-use tokio::sync::mpsc;
+use std::io::{BufRead, IsTerminal};
+use tokio::sync::{mpsc, oneshot};
 
 /// Lines of standard input that wait for the daemon.
 const WAITING_LINES: usize = 64;
@@ -16,7 +16,7 @@ const WAITING_LINES: usize = 64;
 /// Talk to a process: lines typed go to its standard input, its output comes back
 #[derive(Args, Debug)]
 #[command(after_help = "Example:
-  ostler attach 0                     ends with Ctrl-C, or at the end of the input")]
+  ostler attach 0                     ends with Ctrl-C or Ctrl-D")]
 pub struct Attach {
     /// The process's id
     #[arg(value_name = "ID")]
@@ -37,15 +37,21 @@ impl Attach {
             form: Form::Raw,
             ..View::live(Some(selector))
         };
+        let (begun, has_begun) = oneshot::channel();
+        let follow = Follower::new(session, view).tell_begun(begun).follow();
         tokio::select! {
-            ended = Follower::new(session, view).follow() => ended,
-            sent = forward(session, self.id, self.separator) => sent,
+            ended = follow => ended,
+            sent = forward(session, self.id, self.separator, has_begun) => sent,
         }
     }
 }
 
-/// Sends what is typed, line by line, until the end of the input.
-async fn forward(session: &Session, id: u32, separator: String) -> Result {
+/// Sends what is typed, line by line. The end of a terminal's input ends the command; that of a pipe does not, since the
+/// answer to its last line is still to come.
+async fn forward(session: &Session, id: u32, separator: String, has_begun: oneshot::Receiver<()>) -> Result {
+    if has_begun.await.is_err() {
+        return std::future::pending().await;
+    }
     let (lines, mut typed) = mpsc::channel(WAITING_LINES);
     // Reading a terminal cannot be cancelled, so it has a thread that ends with the process.
     std::thread::spawn(move || {
@@ -64,5 +70,9 @@ async fn forward(session: &Session, id: u32, separator: String) -> Result {
         };
         client.operate(&session.verb, action).await?;
     }
-    Ok(())
+    if std::io::stdin().is_terminal() {
+        Ok(())
+    } else {
+        std::future::pending().await
+    }
 }

@@ -19,10 +19,6 @@ impl Jlist {
 
 /// PM2's list.
 pub async fn entries(session: &Session) -> Result<Value> {
-    Ok(processes(session)
-        .await?
-        .processes
-        .iter()
-        .map(ostler_config::pm2::jlist_entry)
-        .collect())
+    let entry = |process| ostler_config::pm2::jlist_entry(process, session.home.path());
+    Ok(processes(session).await?.processes.iter().map(entry).collect())
 }

@@ -14,6 +14,7 @@ use ostler_wire::control::{Follow, FrameKind, Processes};
 use std::collections::BTreeMap;
 use std::io::{BufReader, Read};
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
 /// How long a stream may take to begin for all processes that are there.
@@ -34,6 +35,8 @@ pub struct Follower<'a> {
     view: View,
     formatter: Formatter,
     sources: BTreeMap<(SlotId, Stream), Source>,
+    /// Told once the stream has begun.
+    begun: Option<oneshot::Sender<()>>,
 }
 
 impl<'a> Follower<'a> {
@@ -53,7 +56,14 @@ impl<'a> Follower<'a> {
             view,
             formatter,
             sources: BTreeMap::new(),
+            begun: None,
         }
+    }
+
+    /// Tells when everything that is written from then on will be shown.
+    pub fn tell_begun(mut self, begun: oneshot::Sender<()>) -> Self {
+        self.begun = Some(begun);
+        self
     }
 
     /// Shows the last lines of the files and ends.
@@ -141,6 +151,10 @@ impl<'a> Follower<'a> {
     async fn show_stream(&mut self, mut following: Following, first: bool) -> Result {
         let mut early = Vec::new();
         self.await_begin(&mut following, &mut early, first).await?;
+        if let Some(begun) = self.begun.take() {
+            // Nobody waits for it any more if the input has ended.
+            let _ = begun.send(());
+        }
         for frame in early {
             self.show_frame(&frame)?;
         }
