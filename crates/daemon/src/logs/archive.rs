@@ -1,0 +1,195 @@
+//! What happens to rotated files: compressed, and deleted when there are too many. A background thread of the lowest
+//! priority, which exists only while there is something to do.
+//!
+//! Called by the log thread after a rotation and when a log is first opened; the latter finishes what a killed daemon
+//! left. Each step leaves the directory so that doing it again is right: a compressed file gets its name only when it is
+//! whole and on disk, and only then its original is deleted.
+
+use super::note::{FileError, Note};
+use super::rotate::{COMPRESSED, Rotated, RotatedForm, UNFINISHED, list, with_suffix};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use ostler_core::Rotation;
+use rustix::fs::statvfs;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// Where the thread's notes go.
+pub(super) type Notes = Arc<dyn Fn(Note) + Send + Sync>;
+
+/// The way to the thread.
+#[derive(Clone)]
+pub(super) struct Archive {
+    queue: Arc<Mutex<Queue>>,
+    notes: Notes,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<(PathBuf, Rotation)>,
+    running: bool,
+}
+
+impl Archive {
+    pub fn new(notes: Notes) -> Self {
+        Self {
+            queue: Arc::default(),
+            notes,
+        }
+    }
+
+    /// Has the rotated files of `log` put in order, some time.
+    pub fn tidy(&self, log: &Path, rotation: &Rotation) {
+        let mut queue = self.queue.lock().expect("invariant: nobody panics with this lock");
+        if queue.jobs.iter().any(|(path, _)| path == log) {
+            return;
+        }
+        queue.jobs.push_back((log.to_owned(), rotation.clone()));
+        if !queue.running {
+            let archive = self.clone();
+            // Should no thread be had, the job waits for the next one.
+            queue.running = thread::Builder::new()
+                .name("log-archive".into())
+                .spawn(move || archive.work())
+                .is_ok();
+        }
+    }
+
+    fn work(&self) {
+        // On Linux the priority is the calling thread's, not the process' (setpriority(2), "C library/kernel differences").
+        let _ = rustix::process::setpriority_process(None, 19);
+        while let Some((log, rotation)) = self.next() {
+            if let Err(error) = tidy(&log, &rotation) {
+                (self.notes)(Note::Upkeep(error));
+            }
+        }
+    }
+
+    fn next(&self) -> Option<(PathBuf, Rotation)> {
+        let mut queue = self.queue.lock().expect("invariant: nobody panics with this lock");
+        let job = queue.jobs.pop_front();
+        queue.running = job.is_some();
+        job
+    }
+}
+
+/// Deletes the oldest rotated file of `log`. False when there is none.
+pub(super) fn delete_oldest(log: &Path) -> bool {
+    let Ok(files) = list(log) else { return false };
+    files
+        .first()
+        .is_some_and(|oldest| std::fs::remove_file(&oldest.path).is_ok())
+}
+
+/// Finishes, deletes and compresses until the rotated files of `log` are as `rotation` says.
+fn tidy(log: &Path, rotation: &Rotation) -> Result<(), FileError> {
+    let files = match list(log) {
+        // The log is gone with its directory, and so are its rotated files.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        files => files.map_err(failed("list the directory of", log))?,
+    };
+    let files = drop_leftovers(files)?;
+    let excess = files.len().saturating_sub(rotation.keep as usize);
+    for file in &files[..excess] {
+        delete(&file.path)?;
+    }
+    let mut kept = files[excess..].to_vec();
+    if rotation.compress {
+        for file in kept.iter_mut().filter(|file| file.form == RotatedForm::Plain) {
+            file.path = compress(&file.path)?;
+        }
+    }
+    rotation.max_total.map_or(Ok(()), |limit| shrink(&kept, limit))
+}
+
+/// Deletes half compressed files, and plain ones that are compressed already.
+fn drop_leftovers(files: Vec<Rotated>) -> Result<Vec<Rotated>, FileError> {
+    let mut kept: Vec<Rotated> = Vec::new();
+    for file in files {
+        match file.form {
+            RotatedForm::Unfinished => delete(&file.path)?,
+            RotatedForm::Plain => kept.push(file),
+            RotatedForm::Compressed => {
+                if let Some(plain) = kept.pop_if(|last| last.stamp == file.stamp) {
+                    delete(&plain.path)?;
+                }
+                kept.push(file);
+            }
+        }
+    }
+    Ok(kept)
+}
+
+/// Deletes the oldest files while all together exceed `limit` bytes.
+fn shrink(files: &[Rotated], limit: u64) -> Result<(), FileError> {
+    let size = |path: &Path| std::fs::metadata(path).map_or(0, |data| data.len());
+    let mut total: u64 = files.iter().map(|file| size(&file.path)).sum();
+    for file in files {
+        if total <= limit {
+            break;
+        }
+        total -= size(&file.path).min(total);
+        delete(&file.path)?;
+    }
+    Ok(())
+}
+
+/// Compresses a file, unless the disk might become full of it. Gives the path it has afterwards.
+fn compress(plain: &Path) -> Result<PathBuf, FileError> {
+    if !fits(plain).map_err(failed("find the free space for compressing", plain))? {
+        return Ok(plain.to_owned());
+    }
+    let (unfinished, compressed) = (with_suffix(plain, UNFINISHED), with_suffix(plain, COMPRESSED));
+    if let Err(error) = write_compressed(plain, &unfinished) {
+        drop(std::fs::remove_file(&unfinished));
+        return Err(failed("compress", plain)(error));
+    }
+    std::fs::rename(&unfinished, &compressed).map_err(failed("rename", &unfinished))?;
+    delete(plain)?;
+    Ok(compressed)
+}
+
+/// Whether the file system has room for a second copy of the file, which compressing needs in the worst case.
+fn fits(plain: &Path) -> io::Result<bool> {
+    let system = statvfs(plain)?;
+    Ok(std::fs::metadata(plain)?.len() < system.f_bavail.saturating_mul(system.f_frsize))
+}
+
+fn write_compressed(plain: &Path, unfinished: &Path) -> io::Result<()> {
+    let mut source = File::open(plain)?;
+    let mode = source.metadata()?.permissions().mode();
+    let sink = File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(mode & 0o777)
+        .open(unfinished)?;
+    let mut encoder = GzEncoder::new(sink, Compression::default());
+    let mut block = vec![0; 64 << 10];
+    loop {
+        match source.read(&mut block)? {
+            0 => break,
+            length => encoder.write_all(&block[..length])?,
+        }
+    }
+    encoder.finish()?.sync_all()
+}
+
+/// Deletes a file; one that is gone already is no error.
+fn delete(path: &Path) -> Result<(), FileError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("delete", path)(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Wraps a system error with what was tried.
+fn failed(call: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileError {
+    let path = path.to_owned();
+    move |error| FileError { call, path, error }
+}

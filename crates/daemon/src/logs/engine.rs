@@ -1,0 +1,428 @@
+//! The log thread's state: which streams there are, what they write to, who follows. Called by the thread's loop; each
+//! call returns soon.
+
+use super::archive::{Archive, Notes};
+use super::file::Surroundings;
+use super::files::{FileKey, Files};
+use super::follow::{Subscription, frame};
+use super::format::{Dates, Form, JsonForm};
+use super::handle::Statistics;
+use super::journal::{Entry, Journal, LineState, Settings};
+use super::note::{FileError, Note};
+use super::target::{StreamId, StreamKind, Target};
+use super::transfer::{CHUNK, Taken, now};
+use super::vault::{Pipe, Vault};
+use bytes::Bytes;
+use ostler_core::{LogFormat, SlotId, WallTime};
+use ostler_wire::control::FrameKind;
+use rustix::event::epoll;
+use rustix::io::ioctl_fionread;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The log thread's state.
+pub(super) struct Engine {
+    pub journal: Journal,
+    pub staging: Pipe,
+    pub peek: Pipe,
+    pub null: OwnedFd,
+    epoll: Arc<OwnedFd>,
+    streams: Vec<Option<Stream>>,
+    pub files: Files,
+    pub around: Surroundings,
+    pub followers: Vec<Subscription>,
+    statistics: Statistics,
+    /// What is held back of the stream in its turn, then its chunk.
+    pub input: Vec<u8>,
+    /// A segment in its form.
+    pub output: Vec<u8>,
+    /// The journal's failure has been told.
+    unguarded: bool,
+}
+
+/// A stream with its pipe.
+struct Stream {
+    pipe: OwnedFd,
+    flow: Flow,
+}
+
+/// A stream's way into its files.
+pub(super) struct Flow {
+    pub id: StreamId,
+    pub name: String,
+    /// Nobody is to get anything.
+    pub discarded: bool,
+    pub form: Form,
+    /// Own file, combined file.
+    pub files: [Option<FileKey>; 2],
+    /// Its region of the journal.
+    pub entry: Option<Entry>,
+    pub state: LineState,
+    /// Output has been dropped, and its file has not been written since.
+    ailing: bool,
+}
+
+impl Engine {
+    /// Takes a vault over and finishes what a predecessor left in it.
+    pub fn new(vault: Vault, epoll: Arc<OwnedFd>, notes: Notes, statistics: Statistics) -> io::Result<Self> {
+        let mut engine = Self {
+            journal: Journal::open(vault.journal)?,
+            staging: vault.staging,
+            peek: vault.peek,
+            null: File::options().write(true).open("/dev/null")?.into(),
+            epoll,
+            streams: Vec::new(),
+            files: Files::default(),
+            around: Surroundings {
+                archive: Archive::new(notes.clone()),
+                notes,
+            },
+            followers: Vec::new(),
+            statistics,
+            input: Vec::with_capacity(2 * CHUNK),
+            output: Vec::new(),
+            unguarded: false,
+        };
+        engine.recover()?;
+        Ok(engine)
+    }
+
+    /// Takes a stream on.
+    pub fn attach(&mut self, id: StreamId, name: String, pipe: OwnedFd, target: &Target) {
+        let mut flow = self.flow(id, name, target);
+        if !flow.discarded {
+            match self.register(id, &flow.name, target) {
+                Ok((entry, state)) => {
+                    flow.entry = Some(entry);
+                    flow.state = state;
+                }
+                Err(error) => self.guard(Err(error)),
+            }
+        }
+        let key = self
+            .streams
+            .iter()
+            .position(Option::is_none)
+            .unwrap_or(self.streams.len());
+        let data = epoll::EventData::new_u64(key as u64);
+        let watched = epoll::add(&*self.epoll, &pipe, data, epoll::EventFlags::IN);
+        let stream = Stream { pipe, flow };
+        if let Err(error) = watched {
+            self.note(Note::Abandoned {
+                stream: id,
+                error: error.into(),
+            });
+            self.remove(&stream);
+        } else if key == self.streams.len() {
+            self.streams.push(Some(stream));
+        } else {
+            self.streams[key] = Some(stream);
+        }
+    }
+
+    /// Gives a stream one turn: at most one chunk.
+    pub fn turn(&mut self, key: usize) {
+        let Some(stream) = self.streams.get_mut(key).and_then(Option::take) else {
+            return;
+        };
+        let (stream, _) = self.read(stream);
+        self.streams[key] = stream;
+    }
+
+    /// The main processes of a worker are gone: reads what is in its pipes now and ends unfinished lines.
+    pub fn ended(&mut self, which: impl Fn(StreamId) -> bool) {
+        for key in self.keys(which) {
+            let Some(stream) = self.streams[key].take() else {
+                continue;
+            };
+            self.streams[key] = self.read_out(stream);
+        }
+    }
+
+    /// Reads what is in the pipes now and lets go of the streams.
+    pub fn close(&mut self, which: impl Fn(StreamId) -> bool + Copy) {
+        for key in self.keys(which) {
+            let Some(stream) = self.streams[key].take() else {
+                continue;
+            };
+            if let Some(stream) = self.read_out(stream) {
+                self.remove(&stream);
+            }
+        }
+        for entry in self.journal.entries(which) {
+            let released = self.journal.release(entry);
+            self.guard(released);
+        }
+    }
+
+    /// Lets go of everything of a slot.
+    pub fn forget(&mut self, slot: SlotId) {
+        self.close(|id| id.worker.slot == slot);
+        let mut statistics = self.statistics.lock().expect("invariant: nobody panics with this lock");
+        statistics.retain(|(of, _), _| *of != slot);
+        self.followers.iter_mut().for_each(|follower| follower.forget(slot));
+    }
+
+    /// Empties files.
+    pub fn flush(&mut self, paths: &[PathBuf]) -> Vec<FileError> {
+        self.files.flush(paths)
+    }
+
+    /// Opens all files anew.
+    pub fn reopen(&mut self) -> Vec<FileError> {
+        self.files.reopen()
+    }
+
+    /// Takes a follower on: each slot's beginning, with what is held back of it.
+    pub fn follow(&mut self, mut subscription: Subscription) {
+        self.followers.retain(|follower| !follower.is_over());
+        for (slot, name) in self.slots() {
+            if (subscription.filter.slots)(slot, &name) && subscription.begin(slot) {
+                subscription.push(frame(self.begin(slot), slot, name, WallTime(now()), Bytes::new()));
+            }
+        }
+        for flow in self.streams.iter().flatten().map(|stream| &stream.flow) {
+            let mut held = Vec::new();
+            let Some(entry) = flow.entry.filter(|_| flow.wanted_by(&subscription)) else {
+                continue;
+            };
+            if flow.state.held > 0 && self.journal.read_carry(entry, flow.state, &mut held).is_ok() {
+                let at = WallTime(flow.state.held_since);
+                subscription.push(frame(
+                    flow.frame_kind(),
+                    flow.id.worker.slot,
+                    flow.name.clone(),
+                    at,
+                    held.into(),
+                ));
+            }
+        }
+        self.followers.push(subscription);
+    }
+
+    /// Hands a process event to the followers who want it.
+    pub fn event(&mut self, slot: SlotId, name: &str, event: &str) {
+        self.followers.retain(|follower| !follower.is_over());
+        for follower in &self.followers {
+            if follower.filter.events && (follower.filter.slots)(slot, name) {
+                let kind = FrameKind::Event {
+                    event: event.to_owned(),
+                };
+                follower.push(frame(kind, slot, name.to_owned(), WallTime(now()), Bytes::new()));
+            }
+        }
+    }
+
+    /// A stream's way into its files, as if nothing had been written.
+    pub fn flow(&mut self, id: StreamId, name: String, target: &Target) -> Flow {
+        let dates = Dates::new(target.date_format.as_deref());
+        let form = match (target.format, &target.date_format) {
+            (LogFormat::Raw, None) => Form::Raw,
+            (LogFormat::Raw, Some(_)) => Form::Dated(dates),
+            (LogFormat::Json, _) => {
+                let name = serde_json::Value::from(name.as_str()).to_string();
+                Form::Json(Box::new(JsonForm {
+                    dates,
+                    kind: id.kind,
+                    process: id.worker.slot.0,
+                    name,
+                }))
+            }
+        };
+        let files = self.files.acquire(target, &self.around);
+        Flow {
+            id,
+            name,
+            discarded: target.disabled,
+            form,
+            files,
+            entry: None,
+            state: LineState::default(),
+            ailing: false,
+        }
+    }
+
+    /// Hands a chunk to the followers who want it.
+    pub fn publish(&mut self, flow: &Flow, bytes: &[u8], at: i64) {
+        if self.followers.is_empty() {
+            return;
+        }
+        self.followers.retain(|follower| !follower.is_over());
+        let mut shared = None;
+        for follower in self.followers.iter().filter(|follower| flow.wanted_by(follower)) {
+            let bytes = shared.get_or_insert_with(|| Bytes::copy_from_slice(bytes)).clone();
+            follower.push(frame(
+                flow.frame_kind(),
+                flow.id.worker.slot,
+                flow.name.clone(),
+                WallTime(at),
+                bytes,
+            ));
+        }
+    }
+
+    /// Counts output of a stream that did not get into a file, and notes why; or that it does again.
+    pub fn count_dropped(&mut self, flow: &mut Flow, length: usize) {
+        let error = flow.files.into_iter().flatten().find_map(|key| self.files[key].error());
+        if length == 0 && flow.ailing == error.is_some() {
+            return;
+        }
+        flow.ailing = error.is_some();
+        let mut statistics = self.statistics.lock().expect("invariant: nobody panics with this lock");
+        let entry = statistics.entry((flow.id.worker.slot, flow.id.kind)).or_default();
+        entry.dropped += length as u64;
+        entry.last_error = error;
+    }
+
+    /// Tells of a failed journal, once. Logging goes on without.
+    pub fn guard(&mut self, result: io::Result<()>) {
+        if let Err(error) = result
+            && !self.unguarded
+        {
+            self.unguarded = true;
+            self.note(Note::Unguarded(error));
+        }
+    }
+
+    pub fn note(&self, note: Note) {
+        (self.around.notes)(note);
+    }
+
+    /// One chunk of a stream; the stream is gone when it has ended. The flag says whether there was anything.
+    fn read(&mut self, mut stream: Stream) -> (Option<Stream>, usize) {
+        self.introduce(&stream.flow);
+        match self.take(&mut stream.flow, &stream.pipe) {
+            Ok(Taken::Bytes(length)) => return (Some(stream), length),
+            Ok(Taken::Nothing) => return (Some(stream), 0),
+            Ok(Taken::End) => self.end_line(&mut stream.flow),
+            Err(error) => {
+                self.note(Note::Abandoned {
+                    stream: stream.flow.id,
+                    error,
+                });
+                self.end_line(&mut stream.flow);
+            }
+        }
+        self.remove(&stream);
+        (None, 0)
+    }
+
+    /// What is in the pipe now, however much is written meanwhile, and the end of an unfinished line.
+    fn read_out(&mut self, stream: Stream) -> Option<Stream> {
+        let mut left = ioctl_fionread(&stream.pipe).unwrap_or(0);
+        let mut stream = stream;
+        while left > 0 {
+            let (back, length) = self.read(stream);
+            stream = back?;
+            left = if length == 0 {
+                0
+            } else {
+                left.saturating_sub(length as u64)
+            };
+        }
+        self.end_line(&mut stream.flow);
+        Some(stream)
+    }
+
+    fn remove(&mut self, stream: &Stream) {
+        // The keeper's copy of the pipe would keep it watched after it is closed here (epoll(7), questions and answers).
+        let _ = epoll::delete(&*self.epoll, stream.pipe.as_fd());
+        self.files.release(stream.flow.files);
+        if let Some(entry) = stream.flow.entry {
+            let released = self.journal.release(entry);
+            self.guard(released);
+        }
+    }
+
+    /// The stream's region of the journal, a predecessor's if there is one, with how it stands.
+    fn register(&mut self, id: StreamId, name: &str, target: &Target) -> io::Result<(Entry, LineState)> {
+        let (entry, state) = match self.journal.find(id)? {
+            Some(found) => found,
+            None => (self.journal.claim(id)?, LineState::default()),
+        };
+        self.journal.set_settings(
+            entry,
+            &Settings {
+                name: name.to_owned(),
+                target: target.clone(),
+            },
+        )?;
+        Ok((entry, state))
+    }
+
+    fn keys(&self, which: impl Fn(StreamId) -> bool) -> Vec<usize> {
+        let ours = |stream: &Option<Stream>| stream.as_ref().is_some_and(|stream| which(stream.flow.id));
+        (0..self.streams.len())
+            .filter(|key| ours(&self.streams[*key]))
+            .collect()
+    }
+
+    /// The slots that have streams, with their apps' names.
+    fn slots(&self) -> BTreeMap<SlotId, String> {
+        let flows = self.streams.iter().flatten().map(|stream| &stream.flow);
+        flows.map(|flow| (flow.id.worker.slot, flow.name.clone())).collect()
+    }
+
+    /// Tells followers of a slot that began after they did, before its first chunk.
+    fn introduce(&mut self, flow: &Flow) {
+        let slot = flow.id.worker.slot;
+        let mut followers = std::mem::take(&mut self.followers);
+        for follower in &mut followers {
+            if flow.wanted_by(follower) && follower.begin(slot) {
+                let kind = self.begin_with(slot, Some(flow));
+                follower.push(frame(kind, slot, flow.name.clone(), WallTime(now()), Bytes::new()));
+            }
+        }
+        self.followers = followers;
+    }
+
+    fn begin(&self, slot: SlotId) -> FrameKind {
+        self.begin_with(slot, None)
+    }
+
+    /// How large the slot's files are; `taken` is a stream of it that is having its turn.
+    fn begin_with(&self, slot: SlotId, taken: Option<&Flow>) -> FrameKind {
+        let flows = self.streams.iter().flatten().map(|stream| &stream.flow).chain(taken);
+        let of = |kind| {
+            let own = flows
+                .clone()
+                .filter(move |flow| flow.id.worker.slot == slot && flow.id.kind == kind);
+            own.filter_map(|flow| flow.files[0])
+                .next_back()
+                .map_or(0, |key| self.files[key].size())
+        };
+        FrameKind::Begin {
+            out_size: of(StreamKind::Out),
+            error_size: of(StreamKind::Error),
+        }
+    }
+}
+
+impl Flow {
+    fn wanted_by(&self, follower: &Subscription) -> bool {
+        let kind = match self.id.kind {
+            StreamKind::Out => follower.filter.out,
+            StreamKind::Error => follower.filter.error,
+        };
+        kind && !self.discarded && (follower.filter.slots)(self.id.worker.slot, &self.name)
+    }
+
+    fn frame_kind(&self) -> FrameKind {
+        match self.id.kind {
+            StreamKind::Out => FrameKind::Out,
+            StreamKind::Error => FrameKind::Error,
+        }
+    }
+}
+
+/// A moment at which tests kill the engine.
+#[cfg(not(test))]
+#[inline(always)]
+pub(super) fn kill_point() {}
+
+#[cfg(test)]
+pub(super) use super::kill::kill_point;

@@ -1,0 +1,129 @@
+//! The last lines of a file of any size, with lines of any length, in bounded memory. Pure reading; used by the command
+//! line too.
+
+use memchr::memrchr_iter;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Take};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// How much is looked at at once.
+const BLOCK: usize = 64 << 10;
+
+/// The end of a file, to be read to its end. What is appended later is not part of it.
+#[derive(Debug)]
+pub struct Tail {
+    reader: Take<File>,
+}
+
+impl Read for Tail {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.reader.read(buffer)
+    }
+}
+
+/// The last `lines` lines of the first `size` bytes of a file; of the whole file when `size` is absent or more than it
+/// has. An unfinished last line counts as one.
+///
+/// # Errors
+/// Those of open(2), pread(2) and lseek(2); no such file among them.
+pub fn tail(path: &Path, lines: usize, size: Option<u64>) -> io::Result<Tail> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let end = size.map_or(length, |size| size.min(length));
+    let start = line_start(&file, lines, end)?;
+    file.seek(SeekFrom::Start(start))?;
+    Ok(Tail {
+        reader: file.take(end - start),
+    })
+}
+
+/// Where the last `lines` lines of `file[..end]` begin.
+fn line_start(file: &File, lines: usize, end: u64) -> io::Result<u64> {
+    if lines == 0 || end == 0 {
+        return Ok(end);
+    }
+    // The line break at the very end ends the last line; it does not begin another.
+    break_before(file, lines, 0..end - 1)
+}
+
+/// How much of an unfinished line `file[..size]` ends with; `limit` if it is more than that.
+pub(super) fn unfinished(file: &File, size: u64, limit: u64) -> io::Result<u64> {
+    Ok(size - break_before(file, 1, size.saturating_sub(limit)..size)?)
+}
+
+/// The end of the `count`-th line break from behind within the range; the range's start if there are fewer.
+fn break_before(file: &File, count: usize, range: Range<u64>) -> io::Result<u64> {
+    let mut left = count;
+    let mut block = vec![0; BLOCK];
+    let mut upper = range.end;
+    while upper > range.start {
+        let lower = upper.saturating_sub(BLOCK as u64).max(range.start);
+        let part = &mut block[..usize::try_from(upper - lower).expect("invariant: at most one block")];
+        file.read_exact_at(part, lower)?;
+        for at in memrchr_iter(b'\n', part) {
+            left -= 1;
+            if left == 0 {
+                return Ok(lower + at as u64 + 1);
+            }
+        }
+        upper = lower;
+    }
+    Ok(range.start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BLOCK, tail};
+    use proptest::prelude::*;
+    use std::io::Read;
+
+    fn tailed(content: &[u8], lines: usize, size: Option<u64>) -> Vec<u8> {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), content).expect("content");
+        let mut out = Vec::new();
+        tail(file.path(), lines, size)
+            .expect("a tail")
+            .read_to_end(&mut out)
+            .expect("a readable file");
+        out
+    }
+
+    #[test]
+    fn the_last_lines_are_given_also_without_a_final_line_break() {
+        assert_eq!(tailed(b"a\nb\nc\n", 2, None), b"b\nc\n");
+        assert_eq!(tailed(b"a\nb\nc", 2, None), b"b\nc");
+        assert_eq!(tailed(b"a\n\n\n", 2, None), b"\n\n");
+    }
+
+    #[test]
+    fn none_asked_for_or_an_empty_file_gives_nothing() {
+        assert_eq!(tailed(b"a\nb\n", 0, None), b"");
+        assert_eq!(tailed(b"", 3, None), b"");
+    }
+
+    #[test]
+    fn only_what_the_file_had_at_that_size_counts() {
+        assert_eq!(tailed(b"a\nb\nc\n", 1, Some(4)), b"b\n");
+        assert_eq!(tailed(b"a\nb\n", 9, Some(100)), b"a\nb\n");
+    }
+
+    #[test]
+    fn lines_longer_than_a_block_are_found() {
+        let content = [&b"first\n"[..], &vec![b'x'; 3 * BLOCK], b"\nlast\n"].concat();
+        assert_eq!(tailed(&content, 2, None), content[6..]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_tail_is_what_splitting_the_whole_gives(
+            content in proptest::collection::vec(prop_oneof![Just(b'\n'), Just(b'a'), any::<u8>()], 0..300),
+            lines in 0usize..12,
+        ) {
+            let all: Vec<&[u8]> = content.split_inclusive(|byte| *byte == b'\n').collect();
+            let expected = all[all.len().saturating_sub(lines)..].concat();
+            prop_assert_eq!(tailed(&content, lines, None), expected);
+        }
+    }
+}
