@@ -68,7 +68,7 @@ pub enum Effect {
     Record(Entry),
     /// Tell subscribers.
     Publish(Notice),
-    /// The slot is gone: close its logs, remove its pid file.
+    /// The slot is gone: close its logs, remove its pid file, drop what is queued about it. Its id may be used again.
     Forget {
         /// Which.
         slot: SlotId,

@@ -15,7 +15,11 @@ mod effect;
 mod event;
 pub mod history;
 mod ids;
+mod machine;
 mod outcome;
+mod schedule;
+mod settings;
+mod slot;
 mod spec;
 mod time;
 mod view;
@@ -23,7 +27,11 @@ mod view;
 pub use effect::{Effect, Launch, Notice, NoticeKind, Scope};
 pub use event::{Event, ExitStatus, Origin, Request, SavedInstance, SpawnError};
 pub use ids::{AppId, Generation, Pid, SlotId, Ticket, WorkerId};
+pub use machine::{AppRecord, Change, Counters, Machine, TicketRecord};
 pub use outcome::{Failure, Outcome, SlotOutcome, Verdict};
+pub use schedule::cron;
+pub use settings::Settings;
+pub use slot::{Slot as SlotRecord, SpecKey};
 pub use spec::{
     Environment, Interpreter, LogFile, LogFormat, LogSpec, Mode, OnReadyTimeout, Program, ReadyPolicy, RestartLimit,
     RestartPolicy, Rotation, RunAs, Spec, StopPolicy, WatchSpec,

@@ -65,6 +65,8 @@ pub enum Failure {
     Spawn {
         /// The error's text.
         message: String,
+        /// Whether it is going to be tried again.
+        retrying: bool,
     },
     /// It ended before it was up.
     Exited {
@@ -79,6 +81,8 @@ pub enum Failure {
     NotReady {
         /// Milliseconds waited.
         waited_ms: u64,
+        /// Whether it is going to be started again by its restart policy.
+        retrying: bool,
     },
     /// It did not end, not even by SIGKILL.
     Unkillable,

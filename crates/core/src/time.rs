@@ -16,7 +16,7 @@ pub struct Instant(pub u64);
 pub struct WallTime(pub i64);
 
 /// What time it is, on both clocks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Now {
     /// The monotonic clock: what deadlines are measured on.
     pub instant: Instant,

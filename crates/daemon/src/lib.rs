@@ -1,3 +1,5 @@
-//! Placeholder header, replaced as the crate is written.
+//! The daemon: tells the machine what happens and does what the machine orders.
+#![forbid(unsafe_code)]
 
+pub mod journal;
 pub mod logs;

@@ -1,1 +1,218 @@
-//! Placeholder header, replaced as the crate is written.
+//! The keeper: holds a copy of every descriptor that must not be lost, and keeps a daemon running.
+//!
+//! # Theory of operation
+//!
+//! The daemon takes all decisions; the keeper takes none. It is a child subreaper, so when a daemon is killed its apps become the
+//! keeper's children; it reaps them and tells the next daemon how they ended. Every vital descriptor (control socket, log pipes,
+//! IPC ends, pidfds, the journal's memfd) was deposited here before the app behind it could run, and is handed to the next
+//! daemon. When the keeper itself is killed, the daemon executes itself into this role ([`main`] with a table) and starts a new
+//! daemon: `execve` keeps its pid and its children.
+//!
+//! Kept small on purpose: one thread, `poll(2)`, no async runtime, no parsing of user input. It must never wait for a daemon
+//! that does not listen, nor die of one that misbehaves.
+
+mod deposits;
+mod successor;
+
+use deposits::Deposits;
+pub use deposits::inherited;
+use ostler_sys::fdpass::{ReceiveError, Received};
+use ostler_sys::lock::LockFile;
+use ostler_sys::signals::{self, Signals};
+use ostler_sys::{fdpass, limits, reap};
+use ostler_wire::keeper::{MAX_PACKET, ToDaemon, ToKeeper};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+use successor::{Daemon, Pace};
+
+/// The environment variable that names the inherited descriptor of a table left by a daemon that became keeper.
+pub const TABLE_VARIABLE: &str = "OSTLER_TABLE_FD";
+/// The environment variable that names the inherited pipe end on which `ready` is written once the daemon answers.
+pub const READY_VARIABLE: &str = "OSTLER_READY_FD";
+/// The environment variable in which the daemon finds its end of the socket pair to the keeper.
+pub const KEEPER_VARIABLE: &str = "OSTLER_KEEPER_FD";
+/// The environment variable in which the daemon finds the limits of open files that apps are to have: `soft:hard`.
+pub const OPEN_FILES_VARIABLE: &str = "OSTLER_OPEN_FILES";
+/// The lock that one keeper per home holds, in the home directory.
+pub const LOCK: &str = "keeper.lock";
+/// The deposit that holds that lock, so that it outlives any single process of ours.
+const LOCK_KEY: &str = "lock";
+/// How many statuses of reaped processes are remembered for the next daemon.
+const REMEMBERED: usize = 4096;
+
+struct Keeper {
+    deposits: Deposits,
+    reaped: Vec<(i32, i32)>,
+    daemon: Option<Daemon>,
+    pace: Pace,
+    generation: u32,
+    leaving: bool,
+    ready: Option<std::fs::File>,
+    signals: Signals,
+    /// What we were started with, for the apps.
+    open_files: Option<(u64, u64)>,
+}
+
+/// Runs the keeper until its daemon ends on purpose.
+pub fn main(home: PathBuf) -> ExitCode {
+    match Keeper::new(home).and_then(|mut keeper| keeper.run()) {
+        Ok(code) => code,
+        Err(error) => {
+            say(&format!("keeper: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Keeper {
+    fn new(home: PathBuf) -> std::io::Result<Self> {
+        let open_files = original_open_files().or_else(|| limits::raise_open_files().ok());
+        reap::become_subreaper()?;
+        let signals = Signals::take(&[signals::SIGCHLD, signals::SIGTERM, signals::SIGINT, signals::SIGQUIT, signals::SIGUSR2])?;
+        let mut deposits = Deposits::from_environment(TABLE_VARIABLE)?;
+        let generation = deposits.generation();
+        if !deposits.contains(LOCK_KEY) {
+            let lock = LockFile::try_take(&home.join(LOCK))?
+                .ok_or_else(|| std::io::Error::other("another keeper runs for this home"))?;
+            deposits.insert(LOCK_KEY, Vec::new(), vec![lock.as_fd().try_clone_to_owned()?]);
+        }
+        let ready = inherited(READY_VARIABLE).map(std::fs::File::from);
+        Ok(Self { deposits, reaped: Vec::new(), daemon: None, pace: Pace::default(), generation, leaving: false, ready, signals, open_files })
+    }
+
+    fn run(&mut self) -> std::io::Result<ExitCode> {
+        self.reap();
+        loop {
+            if self.daemon.is_none() {
+                if self.leaving {
+                    return Ok(ExitCode::SUCCESS);
+                }
+                if self.generation > 0 && self.ready.is_some() {
+                    say("keeper: the first daemon ended before it was up; giving up");
+                    return Ok(ExitCode::FAILURE);
+                }
+                self.start_daemon_when_due();
+            }
+            self.wait()?;
+            self.hear_signals();
+            self.hear_daemon();
+            self.reap();
+        }
+    }
+
+    fn start_daemon_when_due(&mut self) {
+        if self.pace.remaining(Instant::now()).is_some() {
+            return;
+        }
+        self.generation += 1;
+        self.pace.started(Instant::now());
+        let hello = ToDaemon::Hello { generation: self.generation };
+        match Daemon::start(&hello, &self.deposits, &self.reaped, self.open_files) {
+            Ok(daemon) => self.daemon = Some(daemon),
+            Err(error) => {
+                say(&format!("keeper: starting a daemon failed, trying again: {error}"));
+                self.pace.died(Instant::now());
+            }
+        }
+    }
+
+    /// Sleeps until a signal, a message, or the time to start a daemon.
+    fn wait(&self) -> std::io::Result<()> {
+        let timeout = match &self.daemon {
+            Some(_) => None,
+            None => Some(self.pace.remaining(Instant::now()).unwrap_or(Duration::ZERO)),
+        };
+        let timeout = timeout.and_then(|span| Timespec::try_from(span).ok());
+        let mut sources = vec![PollFd::new(&self.signals, PollFlags::IN)];
+        if let Some(daemon) = &self.daemon {
+            sources.push(PollFd::new(&daemon.socket, PollFlags::IN));
+        }
+        match poll(&mut sources, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// An administrator's signal is the daemon's business.
+    fn hear_signals(&mut self) {
+        while let Some(signal) = self.signals.next() {
+            if signal != signals::SIGCHLD
+                && let Some(daemon) = &self.daemon
+            {
+                daemon.signal(signal);
+            }
+        }
+    }
+
+    fn hear_daemon(&mut self) {
+        while let Some(daemon) = &self.daemon {
+            let mut packet = [0; MAX_PACKET];
+            match fdpass::receive(daemon.socket.as_fd(), &mut packet) {
+                Ok(Received::Message(length, descriptors)) => self.obey(&packet[..length], descriptors),
+                Ok(Received::End) => return self.bury_daemon(),
+                Err(ReceiveError::Nothing) => return,
+                Err(error) => {
+                    say(&format!("keeper: receiving from the daemon failed: {error}"));
+                    return self.bury_daemon();
+                }
+            }
+        }
+    }
+
+    fn obey(&mut self, packet: &[u8], descriptors: Vec<OwnedFd>) {
+        match ToKeeper::decode(packet) {
+            Ok(ToKeeper::Deposit { key, data }) => self.deposits.insert(key.as_str(), data, descriptors),
+            Ok(ToKeeper::Release { key }) => self.deposits.remove(key.as_str()),
+            Ok(ToKeeper::Ready) => self.tell_ready(),
+            Ok(ToKeeper::Farewell) => self.leaving = true,
+            Err(error) => say(&format!("keeper: {error}")),
+        }
+    }
+
+    fn tell_ready(&mut self) {
+        if let Some(mut ready) = self.ready.take() {
+            // Whoever waited may have gone; that is no trouble of ours.
+            let _ = ready.write_all(b"ready\n");
+        }
+    }
+
+    /// The daemon's end of the socket is closed: it is dead or as good as dead. Make sure, before another one starts.
+    fn bury_daemon(&mut self) {
+        if let Some(daemon) = self.daemon.take() {
+            let status = daemon.bury();
+            self.pace.died(Instant::now());
+            if !self.leaving {
+                say(&format!("keeper: the daemon ended ({status}); starting another"));
+            }
+        }
+    }
+
+    /// Statuses are remembered even when a daemon was told: it may be killed before it has noted them.
+    fn reap(&mut self) {
+        while let Ok(Some((pid, status))) = reap::reap_any() {
+            let (pid, status) = (pid.as_raw_nonzero().get(), status.to_wait_status());
+            if let Some(daemon) = self.daemon.as_ref().filter(|daemon| daemon.pid != pid) {
+                daemon.tell(&ToDaemon::Reaped { pid, status });
+            }
+            self.reaped.push((pid, status));
+            let excess = self.reaped.len().saturating_sub(REMEMBERED);
+            self.reaped.drain(..excess);
+        }
+    }
+}
+
+/// The limits of open files that we were started with, as an earlier keeper noted them.
+pub fn original_open_files() -> Option<(u64, u64)> {
+    let noted = std::env::var(OPEN_FILES_VARIABLE).ok()?;
+    let (soft, hard) = noted.split_once(':')?;
+    Some((soft.parse().ok()?, hard.parse().ok()?))
+}
+
+/// Our own log is standard error, which is `ostler.log` in the home directory.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}

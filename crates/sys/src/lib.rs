@@ -1,1 +1,37 @@
-//! Placeholder header, replaced as the crate is written.
+//! The operating system, as far as Ostler needs it: processes and their trees, descriptors, cgroups, `/proc`,
+//! sockets, clocks.
+//!
+//! Called by the keeper and the daemon. Knowledge of kernel versions ends here: callers see one behaviour, and
+//! where a newer kernel does better they get it without asking. Linux 5.4 is the oldest that is meant to work.
+//!
+//! This is the only crate with unsafe code. Whatever can be done through `rustix` is done through it; what is
+//! left (starting processes, `ioctl`s and lookups that only libc has) is unsafe by nature, and each block says
+//! why it is sound.
+#![allow(unsafe_code)]
+
+mod arch;
+pub mod cgroup;
+pub mod channel;
+pub mod clock;
+pub mod exec_self;
+pub mod fdpass;
+pub mod inherit;
+pub mod limits;
+pub mod lock;
+pub mod memfd;
+pub mod peer;
+pub mod pidfd;
+pub mod pipes;
+pub mod poll;
+pub mod proc;
+pub mod reap;
+pub mod resolve;
+pub mod signals;
+pub mod socket;
+pub mod spawn;
+mod status;
+pub mod tree;
+pub mod users;
+
+pub use rustix::process::Pid;
+pub use status::ExitStatus;

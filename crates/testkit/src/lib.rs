@@ -1,1 +1,55 @@
-//! Placeholder header, replaced as the crate is written.
+//! The test bed: a private home for one manager, the processes it leaves, and apps to run under it.
+//!
+//! # Theory of operation
+//!
+//! A [`Home`] is a temporary directory with the manager's home and a work directory for apps. Every command runs
+//! with a clean environment that names this home, so every process the manager starts can be found again through
+//! `/proc` by that name. When a home is dropped the manager is told to end, and whatever still bears the home's name
+//! then is killed and reported by a panic: a leaked process is a failed test.
+//!
+//! Nothing here depends on the crates under test. What a test sees of the manager is what a user sees: output, exit
+//! codes, files, processes. By `OSTLER_TEST_PEER=<path of pm2>` the same tests run against PM2, which is how the facts
+//! they assert were checked.
+//!
+//! Tests wait for conditions with a deadline ([`Home::wait_until`]); they never sleep for a fixed time.
+#![forbid(unsafe_code)]
+
+pub mod apps;
+mod home;
+mod http;
+mod invocation;
+mod logfile;
+mod manager;
+pub mod process;
+mod row;
+mod sandbox;
+pub mod tools;
+pub mod torture;
+mod wait;
+
+pub use home::{Home, Topology};
+pub use http::{free_port, http_get};
+pub use invocation::{Invocation, Output, Running};
+pub use logfile::{concatenated, is_settled, pieces};
+pub use manager::Manager;
+pub use row::Row;
+pub use sandbox::{Tmpfs, is_root, skip};
+pub use wait::{DEADLINE, wait_within};
+
+/// `full` when the environment variable `OSTLER_TEST_FULL` is set (the long run of `cargo xtask endurance`), else
+/// `normal`. For tests whose proof grows with repetition.
+pub fn repetitions(normal: usize, full: usize) -> usize {
+    if std::env::var_os("OSTLER_TEST_FULL").is_some() {
+        full
+    } else {
+        normal
+    }
+}
+
+/// Signals, for [`process::signal`].
+pub use rustix::process::Signal;
+
+/// An app for an ecosystem file that does nothing for ever and costs nothing: `sleep`.
+pub fn sleeper(name: &str) -> serde_json::Value {
+    serde_json::json!({ "name": name, "script": "/bin/sleep", "args": "100000", "interpreter": "none" })
+}

@@ -2,3 +2,5 @@
 #![forbid(unsafe_code)]
 
 pub mod control;
+pub mod keeper;
+pub mod node_ipc;

@@ -1,0 +1,200 @@
+//! What happens when the system refuses something: a full disk, no descriptors, a home that cannot be written.
+
+use ostler_testkit::{Home, Manager, Tmpfs, is_root, process, skip, sleeper, tools};
+use serde_json::json;
+use std::process::Command;
+
+fn manager() -> Manager {
+    Manager::ostler(env!("CARGO_BIN_EXE_ostler"))
+}
+
+/// A small file system, or a visible remark that this test could not run.
+fn small(test: &str, bytes: u64) -> Option<Tmpfs> {
+    Tmpfs::mount(bytes).map_err(|reason| skip(test, &reason)).ok()
+}
+
+#[test]
+fn a_full_disk_stops_the_log_and_not_the_app() {
+    let Some(disk) = small("a_full_disk_stops_the_log_and_not_the_app", 4 << 20) else {
+        return;
+    };
+    let home = Home::new(manager());
+    let log = disk.path().join("count.log");
+    home.start(json!([{
+        "name": "count", "script": tools::fixture(), "interpreter": "none", "args": ["count", "100000000", "200"],
+        "out_file": log, "log_rotate": false,
+    }]));
+    let size = || std::fs::metadata(&log).map_or(0, |file| file.len());
+    home.wait_until("a few lines", || size() > 1000);
+    disk.fill();
+    let pid = home.pid("count");
+    let full = size();
+    home.start(json!([sleeper("other")]));
+    assert_eq!((home.pid("count"), home.status("count").as_str()), (pid, "online"));
+    disk.empty();
+    home.wait_until("the log to go on", || size() > full + 4096);
+    assert_eq!((home.pid("count"), home.row("count").restarts()), (pid, 0));
+    let text = std::fs::read_to_string(&log).expect("the log");
+    let numbers: Vec<u64> = text.lines().filter_map(|line| line.parse().ok()).collect();
+    assert!(
+        numbers.is_sorted_by(|earlier, later| earlier < later),
+        "what is there is in order, and no line twice"
+    );
+    home.ok(&["delete", "all"]);
+}
+
+#[test]
+fn a_save_on_a_full_disk_fails_aloud_and_keeps_the_last_good_list() {
+    let Some(disk) = small(
+        "a_save_on_a_full_disk_fails_aloud_and_keeps_the_last_good_list",
+        8 << 20,
+    ) else {
+        return;
+    };
+    let home = Home::at(manager(), disk.path().join("home"));
+    home.start(json!([sleeper("one")]));
+    home.ok(&["save"]);
+    let saved = home.read("dump.pm2");
+    home.start(json!([sleeper("two")]));
+    disk.fill();
+    let output = home.call(&["save"]).fails();
+    assert!(
+        output.stderr.contains("dump.pm2") && output.stderr.contains("space"),
+        "{output}"
+    );
+    assert_eq!(home.read("dump.pm2"), saved);
+    assert_eq!(home.jlist().len(), 2, "the list itself is untouched");
+    disk.empty();
+    home.ok(&["save"]);
+    assert!(home.read("dump.pm2").contains("two"));
+    home.ok(&["kill"]);
+}
+
+#[test]
+fn a_daemon_killed_while_the_disk_is_full_still_has_a_successor() {
+    let Some(disk) = small("a_daemon_killed_while_the_disk_is_full_still_has_a_successor", 8 << 20) else {
+        return;
+    };
+    let home = Home::at(manager(), disk.path().join("home"));
+    home.start(json!([sleeper("one")]));
+    disk.fill();
+    let (pid, before) = (home.pid("one"), home.topology());
+    process::kill(before.daemon);
+    home.wait_recovered(before);
+    assert_eq!((home.pid("one"), home.row("one").restarts()), (pid, 0));
+    disk.empty();
+    home.ok(&["kill"]);
+}
+
+#[test]
+fn without_descriptors_a_start_fails_aloud_and_nothing_else_does() {
+    let home = Home::new(manager());
+    home.start(json!([sleeper("one")]));
+    let pid = home.pid("one");
+    let daemon = home.topology().daemon;
+    let open = process::descriptors(daemon).len();
+    limit_descriptors(daemon, open + 4);
+    let many: Vec<_> = (0..20).map(|number| sleeper(&format!("app-{number}"))).collect();
+    let file = home.ecosystem(json!(many));
+    let output = home.call(&["start"]).arg(file).run();
+    assert_ne!(output.code, Some(0), "{output}");
+    let said = (output.stdout.clone() + &output.stderr).to_lowercase();
+    assert!(
+        said.contains("descriptor") || said.contains("too many open files"),
+        "{output}"
+    );
+    limit_descriptors(daemon, 4096);
+    assert_eq!((home.pid("one"), home.row("one").restarts()), (pid, 0));
+    assert_eq!(home.topology().daemon, daemon, "the daemon lives");
+    home.start(json!([sleeper("later")]));
+    assert_eq!(home.status("later"), "online");
+}
+
+fn limit_descriptors(pid: i32, limit: usize) {
+    let status = Command::new("prlimit")
+        .args(["--pid", &pid.to_string(), &format!("--nofile={limit}:4096")])
+        .status();
+    assert!(
+        status.is_ok_and(|status| status.success()),
+        "prlimit sets the limit of the daemon"
+    );
+}
+
+#[test]
+fn a_home_that_cannot_be_written_is_named_with_a_way_out() {
+    let home = Home::at(manager(), "/proc/ostler-home");
+    let output = home
+        .call(&["start", "/bin/sleep", "--interpreter", "none", "--", "1"])
+        .fails();
+    assert!(
+        output.stderr.contains("/proc/ostler-home") && output.stderr.contains("OSTLER_HOME"),
+        "{output}"
+    );
+}
+
+#[test]
+fn a_read_only_home_is_named_with_a_way_out() {
+    let test = "a_read_only_home_is_named_with_a_way_out";
+    let Some(disk) = small(test, 1 << 20) else { return };
+    let path = disk.path().join("home");
+    std::fs::create_dir(&path).expect("a home");
+    let remounted = Command::new("mount")
+        .args(["-o", "remount,ro"])
+        .arg(disk.path())
+        .status();
+    if !remounted.is_ok_and(|status| status.success()) {
+        return skip(test, "the small file system cannot be made read-only");
+    }
+    let home = Home::at(manager(), &path);
+    let output = home
+        .call(&["start", "/bin/sleep", "--interpreter", "none", "--", "1"])
+        .fails();
+    assert!(output.stderr.contains(&path.display().to_string()), "{output}");
+    assert!(output.stderr.to_lowercase().contains("read-only"), "{output}");
+    assert!(home.processes().is_empty());
+}
+
+#[test]
+fn a_home_that_becomes_read_only_keeps_its_apps_and_says_that_it_cannot_save() {
+    let test = "a_home_that_becomes_read_only_keeps_its_apps_and_says_that_it_cannot_save";
+    if !is_root() {
+        return skip(test, "mounting needs root");
+    }
+    let home = Home::new(manager());
+    home.start(json!([sleeper("one")]));
+    home.ok(&["save"]);
+    let pid = home.pid("one");
+    let bind = |options: &[&str]| {
+        let status = Command::new("mount").args(options).arg(home.path()).status();
+        status.is_ok_and(|status| status.success())
+    };
+    let path = home.path().to_str().expect("a path that is text");
+    if !bind(&["--bind", path]) || !bind(&["-o", "remount,bind,ro"]) {
+        return skip(test, "a directory cannot be bound read-only here");
+    }
+    let output = home.run(&["save"]);
+    let undone = Command::new("umount").arg("--lazy").arg(home.path()).status();
+    assert!(
+        undone.is_ok_and(|status| status.success()),
+        "the read-only view is taken away"
+    );
+    assert_eq!(output.code, Some(1), "{output}");
+    assert!(output.stderr.contains("dump.pm2"), "{output}");
+    assert_eq!((home.pid("one"), home.status("one").as_str()), (pid, "online"));
+    home.ok(&["save"]);
+}
+
+#[test]
+fn a_log_directory_that_cannot_be_made_is_an_error_that_names_it() {
+    let home = Home::new(manager());
+    let mut app = sleeper("one");
+    app["out_file"] = json!("/proc/nowhere/out.log");
+    let file = home.ecosystem(json!([app]));
+    let output = home.call(&["start"]).arg(file).run();
+    assert!(
+        (output.stdout.clone() + &output.stderr).contains("/proc/nowhere"),
+        "{output}"
+    );
+    home.start(json!([sleeper("two")]));
+    assert_eq!(home.status("two"), "online");
+}

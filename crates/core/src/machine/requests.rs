@@ -1,0 +1,289 @@
+//! What clients ask for: each request is taken apart into inputs for slots, and its ticket is opened for their verdicts.
+
+use super::Machine;
+use super::journal::Awaited;
+use crate::effect::{Effect, Scope};
+use crate::event::{Origin, Request, SavedInstance};
+use crate::history::Cause;
+use crate::ids::{AppId, SlotId, Ticket};
+use crate::outcome::{Failure, Verdict};
+use crate::slot::{Input, Slot, SpecKey};
+use crate::spec::Spec;
+use crate::time::Now;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What is to be done with one slot for a ticket.
+enum Step {
+    /// Tell it something and wait for what becomes of it.
+    Tell(Input),
+    /// It has its verdict.
+    Say(Verdict),
+}
+
+/// The steps of a request, in the order of its answer. Never two of one slot.
+#[derive(Default)]
+struct Plan(Vec<(SlotId, String, Step)>);
+
+impl Machine {
+    pub(super) fn request(&mut self, ticket: Ticket, request: Request, by: &Origin, now: Now) {
+        if self.is_shutting_down() {
+            return self.refuse(ticket, &request);
+        }
+        let plan = match request {
+            Request::Start { specs } => self.plan_start(specs, by, now),
+            Request::Restore { instances } => self.plan_restore(instances, by, now),
+            Request::Restart { slots, specs } => self.plan_restart(&slots, &specs, by, now),
+            Request::Stop { slots } => self.plan_each(&slots, |_| Step::Tell(Input::Stop { by: by.clone() })),
+            Request::Delete { slots } => self.plan_each(&slots, |_| Step::Tell(Input::Delete { by: by.clone() })),
+            Request::Reset { slots } => self.plan_reset(&slots, now),
+            Request::Scale { slot, instances } => self.plan_scale(slot, instances, by, now),
+            Request::Signal { slots, signal } => self.plan_signal(&slots, signal),
+            Request::Shutdown => self.plan_shutdown(ticket, by),
+        };
+        self.carry_through(ticket, plan, now);
+    }
+
+    /// Opens the ticket and does what was planned.
+    fn carry_through(&mut self, ticket: Ticket, plan: Plan, now: Now) {
+        let awaited = plan.0.iter().map(|(slot, name, _)| Awaited {
+            slot: *slot,
+            name: name.clone(),
+            verdict: None,
+        });
+        self.tickets.open(ticket, awaited.collect());
+        for (slot, _, step) in plan.0 {
+            match step {
+                Step::Say(verdict) => self.tickets.conclude(ticket, slot, verdict),
+                Step::Tell(input) => {
+                    self.take_over(slot, ticket, &input);
+                    self.tell(slot, input, now);
+                }
+            }
+        }
+        self.send_off(ticket);
+    }
+
+    /// The latest request is the one that a slot answers to.
+    fn take_over(&mut self, id: SlotId, ticket: Ticket, input: &Input) {
+        let Some(slot) = self.slots.get_mut(&id) else { return };
+        slot.watched = !matches!(input, Input::Stop { .. } | Input::Delete { .. });
+        self.touched.insert(id);
+        if let Some(overtaken) = slot.waiter.replace(ticket) {
+            self.conclude(overtaken, id, Verdict::Superseded);
+        }
+    }
+
+    /// A request that comes while everything is being stopped for good.
+    fn refuse(&mut self, ticket: Ticket, request: &Request) {
+        let name = |slot: &SlotId| (*slot, self.name(*slot));
+        let slots: Vec<(SlotId, String)> = match request {
+            Request::Start { specs } => self.nameless(specs.iter().map(|spec| spec.name.clone())),
+            Request::Restore { instances } => self.nameless(instances.iter().map(|saved| saved.spec.name.clone())),
+            Request::Restart { slots, specs: _ }
+            | Request::Stop { slots }
+            | Request::Delete { slots }
+            | Request::Reset { slots }
+            | Request::Signal { slots, signal: _ } => slots.iter().map(name).collect(),
+            Request::Scale { slot, instances: _ } => vec![name(slot)],
+            Request::Shutdown => self.slots.keys().map(name).collect(),
+        };
+        let refused = slots.into_iter().map(|(slot, name)| Awaited {
+            slot,
+            name,
+            verdict: Some(Verdict::Superseded),
+        });
+        self.tickets.open(ticket, refused.collect());
+        self.send_off(ticket);
+    }
+
+    /// Apps that were not made: under the ids they would have had.
+    fn nameless(&self, names: impl Iterator<Item = String>) -> Vec<(SlotId, String)> {
+        (self.counters.next_slot..).map(SlotId).zip(names).collect()
+    }
+
+    fn name(&self, slot: SlotId) -> String {
+        self.spec_of(slot).map(|spec| spec.name.clone()).unwrap_or_default()
+    }
+
+    /// The same for each slot. One that is not there has nothing to act on.
+    fn plan_each(&self, slots: &[SlotId], step: impl Fn(SlotId) -> Step) -> Plan {
+        let mut seen = BTreeSet::new();
+        let mut plan = Plan::default();
+        for &slot in slots.iter().filter(|slot| seen.insert(**slot)) {
+            match self.spec_of(slot) {
+                Some(spec) => plan.0.push((slot, spec.name.clone(), step(slot))),
+                None => plan
+                    .0
+                    .push((slot, String::new(), Step::Say(Verdict::Failed(Failure::NotRunning)))),
+            }
+        }
+        plan
+    }
+
+    fn plan_start(&mut self, specs: Vec<Spec>, by: &Origin, now: Now) -> Plan {
+        let mut plan = Plan::default();
+        for spec in specs {
+            let (instances, autostart) = (spec.instances.max(1), spec.autostart);
+            let app = self.add_app();
+            let key = self.add_spec(Arc::new(spec));
+            for _ in 0..instances {
+                let slot = self.add_slot(app, key, None, now);
+                plan.0.push((slot, self.name(slot), first_step(autostart, by)));
+            }
+        }
+        plan
+    }
+
+    /// Saved instances that were started together become one app again.
+    fn plan_restore(&mut self, instances: Vec<SavedInstance>, by: &Origin, now: Now) -> Plan {
+        let mut plan = Plan::default();
+        let mut apps: BTreeMap<(String, String, String), (AppId, SpecKey)> = BTreeMap::new();
+        for SavedInstance {
+            spec,
+            instance,
+            running,
+        } in instances
+        {
+            let together = (
+                spec.name.clone(),
+                spec.namespace.clone(),
+                spec.environment.unique_id.clone(),
+            );
+            let known = apps.get(&together).copied();
+            let app = known.map_or_else(|| self.add_app(), |(app, _)| app);
+            let key = match known {
+                Some((_, key)) if *self.specs.get(key) == spec => key,
+                Some(_) | None => self.add_spec(spec),
+            };
+            apps.insert(together, (app, key));
+            let slot = self.add_slot(app, key, Some(instance), now);
+            plan.0.push((slot, self.name(slot), first_step(running, by)));
+        }
+        plan
+    }
+
+    /// New specs take effect at once, also for the way the running process is stopped. An app whose declared number of
+    /// instances differs from what was declared before is scaled to it.
+    fn plan_restart(&mut self, slots: &[SlotId], specs: &[Arc<Spec>], by: &Origin, now: Now) -> Plan {
+        let resized = self.respecify(slots, specs, now);
+        let mut plan = self.plan_each(slots, |_| {
+            Step::Tell(Input::Restart {
+                cause: Cause::Asked(by.clone()),
+            })
+        });
+        for (app, (key, instances)) in resized {
+            let surplus = self.surplus(app, instances);
+            plan.0.retain(|(slot, _, _)| !surplus.contains(slot));
+            self.plan_size(app, key, instances, by, now, &mut plan);
+        }
+        plan
+    }
+
+    /// Gives slots their new specs, and says which apps are to have another number of instances.
+    fn respecify(&mut self, slots: &[SlotId], specs: &[Arc<Spec>], now: Now) -> BTreeMap<AppId, (SpecKey, u32)> {
+        let mut resized = BTreeMap::new();
+        let mut last: Option<(SpecKey, &Arc<Spec>)> = None;
+        for (&id, spec) in slots.iter().zip(specs) {
+            let Some((app, old)) = self.slots.get(&id).map(|slot| (slot.app, slot.spec)) else {
+                continue;
+            };
+            let declared = self.specs.get(old);
+            if **declared == **spec {
+                continue;
+            }
+            let resize = declared.instances != spec.instances;
+            let key = match last {
+                Some((key, same)) if same == spec => key,
+                Some(_) | None => self.add_spec(Arc::clone(spec)),
+            };
+            last = Some((key, spec));
+            self.specs.hold(key);
+            if let Some(slot) = self.slots.get_mut(&id) {
+                slot.spec = key;
+            }
+            self.release_spec(old);
+            self.touched.insert(id);
+            self.reschedule(id, now);
+            if resize {
+                resized.entry(app).or_insert((key, spec.instances.max(1)));
+            }
+        }
+        resized
+    }
+
+    fn plan_scale(&mut self, slot: SlotId, instances: u32, by: &Origin, now: Now) -> Plan {
+        let Some((app, key)) = self.slots.get(&slot).map(|slot| (slot.app, slot.spec)) else {
+            return self.plan_each(&[slot], |_| Step::Say(Verdict::Failed(Failure::NotRunning)));
+        };
+        let mut plan = Plan::default();
+        self.plan_size(app, key, instances, by, now, &mut plan);
+        plan
+    }
+
+    /// Adds copies, or deletes the slots with the highest instance numbers.
+    fn plan_size(&mut self, app: AppId, key: SpecKey, instances: u32, by: &Origin, now: Now, plan: &mut Plan) {
+        for slot in self.surplus(app, instances) {
+            plan.0
+                .push((slot, self.name(slot), Step::Tell(Input::Delete { by: by.clone() })));
+        }
+        for _ in 0..self.missing(app, instances) {
+            let slot = self.add_slot(app, key, None, now);
+            plan.0.push((slot, self.name(slot), first_step(true, by)));
+        }
+    }
+
+    fn plan_reset(&mut self, slots: &[SlotId], now: Now) -> Plan {
+        for id in slots {
+            if let Some(slot) = self.slots.get_mut(id) {
+                slot.ledger.reset(now);
+                self.touched.insert(*id);
+            }
+        }
+        self.plan_each(slots, |_| Step::Say(Verdict::Reset))
+    }
+
+    fn plan_signal(&mut self, slots: &[SlotId], signal: i32) -> Plan {
+        let plan = self.plan_each(slots, |id| match self.slots.get(&id).and_then(Slot::pid) {
+            Some(_) => Step::Say(Verdict::Signalled),
+            None => Step::Say(Verdict::Failed(Failure::NotRunning)),
+        });
+        for (id, _, step) in &plan.0 {
+            if let (Step::Say(Verdict::Signalled), Some(slot)) = (step, self.slots.get(id)) {
+                self.effects.push_back(Effect::Signal {
+                    worker: slot.worker(),
+                    signal,
+                    scope: Scope::Main,
+                });
+            }
+        }
+        plan
+    }
+
+    /// What is being deleted already is deleted, the rest is stopped and stays in the list.
+    fn plan_shutdown(&mut self, ticket: Ticket, by: &Origin) -> Plan {
+        self.counters.shutdown = Some(ticket);
+        self.dirty.counters = true;
+        let slots: Vec<SlotId> = self.slots.keys().copied().collect();
+        self.plan_each(&slots, |id| {
+            let leaving = self.slots.get(&id).is_some_and(Slot::is_being_deleted);
+            let by = by.clone();
+            Step::Tell(if leaving {
+                Input::Delete { by }
+            } else {
+                Input::Stop { by }
+            })
+        })
+    }
+}
+
+/// The first thing told to a new slot.
+fn first_step(launch: bool, by: &Origin) -> Step {
+    if launch {
+        Step::Tell(Input::Restart {
+            cause: Cause::Asked(by.clone()),
+        })
+    } else {
+        Step::Say(Verdict::Registered)
+    }
+}

@@ -1,0 +1,490 @@
+//! One slot: the place of one instance of an app, and the processes that run in it one after the other.
+//!
+//! Called by [`Machine`](crate::Machine) only, which looks the slot up, hands it an [`Input`] and keeps what comes of
+//! it. Invariants:
+//! - at most one process of a slot is alive: a launch is ordered only when nothing of the last one is left;
+//! - a signal is ordered only between `Spawned` and the end of what it goes to;
+//! - every transient state has a deadline ([`Slot::deadline`]);
+//! - a waiting ticket is answered exactly once, by [`Slot::answer`].
+//!
+//! Cluster mode will let an old generation drain beside the new one: it will be one more field of [`Slot`] (the
+//! outgoing worker with its own [`Ladder`]), beside `state`, which stays the story of the current generation.
+
+mod budget;
+mod ending;
+mod ladder;
+mod resting;
+mod running;
+mod stuck;
+#[cfg(test)]
+mod table;
+
+pub(crate) use budget::Ledger;
+
+use crate::effect::{Effect, Launch, Notice, NoticeKind};
+use crate::event::{ExitStatus, Origin, SpawnError};
+use crate::history::{Cause, Entry, What};
+use crate::ids::{AppId, Generation, Pid, SlotId, Ticket, WorkerId};
+use crate::outcome::Verdict;
+use crate::schedule::cron::Due;
+use crate::settings::Settings;
+use crate::spec::Spec;
+use crate::time::{Instant, Now};
+use crate::view::{SlotView, Status};
+use ladder::Ladder;
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long an ordered launch may stay unanswered before whoever waits for it is told.
+pub(crate) const SPAWN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The number under which the machine keeps a spec, so that a slot's record stays small.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SpecKey(pub u32);
+
+/// Everything the machine knows of a slot. It is also its record in the journal, where its inside is nobody's
+/// business but the machine's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Slot {
+    pub(crate) id: SlotId,
+    pub(crate) app: AppId,
+    pub(crate) instance: u32,
+    pub(crate) spec: SpecKey,
+    pub(crate) generation: Generation,
+    pub(crate) state: State,
+    pub(crate) ledger: Ledger,
+    /// The request that waits for what becomes of this slot.
+    pub(crate) waiter: Option<Ticket>,
+    /// Whether file changes restart it, if its spec says so at all: from a start until a stop by hand.
+    pub(crate) watched: bool,
+    /// When cron restarts it next.
+    pub(crate) cron: Option<Due>,
+}
+
+/// What a slot is doing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum State {
+    /// Nothing runs, nothing is going to.
+    Down {
+        /// Given up, as opposed to stopped, done or not started yet.
+        errored: bool,
+    },
+    /// A launch is ordered and not answered yet.
+    Spawning(Spawning),
+    /// It runs and has to say `ready` until then.
+    Launching { run: Run, until: Instant },
+    /// It runs.
+    Online(Run),
+    /// It has been told to end; its main process still runs.
+    Stopping(Stopping),
+    /// Its main process has ended; what is left of its tree is being ended.
+    Sweeping(Sweeping),
+    /// It is down until a delay is over.
+    Waiting { until: Instant, order: Order },
+    /// It could not be ended, not even by SIGKILL.
+    Stuck(Stuck),
+}
+
+/// A launch that has been decided on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Order {
+    /// Why.
+    pub(crate) cause: Cause,
+    /// Whether it counts as a restart (PM2: `restart_time`).
+    pub(crate) counts: bool,
+}
+
+/// An ordered launch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Spawning {
+    /// When whoever waits is told that it takes too long.
+    pub(crate) until: Instant,
+    pub(crate) order: Order,
+    /// What is to be done with the process as soon as it is known to run, when its end was asked for meanwhile.
+    pub(crate) intent: Option<Intent>,
+}
+
+/// A running main process.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Run {
+    pub(crate) pid: Pid,
+}
+
+/// A process that has been told to end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Stopping {
+    pub(crate) run: Run,
+    /// Why it was told so; the first reason stands, it is the one that ends it.
+    pub(crate) why: Why,
+    /// What is to follow; the last word stands.
+    pub(crate) intent: Intent,
+    pub(crate) ladder: Ladder,
+}
+
+/// What is left of a tree whose main process has ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Sweeping {
+    pub(crate) then: Then,
+    pub(crate) ladder: Ladder,
+}
+
+/// A process or tree that outlived SIGKILL.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Stuck {
+    /// The main process and why it was told to end; absent when only others of its tree are left.
+    pub(crate) main: Option<(Run, Why)>,
+    /// What is to be done if it ends late.
+    pub(crate) then: Then,
+}
+
+/// Why a process was told to end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Why {
+    /// Somebody or something asked.
+    Told(Cause),
+    /// It did not become ready in time.
+    NeverReady,
+}
+
+/// What is to follow the end of a process that is told to end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Intent {
+    Stop {
+        by: Origin,
+    },
+    Delete {
+        by: Origin,
+    },
+    Restart(Order),
+    /// What the restart policy says about a run that never became ready.
+    Judge,
+}
+
+/// What follows once nothing of a tree is left.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Then {
+    Launch { at: Instant, order: Order },
+    Rest { errored: bool },
+    Stop,
+    Delete { by: Origin },
+}
+
+/// What a slot can be told.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Input {
+    Spawned {
+        pid: Pid,
+    },
+    SpawnFailed {
+        error: SpawnError,
+    },
+    Exited {
+        status: ExitStatus,
+        oom_killed: bool,
+    },
+    TreeGone,
+    Ready,
+    Settled,
+    Memory {
+        bytes: u64,
+    },
+    /// Run anew (whatever it does now), for the reason given.
+    Restart {
+        cause: Cause,
+    },
+    Stop {
+        by: Origin,
+    },
+    Delete {
+        by: Origin,
+    },
+    /// The time of [`Slot::deadline`] has come, perhaps.
+    Deadline,
+}
+
+/// What a slot made of an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// It changed something.
+    Took,
+    /// The slot is to be forgotten.
+    Forget,
+    /// It changed nothing.
+    Ignored(Reason),
+}
+
+/// Why an input changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// A fact that cannot be true of this state, or news of what is settled already.
+    OutOfOrder,
+    /// Nobody waits for it.
+    NotAwaited,
+    /// The process is being ended anyway.
+    Ending,
+    /// Nothing runs that it could be about.
+    NothingRuns,
+    /// Within the limit.
+    WithinLimit,
+    /// A person's stop or delete stands above it.
+    Overruled,
+    /// A restart is under way already.
+    UnderWay,
+    /// It is not time yet.
+    NotDue,
+}
+
+/// What a slot may look at and write to while it decides.
+pub(crate) struct Context<'a> {
+    pub(crate) now: Now,
+    pub(crate) settings: &'a Settings,
+    pub(crate) spec: &'a Arc<Spec>,
+    pub(crate) effects: &'a mut VecDeque<Effect>,
+    pub(crate) verdicts: &'a mut Vec<(Ticket, Verdict)>,
+}
+
+/// The next state, and what was decided.
+type Turn = (State, Decision);
+
+fn took(state: State) -> Turn {
+    (state, Decision::Took)
+}
+
+fn ignored(state: State, reason: Reason) -> Turn {
+    (state, Decision::Ignored(reason))
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::Down { errored: false }
+    }
+}
+
+impl Order {
+    fn new(cause: Cause, counts: bool) -> Self {
+        Self { cause, counts }
+    }
+}
+
+impl Slot {
+    /// A slot in which nothing ran yet.
+    pub(crate) fn new(id: SlotId, app: AppId, instance: u32, spec: SpecKey) -> Self {
+        Self {
+            id,
+            app,
+            instance,
+            spec,
+            generation: Generation(0),
+            state: State::default(),
+            ledger: Ledger::default(),
+            waiter: None,
+            watched: false,
+            cron: None,
+        }
+    }
+
+    /// Takes an input in and decides.
+    pub(crate) fn on(&mut self, input: Input, cx: &mut Context<'_>) -> Decision {
+        let (state, decision) = match std::mem::take(&mut self.state) {
+            State::Down { errored } => self.on_down(errored, input, cx),
+            State::Waiting { until, order } => self.on_waiting(until, order, input, cx),
+            State::Spawning(spawning) => self.on_spawning(spawning, input, cx),
+            State::Launching { run, until } => self.on_launching(run, until, input, cx),
+            State::Online(run) => self.on_online(run, input, cx),
+            State::Stopping(stopping) => self.on_stopping(stopping, input, cx),
+            State::Sweeping(sweeping) => self.on_sweeping(sweeping, input, cx),
+            State::Stuck(stuck) => self.on_stuck(stuck, input, cx),
+        };
+        self.state = state;
+        decision
+    }
+
+    /// The worker of the current generation.
+    pub(crate) fn worker(&self) -> WorkerId {
+        WorkerId {
+            slot: self.id,
+            generation: self.generation,
+        }
+    }
+
+    /// The main process, while it runs.
+    pub(crate) fn pid(&self) -> Option<Pid> {
+        match &self.state {
+            State::Launching { run, .. } | State::Online(run) | State::Stopping(Stopping { run, .. }) => Some(run.pid),
+            State::Stuck(stuck) => stuck.main.as_ref().map(|(run, _)| run.pid),
+            State::Down { .. } | State::Waiting { .. } | State::Spawning(_) | State::Sweeping(_) => None,
+        }
+    }
+
+    /// PM2's word for the state.
+    pub(crate) fn status(&self) -> Status {
+        match &self.state {
+            State::Down { errored: false } => Status::Stopped,
+            State::Down { errored: true } | State::Stuck(_) => Status::Errored,
+            State::Waiting { .. } => Status::WaitingRestart,
+            State::Spawning(Spawning { intent: None, .. }) | State::Launching { .. } => Status::Launching,
+            State::Online(_) => Status::Online,
+            State::Spawning(Spawning { intent: Some(_), .. }) | State::Stopping(_) | State::Sweeping(_) => {
+                Status::Stopping
+            }
+        }
+    }
+
+    /// Whether it is going to be forgotten as soon as nothing of it runs.
+    pub(crate) fn is_being_deleted(&self) -> bool {
+        match &self.state {
+            State::Spawning(spawning) => matches!(spawning.intent, Some(Intent::Delete { .. })),
+            State::Stopping(stopping) => matches!(stopping.intent, Intent::Delete { .. }),
+            State::Sweeping(sweeping) => matches!(sweeping.then, Then::Delete { .. }),
+            State::Stuck(stuck) => matches!(stuck.then, Then::Delete { .. }),
+            State::Down { .. } | State::Waiting { .. } | State::Launching { .. } | State::Online(_) => false,
+        }
+    }
+
+    /// Whether file changes restart it now.
+    pub(crate) fn watching(&self, spec: &Spec) -> bool {
+        self.watched && spec.watch.is_some()
+    }
+
+    /// The next moment at which the slot has something to do by itself.
+    pub(crate) fn deadline(&self, spec: &Spec, settings: &Settings) -> Option<Instant> {
+        let cron = self.cron.map(|due| due.at);
+        self.own_deadline(spec, settings).into_iter().chain(cron).min()
+    }
+
+    /// [`Slot::deadline`] without cron.
+    pub(crate) fn own_deadline(&self, spec: &Spec, settings: &Settings) -> Option<Instant> {
+        match &self.state {
+            State::Down { .. } | State::Stuck(_) => None,
+            State::Waiting { until, .. } | State::Launching { until, .. } => Some(*until),
+            State::Spawning(spawning) => Some(spawning.until),
+            State::Online(_) => self.online_deadline(spec, settings),
+            State::Stopping(stopping) => Some(stopping.ladder.deadline()),
+            State::Sweeping(sweeping) => Some(sweeping.ladder.deadline()),
+        }
+    }
+
+    /// The slot as seen from outside.
+    pub(crate) fn view(&self, spec: &Arc<Spec>) -> SlotView {
+        let launched = self.ledger.launched;
+        SlotView {
+            id: self.id,
+            app: self.app,
+            instance: self.instance,
+            generation: self.generation,
+            status: self.status(),
+            pid: self.pid(),
+            launched_at: launched.map(|moment| moment.wall),
+            launched: launched.map(|moment| moment.instant),
+            created_at: self.ledger.created.map(|moment| moment.wall),
+            restarts: self.ledger.restarts,
+            unstable_restarts: self.ledger.unstable,
+            last_exit: self.ledger.last_exit,
+            restart_delay_ms: self.ledger.delay_ms,
+            watching: self.watching(spec),
+            spec: Arc::clone(spec),
+        }
+    }
+
+    /// Answers whoever waits for this slot.
+    fn answer(&mut self, verdict: Verdict, cx: &mut Context<'_>) {
+        if let Some(ticket) = self.waiter.take() {
+            cx.verdicts.push((ticket, verdict));
+        }
+    }
+
+    /// Orders a launch.
+    fn launch(&mut self, order: Order, cx: &mut Context<'_>) -> State {
+        self.generation = Generation(self.generation.0.saturating_add(1));
+        if order.counts {
+            self.ledger.restarts = self.ledger.restarts.saturating_add(1);
+        }
+        self.ledger.created.get_or_insert(cx.now);
+        let spec = Arc::clone(cx.spec);
+        cx.effects.push_back(Effect::Spawn(Launch {
+            worker: self.worker(),
+            instance: self.instance,
+            spec,
+        }));
+        State::Spawning(Spawning {
+            until: cx.now.instant + SPAWN_TIMEOUT,
+            order,
+            intent: None,
+        })
+    }
+
+    /// Launches at once, or waits until `at`.
+    fn launch_at(&mut self, at: Instant, order: Order, cx: &mut Context<'_>) -> State {
+        if at <= cx.now.instant {
+            self.launch(order, cx)
+        } else {
+            State::Waiting { until: at, order }
+        }
+    }
+
+    /// The last steps of a delete.
+    fn forget(&mut self, by: Origin, cx: &mut Context<'_>) -> Turn {
+        self.record(What::Deleted { by }, cx);
+        self.publish(NoticeKind::Delete, true, cx);
+        cx.effects.push_back(Effect::Forget { slot: self.id });
+        self.answer(Verdict::Deleted, cx);
+        (State::default(), Decision::Forget)
+    }
+
+    fn record(&self, what: What, cx: &mut Context<'_>) {
+        cx.effects.push_back(Effect::Record(Entry {
+            at: cx.now.wall,
+            app: cx.spec.name.clone(),
+            slot: self.id,
+            instance: self.instance,
+            generation: self.generation,
+            what,
+        }));
+    }
+
+    fn publish(&self, kind: NoticeKind, manually: bool, cx: &mut Context<'_>) {
+        cx.effects.push_back(Effect::Publish(Notice {
+            slot: self.id,
+            kind,
+            manually,
+        }));
+    }
+}
+
+impl Intent {
+    /// Why a process with this intent is told to end.
+    fn why(&self) -> Why {
+        match self {
+            Self::Stop { by } | Self::Delete { by } => Why::Told(Cause::Asked(by.clone())),
+            Self::Restart(order) => Why::Told(order.cause.clone()),
+            Self::Judge => Why::NeverReady,
+        }
+    }
+
+    /// What becomes of an intent when a restart is asked for: a person's word replaces anything, an automatic
+    /// restart replaces nothing that somebody wants.
+    fn then_restart(&self, cause: Cause) -> Result<Self, Reason> {
+        let counts = match self {
+            Self::Stop { .. } | Self::Delete { .. } if is_automatic(&cause) => return Err(Reason::Overruled),
+            Self::Restart(_) if is_automatic(&cause) => return Err(Reason::UnderWay),
+            Self::Stop { .. } | Self::Delete { .. } | Self::Judge => false,
+            Self::Restart(order) => order.counts,
+        };
+        Ok(Self::Restart(Order::new(cause, counts)))
+    }
+}
+
+/// Whether nobody asked.
+fn is_automatic(cause: &Cause) -> bool {
+    match cause {
+        Cause::Asked(_) => false,
+        Cause::Restart | Cause::FileChanged { .. } | Cause::Cron { .. } | Cause::MemoryLimit { .. } => true,
+    }
+}

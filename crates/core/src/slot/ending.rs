@@ -1,0 +1,270 @@
+//! The end of a process: [`State::Stopping`] (told to end) and [`State::Sweeping`] (its main process has ended, what is
+//! left of its tree must not survive).
+
+use super::budget::Judgement;
+use super::ladder::{Climb, Ladder, scope};
+use super::{Context, Input, Intent, Order, Reason, Run, Slot, State, Stopping, Sweeping, Then, Turn, Why};
+use super::{ignored, is_automatic, took};
+use crate::effect::{Effect, NoticeKind, Scope};
+use crate::event::ExitStatus;
+use crate::history::{Cause, EndCause, Next, What};
+use crate::outcome::{Failure, Verdict};
+use crate::spec::RestartPolicy;
+use crate::time::Instant;
+use std::time::Duration;
+
+impl Slot {
+    /// Tells a running process to end.
+    pub(super) fn tell_to_end(&mut self, run: Run, intent: Intent, cx: &mut Context<'_>) -> State {
+        let worker = self.worker();
+        let policy = &cx.spec.stop;
+        cx.effects.push_back(if policy.message {
+            Effect::SendShutdown { worker }
+        } else {
+            Effect::Signal {
+                worker,
+                signal: policy.signal,
+                scope: scope(policy.tree),
+            }
+        });
+        let ladder = Ladder::asked(cx.now.instant, policy.kill_timeout);
+        State::Stopping(Stopping {
+            run,
+            why: intent.why(),
+            intent,
+            ladder,
+        })
+    }
+
+    pub(super) fn on_stopping(&mut self, mut stopping: Stopping, input: Input, cx: &mut Context<'_>) -> Turn {
+        match input {
+            Input::Exited { status, oom_killed: _ } => {
+                let Stopping {
+                    run: _,
+                    why,
+                    intent,
+                    ladder,
+                } = stopping;
+                self.ended_as_told((status, why, intent), Some(ladder), cx)
+            }
+            Input::Deadline if cx.now.instant < stopping.ladder.deadline() => {
+                ignored(State::Stopping(stopping), Reason::NotDue)
+            }
+            Input::Deadline => match self.climb(stopping.ladder, scope(cx.spec.stop.tree), cx) {
+                Climb::Higher(ladder) => took(State::Stopping(Stopping { ladder, ..stopping })),
+                Climb::TopReached => {
+                    let then = stopping.intent.into_then(cx.now.instant);
+                    self.give_up(Some((stopping.run, stopping.why)), then, cx)
+                }
+            },
+            Input::Restart { cause } => match stopping.intent.then_restart(cause) {
+                Ok(intent) => {
+                    self.ledger.renew(cx.now);
+                    took(State::Stopping(Stopping { intent, ..stopping }))
+                }
+                Err(reason) => ignored(State::Stopping(stopping), reason),
+            },
+            Input::Stop { by } => {
+                stopping.intent = Intent::Stop { by };
+                took(State::Stopping(stopping))
+            }
+            Input::Delete { by } => {
+                stopping.intent = Intent::Delete { by };
+                took(State::Stopping(stopping))
+            }
+            Input::Ready | Input::Settled | Input::Memory { .. } => ignored(State::Stopping(stopping), Reason::Ending),
+            Input::Spawned { .. } | Input::SpawnFailed { .. } | Input::TreeGone => {
+                ignored(State::Stopping(stopping), Reason::OutOfOrder)
+            }
+        }
+    }
+
+    pub(super) fn on_sweeping(&mut self, mut sweeping: Sweeping, input: Input, cx: &mut Context<'_>) -> Turn {
+        match input {
+            Input::TreeGone => self.carry_out(sweeping.then, sweeping.ladder.killed, cx),
+            Input::Deadline if cx.now.instant < sweeping.ladder.deadline() => {
+                ignored(State::Sweeping(sweeping), Reason::NotDue)
+            }
+            Input::Deadline => match self.climb(sweeping.ladder, Scope::Tree, cx) {
+                Climb::Higher(ladder) => took(State::Sweeping(Sweeping { ladder, ..sweeping })),
+                Climb::TopReached => self.give_up(None, sweeping.then, cx),
+            },
+            Input::Restart { cause } => match sweeping.then.then_restart(cause, cx.now.instant) {
+                Ok(then) => {
+                    self.ledger.renew(cx.now);
+                    took(State::Sweeping(Sweeping { then, ..sweeping }))
+                }
+                Err(reason) => ignored(State::Sweeping(sweeping), reason),
+            },
+            Input::Stop { by } => {
+                match sweeping.then {
+                    // The end itself is on record already, with another outcome.
+                    Then::Launch { .. } | Then::Rest { .. } => self.record(What::Stopped { by }, cx),
+                    Then::Stop | Then::Delete { .. } => {}
+                }
+                sweeping.then = Then::Stop;
+                took(State::Sweeping(sweeping))
+            }
+            Input::Delete { by } => {
+                sweeping.then = Then::Delete { by };
+                took(State::Sweeping(sweeping))
+            }
+            Input::Ready | Input::Settled | Input::Memory { .. } => ignored(State::Sweeping(sweeping), Reason::Ending),
+            Input::Spawned { .. } | Input::SpawnFailed { .. } | Input::Exited { .. } => {
+                ignored(State::Sweeping(sweeping), Reason::OutOfOrder)
+            }
+        }
+    }
+
+    /// The main process ended without having been told to.
+    pub(super) fn ended_by_itself(&mut self, status: ExitStatus, oom_killed: bool, cx: &mut Context<'_>) -> Turn {
+        let uptime = self.age(cx.now.instant);
+        let judgement = self
+            .ledger
+            .judge_exit(&cx.spec.restart, cx.settings, status, uptime, cx.now);
+        let cause = if oom_killed {
+            EndCause::OomKilled
+        } else {
+            EndCause::Itself
+        };
+        self.note_end(status, cause, judgement.next(), cx);
+        let retrying = matches!(judgement, Judgement::Restart { .. });
+        let as_meant = matches!(judgement, Judgement::Done) && is_success(&cx.spec.restart, status);
+        self.answer(
+            if as_meant {
+                Verdict::Finished { status }
+            } else {
+                Verdict::Failed(Failure::Exited {
+                    status,
+                    after_ms: millis(uptime),
+                    retrying,
+                })
+            },
+            cx,
+        );
+        let then = self.then_by(judgement, cx);
+        self.sweep(then, None, cx)
+    }
+
+    /// The main process ended after it had been told to: what is to follow is known. `ladder` is absent when nothing
+    /// had been sent yet.
+    pub(super) fn ended_as_told(
+        &mut self,
+        (status, why, intent): (ExitStatus, Why, Intent),
+        ladder: Option<Ladder>,
+        cx: &mut Context<'_>,
+    ) -> Turn {
+        let killed = ladder.is_some_and(|ladder| ladder.killed);
+        let cause = why.end_cause(killed);
+        let then = match intent {
+            Intent::Stop { by: _ } => {
+                self.note_end(status, cause, Next::Stopped, cx);
+                Then::Stop
+            }
+            Intent::Delete { by } => {
+                self.note_end(status, cause, Next::Stopped, cx);
+                Then::Delete { by }
+            }
+            Intent::Restart(order) => {
+                self.note_end(status, cause, Next::Restart, cx);
+                Then::Launch {
+                    at: cx.now.instant,
+                    order,
+                }
+            }
+            Intent::Judge => {
+                let judgement = self.ledger.judge_never_ready(&cx.spec.restart, cx.settings, cx.now);
+                self.note_end(status, cause, judgement.next(), cx);
+                let waited_ms = millis(cx.spec.ready.listen_timeout);
+                let retrying = matches!(judgement, Judgement::Restart { .. });
+                self.answer(Verdict::Failed(Failure::NotReady { waited_ms, retrying }), cx);
+                self.then_by(judgement, cx)
+            }
+        };
+        self.sweep(then, ladder, cx)
+    }
+
+    pub(super) fn note_end(&mut self, status: ExitStatus, cause: EndCause, next: Next, cx: &mut Context<'_>) {
+        self.ledger.last_exit = Some(status);
+        let uptime = self.age(cx.now.instant);
+        self.record(
+            What::Ended {
+                status,
+                uptime,
+                cause,
+                next,
+            },
+            cx,
+        );
+        self.publish(NoticeKind::Exit, false, cx);
+    }
+
+    fn then_by(&mut self, judgement: Judgement, cx: &mut Context<'_>) -> Then {
+        match judgement {
+            Judgement::Restart { delay } => Then::Launch {
+                at: cx.now.instant + delay,
+                order: Order::new(Cause::Restart, true),
+            },
+            Judgement::Done => Then::Rest { errored: false },
+            Judgement::Errored { over_limit } => {
+                if over_limit {
+                    self.publish(NoticeKind::RestartOverlimit, false, cx);
+                }
+                Then::Rest { errored: true }
+            }
+        }
+    }
+
+    /// Goes on once nothing of the tree is left, which is at once when only the main process matters.
+    fn sweep(&mut self, then: Then, ladder: Option<Ladder>, cx: &mut Context<'_>) -> Turn {
+        let killed = ladder.is_some_and(|ladder| ladder.killed);
+        if !cx.spec.stop.tree {
+            return self.carry_out(then, killed, cx);
+        }
+        cx.effects.push_back(Effect::Sweep { worker: self.worker() });
+        // A signal went to the whole tree, a message only to its main process.
+        let ladder = match ladder {
+            Some(ladder) if killed || !cx.spec.stop.message => ladder,
+            Some(_) | None => Ladder::looking(cx.now.instant),
+        };
+        took(State::Sweeping(Sweeping { then, ladder }))
+    }
+}
+
+impl Then {
+    /// What becomes of a plan when a restart is asked for; as [`Intent::then_restart`].
+    fn then_restart(&self, cause: Cause, now: Instant) -> Result<Self, Reason> {
+        let counts = match self {
+            Self::Stop | Self::Delete { .. } if is_automatic(&cause) => return Err(Reason::Overruled),
+            // Taken out of a crash loop's hands: a start, not a restart of something that runs.
+            Self::Launch { order, .. } => order.counts && order.cause != Cause::Restart,
+            Self::Stop | Self::Delete { .. } | Self::Rest { .. } => false,
+        };
+        Ok(Self::Launch {
+            at: now,
+            order: Order::new(cause, counts),
+        })
+    }
+}
+
+impl Why {
+    pub(super) fn end_cause(self, killed: bool) -> EndCause {
+        match self {
+            Self::Told(cause) => EndCause::Told { cause, killed },
+            Self::NeverReady => EndCause::NeverReady,
+        }
+    }
+}
+
+/// Whether an end that the policy calls "done" is a success: a death by signal is not, though it counts as exit code
+/// 0 where `stop_exit_codes` are looked up.
+fn is_success(policy: &RestartPolicy, status: ExitStatus) -> bool {
+    match status {
+        ExitStatus::Code(code) => code == 0 || policy.stop_exit_codes.contains(&code),
+        ExitStatus::Signal { .. } | ExitStatus::Unknown => false,
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,123 @@
+//! How an end is pressed, step by step: the polite signal, after `kill_timeout` SIGKILL (repeated each second, for a tree
+//! that still forks), and when that does not help either within `kill_timeout` or 5 s, whichever is longer, it is given
+//! up on.
+
+use super::{Context, Slot};
+use crate::effect::{Effect, Scope};
+use crate::time::Instant;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// SIGKILL, the same number on every Unix.
+pub(super) const SIGKILL: i32 = 9;
+/// How long leftovers of a process that ended by itself may take to end by themselves before they are told to. A tree
+/// without leftovers never waits for it: its `TreeGone` comes at once.
+const LOOK: Duration = Duration::from_millis(50);
+/// SIGKILL is repeated this often.
+const KILL_AGAIN: Duration = Duration::from_secs(1);
+/// SIGKILL gets at least this long to show its effect.
+const KILL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How far an end has been pressed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Ladder {
+    pub(crate) step: Step,
+    /// SIGKILL was needed.
+    pub(crate) killed: bool,
+}
+
+/// The rungs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Step {
+    /// Nothing has been sent to what is left.
+    Looking { until: Instant },
+    /// The polite signal, or the message, has been sent.
+    Asked { until: Instant },
+    /// SIGKILL has been sent, and will be again.
+    Killing { again: Instant, until: Instant },
+}
+
+/// Whether an end can be pressed further.
+pub(super) enum Climb {
+    Higher(Ladder),
+    TopReached,
+}
+
+impl Ladder {
+    /// Leftovers of a process, to which nothing has been sent.
+    pub(super) fn looking(now: Instant) -> Self {
+        Self {
+            step: Step::Looking { until: now + LOOK },
+            killed: false,
+        }
+    }
+
+    /// The polite signal, or the message, has just been sent.
+    pub(super) fn asked(now: Instant, kill_timeout: Duration) -> Self {
+        Self {
+            step: Step::Asked {
+                until: now + kill_timeout,
+            },
+            killed: false,
+        }
+    }
+
+    /// SIGKILL has just been sent.
+    pub(super) fn killing(now: Instant, kill_timeout: Duration) -> Self {
+        let until = now + kill_timeout.max(KILL_PATIENCE);
+        Self {
+            step: Step::Killing {
+                again: now + KILL_AGAIN,
+                until,
+            },
+            killed: true,
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Instant {
+        match self.step {
+            Step::Looking { until } | Step::Asked { until } => until,
+            Step::Killing { again, until } => again.min(until),
+        }
+    }
+}
+
+impl Slot {
+    /// Presses an end further.
+    pub(super) fn climb(&mut self, ladder: Ladder, scope: Scope, cx: &mut Context<'_>) -> Climb {
+        let (now, kill_timeout) = (cx.now.instant, cx.spec.stop.kill_timeout);
+        let (signal, ladder) = match ladder.step {
+            Step::Looking { until: _ } => (
+                cx.spec.stop.signal,
+                Ladder {
+                    killed: ladder.killed,
+                    ..Ladder::asked(now, kill_timeout)
+                },
+            ),
+            Step::Asked { until: _ } => (SIGKILL, Ladder::killing(now, kill_timeout)),
+            Step::Killing { again: _, until } if now >= until => return Climb::TopReached,
+            Step::Killing { again: _, until } => (
+                SIGKILL,
+                Ladder {
+                    step: Step::Killing {
+                        again: now + KILL_AGAIN,
+                        until,
+                    },
+                    killed: true,
+                },
+            ),
+        };
+        cx.effects.push_back(Effect::Signal {
+            worker: self.worker(),
+            signal,
+            scope,
+        });
+        Climb::Higher(ladder)
+    }
+}
+
+/// To whom the signals of an app go while its main process runs.
+pub(super) fn scope(tree: bool) -> Scope {
+    if tree { Scope::Tree } else { Scope::Main }
+}

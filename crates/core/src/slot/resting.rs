@@ -1,0 +1,224 @@
+//! A slot in which no process runs: [`State::Down`], [`State::Waiting`], and [`State::Spawning`], where one may run
+//! but is not known to.
+
+use super::budget::Judgement;
+use super::{Context, Input, Intent, Order, Reason, Run, SPAWN_TIMEOUT, Slot, Spawning, State, Then, Turn};
+use super::{ignored, took};
+use crate::effect::{Effect, NoticeKind};
+use crate::event::SpawnError;
+use crate::history::{Cause, What};
+use crate::ids::Pid;
+use crate::outcome::{Failure, Verdict};
+use crate::time::Instant;
+
+impl Slot {
+    pub(super) fn on_down(&mut self, errored: bool, input: Input, cx: &mut Context<'_>) -> Turn {
+        let same = State::Down { errored };
+        match input {
+            Input::Restart { cause } => {
+                self.ledger.renew(cx.now);
+                took(self.launch(Order::new(cause, false), cx))
+            }
+            Input::Stop { by: _ } => {
+                self.answer(Verdict::WasStopped, cx);
+                took(State::Down { errored: false })
+            }
+            Input::Delete { by } => self.forget(by, cx),
+            Input::Ready | Input::Settled | Input::Memory { .. } => ignored(same, Reason::NothingRuns),
+            Input::Deadline => ignored(same, Reason::NotDue),
+            Input::Spawned { .. } | Input::SpawnFailed { .. } | Input::Exited { .. } | Input::TreeGone => {
+                ignored(same, Reason::OutOfOrder)
+            }
+        }
+    }
+
+    pub(super) fn on_waiting(&mut self, until: Instant, order: Order, input: Input, cx: &mut Context<'_>) -> Turn {
+        let same = |order| State::Waiting { until, order };
+        match input {
+            Input::Deadline if cx.now.instant < until => ignored(same(order), Reason::NotDue),
+            Input::Deadline => took(self.launch(order, cx)),
+            Input::Restart { cause } => {
+                self.ledger.renew(cx.now);
+                took(self.launch(Order::new(cause, false), cx))
+            }
+            Input::Stop { by } => {
+                self.record(What::Stopped { by }, cx);
+                self.publish(NoticeKind::Stop, true, cx);
+                self.answer(Verdict::Stopped { killed: false }, cx);
+                took(State::Down { errored: false })
+            }
+            Input::Delete { by } => self.forget(by, cx),
+            Input::Ready | Input::Settled | Input::Memory { .. } => ignored(same(order), Reason::NothingRuns),
+            Input::Spawned { .. } | Input::SpawnFailed { .. } | Input::Exited { .. } | Input::TreeGone => {
+                ignored(same(order), Reason::OutOfOrder)
+            }
+        }
+    }
+
+    pub(super) fn on_spawning(&mut self, mut spawning: Spawning, input: Input, cx: &mut Context<'_>) -> Turn {
+        match input {
+            Input::Spawned { pid } => self.spawned(spawning, pid, cx),
+            Input::SpawnFailed { error } => self.spawn_failed(spawning, error, cx),
+            // Its launch and its end were both seen by a daemon that is gone; only the end is left to tell.
+            Input::Exited { status, oom_killed } => {
+                self.ledger.launched = Some(cx.now);
+                match spawning.intent {
+                    None => self.ended_by_itself(status, oom_killed, cx),
+                    Some(intent) => {
+                        let why = intent.why();
+                        self.ended_as_told((status, why, intent), None, cx)
+                    }
+                }
+            }
+            Input::Restart { cause } => {
+                let intent = match &spawning.intent {
+                    None => Ok(Intent::Restart(Order::new(cause, true))),
+                    Some(intent) => intent.then_restart(cause),
+                };
+                match intent {
+                    Ok(intent) => {
+                        self.ledger.renew(cx.now);
+                        took(State::Spawning(Spawning {
+                            intent: Some(intent),
+                            ..spawning
+                        }))
+                    }
+                    Err(reason) => ignored(State::Spawning(spawning), reason),
+                }
+            }
+            Input::Stop { by } => took(State::Spawning(Spawning {
+                intent: Some(Intent::Stop { by }),
+                ..spawning
+            })),
+            Input::Delete { by } => took(State::Spawning(Spawning {
+                intent: Some(Intent::Delete { by }),
+                ..spawning
+            })),
+            Input::Deadline if cx.now.instant < spawning.until => ignored(State::Spawning(spawning), Reason::NotDue),
+            Input::Deadline => {
+                self.answer(overdue(spawning.intent.as_ref()), cx);
+                spawning.until = cx.now.instant + SPAWN_TIMEOUT;
+                took(State::Spawning(spawning))
+            }
+            Input::TreeGone | Input::Ready | Input::Settled | Input::Memory { .. } => {
+                ignored(State::Spawning(spawning), Reason::OutOfOrder)
+            }
+        }
+    }
+
+    /// The process runs: whatever was asked meanwhile is done now.
+    fn spawned(&mut self, spawning: Spawning, pid: Pid, cx: &mut Context<'_>) -> Turn {
+        let run = Run { pid };
+        self.ledger.launched = Some(cx.now);
+        self.ledger.spawn_failures = 0;
+        let Order { cause, counts } = spawning.order;
+        let manually = matches!(cause, Cause::Asked(_));
+        self.record(What::Started { pid, cause }, cx);
+        self.publish(NoticeKind::Online, false, cx);
+        if manually {
+            self.publish(if counts { NoticeKind::Restart } else { NoticeKind::Start }, true, cx);
+        }
+        if let Some(intent) = spawning.intent {
+            return took(self.tell_to_end(run, intent, cx));
+        }
+        if cx.spec.memory_limit.is_some() {
+            cx.effects.push_back(Effect::SampleMemory {
+                worker: self.worker(),
+                every: cx.settings.memory_interval,
+            });
+        }
+        if cx.spec.ready.wait_ready {
+            return took(State::Launching {
+                run,
+                until: cx.now.instant + cx.spec.ready.listen_timeout,
+            });
+        }
+        if self.waiter.is_some() {
+            cx.effects.push_back(Effect::ObserveStart { worker: self.worker() });
+        }
+        took(State::Online(run))
+    }
+
+    fn spawn_failed(&mut self, spawning: Spawning, error: SpawnError, cx: &mut Context<'_>) -> Turn {
+        let cause = spawning.order.cause.clone();
+        self.record(
+            What::StartFailed {
+                error: error.message.clone(),
+                cause,
+            },
+            cx,
+        );
+        match spawning.intent {
+            Some(Intent::Stop { by: _ }) => self.carry_out(Then::Stop, false, cx),
+            Some(Intent::Delete { by }) => self.carry_out(Then::Delete { by }, false, cx),
+            Some(Intent::Restart(order)) => took(self.launch(order, cx)),
+            Some(Intent::Judge) | None => self.judge_failed_spawn(spawning.order, error, cx),
+        }
+    }
+
+    fn judge_failed_spawn(&mut self, order: Order, error: SpawnError, cx: &mut Context<'_>) -> Turn {
+        let (state, retrying) = if error.transient {
+            let delay = self.ledger.delay_after_transient_failure(cx.settings);
+            let again = Order::new(order.cause, false);
+            (
+                State::Waiting {
+                    until: cx.now.instant + delay,
+                    order: again,
+                },
+                true,
+            )
+        } else {
+            match self.ledger.judge_failed_spawn(&cx.spec.restart, cx.settings, cx.now) {
+                Judgement::Restart { delay } => (
+                    self.launch_at(cx.now.instant + delay, Order::new(Cause::Restart, true), cx),
+                    true,
+                ),
+                Judgement::Errored { over_limit } => {
+                    if over_limit {
+                        self.publish(NoticeKind::RestartOverlimit, false, cx);
+                    }
+                    (State::Down { errored: true }, false)
+                }
+                Judgement::Done => (State::Down { errored: false }, false),
+            }
+        };
+        self.answer(
+            Verdict::Failed(Failure::Spawn {
+                message: error.message,
+                retrying,
+            }),
+            cx,
+        );
+        took(state)
+    }
+
+    /// Does what was to be done once nothing of the last process is left.
+    pub(super) fn carry_out(&mut self, then: Then, killed: bool, cx: &mut Context<'_>) -> Turn {
+        match then {
+            Then::Launch { at, order } => took(self.launch_at(at, order, cx)),
+            Then::Rest { errored } => took(State::Down { errored }),
+            Then::Stop => {
+                self.publish(NoticeKind::Exit, true, cx);
+                self.publish(NoticeKind::Stop, true, cx);
+                self.answer(Verdict::Stopped { killed }, cx);
+                took(State::Down { errored: false })
+            }
+            Then::Delete { by } => self.forget(by, cx),
+        }
+    }
+}
+
+/// What whoever waits is told when a launch stays unanswered.
+fn overdue(intent: Option<&Intent>) -> Verdict {
+    let seconds = SPAWN_TIMEOUT.as_secs();
+    Verdict::Failed(match intent {
+        Some(Intent::Stop { .. } | Intent::Delete { .. }) => Failure::Unkillable,
+        Some(Intent::Restart(_) | Intent::Judge) | None => Failure::Spawn {
+            message: format!(
+                "the program could not be launched within {seconds} s; the system is still trying \
+                 (is its file on a disk that does not answer?)"
+            ),
+            retrying: true,
+        },
+    })
+}

@@ -1,0 +1,93 @@
+//! A slot whose main process runs and is meant to: [`State::Launching`] and [`State::Online`].
+
+use super::{Context, Input, Intent, Order, Reason, Run, Slot, State, Turn, ignored, took};
+use crate::history::Cause;
+use crate::outcome::Verdict;
+use crate::settings::Settings;
+use crate::spec::{OnReadyTimeout, Spec};
+use crate::time::Instant;
+use std::time::Duration;
+
+impl Slot {
+    pub(super) fn on_launching(&mut self, run: Run, until: Instant, input: Input, cx: &mut Context<'_>) -> Turn {
+        let same = State::Launching { run, until };
+        match input {
+            Input::Ready => took(self.up(run, cx)),
+            Input::Deadline if cx.now.instant < until => ignored(same, Reason::NotDue),
+            Input::Deadline => match cx.spec.ready.on_timeout {
+                OnReadyTimeout::Accept => took(self.up(run, cx)),
+                OnReadyTimeout::Fail => took(self.tell_to_end(run, Intent::Judge, cx)),
+            },
+            // It has said that it will say so itself.
+            Input::Settled => ignored(same, Reason::NotAwaited),
+            Input::Exited { status, oom_killed } => self.ended_by_itself(status, oom_killed, cx),
+            Input::Memory { bytes } => self.weigh(run, bytes, same, cx),
+            Input::Restart { cause } => took(self.restart_running(run, cause, cx)),
+            Input::Stop { by } => took(self.tell_to_end(run, Intent::Stop { by }, cx)),
+            Input::Delete { by } => took(self.tell_to_end(run, Intent::Delete { by }, cx)),
+            Input::Spawned { .. } | Input::SpawnFailed { .. } | Input::TreeGone => ignored(same, Reason::OutOfOrder),
+        }
+    }
+
+    pub(super) fn on_online(&mut self, run: Run, input: Input, cx: &mut Context<'_>) -> Turn {
+        let same = State::Online(run);
+        match input {
+            Input::Ready | Input::Settled if self.waiter.is_some() => took(self.up(run, cx)),
+            Input::Ready | Input::Settled => ignored(same, Reason::NotAwaited),
+            Input::Deadline => self.online_for_long(run, cx),
+            Input::Exited { status, oom_killed } => self.ended_by_itself(status, oom_killed, cx),
+            Input::Memory { bytes } => self.weigh(run, bytes, same, cx),
+            Input::Restart { cause } => took(self.restart_running(run, cause, cx)),
+            Input::Stop { by } => took(self.tell_to_end(run, Intent::Stop { by }, cx)),
+            Input::Delete { by } => took(self.tell_to_end(run, Intent::Delete { by }, cx)),
+            Input::Spawned { .. } | Input::SpawnFailed { .. } | Input::TreeGone => ignored(same, Reason::OutOfOrder),
+        }
+    }
+
+    /// It is proven to be up.
+    fn up(&mut self, run: Run, cx: &mut Context<'_>) -> State {
+        self.answer(Verdict::Online { pid: run.pid }, cx);
+        State::Online(run)
+    }
+
+    fn restart_running(&mut self, run: Run, cause: Cause, cx: &mut Context<'_>) -> State {
+        self.ledger.renew(cx.now);
+        self.tell_to_end(run, Intent::Restart(Order::new(cause, true)), cx)
+    }
+
+    fn weigh(&mut self, run: Run, bytes: u64, same: State, cx: &mut Context<'_>) -> Turn {
+        match cx.spec.memory_limit {
+            Some(limit) if bytes > limit => took(self.restart_running(run, Cause::MemoryLimit { bytes, limit }, cx)),
+            Some(_) | None => ignored(same, Reason::WithinLimit),
+        }
+    }
+
+    /// Two things become true by mere time: that it is up, and that its back-off is over.
+    fn online_for_long(&mut self, run: Run, cx: &mut Context<'_>) -> Turn {
+        let age = self.age(cx.now.instant);
+        let proven = self.waiter.is_some() && age >= cx.spec.restart.min_uptime;
+        let calmed = self.ledger.delay_ms > 0 && age >= cx.settings.backoff_reset;
+        if calmed {
+            self.ledger.delay_ms = 0;
+        }
+        match (proven, calmed) {
+            (true, true | false) => took(self.up(run, cx)),
+            (false, true) => took(State::Online(run)),
+            (false, false) => ignored(State::Online(run), Reason::NotDue),
+        }
+    }
+
+    pub(super) fn online_deadline(&self, spec: &Spec, settings: &Settings) -> Option<Instant> {
+        let launched = self.ledger.launched?.instant;
+        let proven = self.waiter.is_some().then_some(launched + spec.restart.min_uptime);
+        let calmed = (self.ledger.delay_ms > 0).then_some(launched + settings.backoff_reset);
+        proven.into_iter().chain(calmed).min()
+    }
+
+    /// How long the current or last process has lived, or would have.
+    pub(super) fn age(&self, now: Instant) -> Duration {
+        self.ledger
+            .launched
+            .map_or(Duration::ZERO, |moment| now.since(moment.instant))
+    }
+}

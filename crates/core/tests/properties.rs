@@ -1,0 +1,404 @@
+//! Random histories: requests, crashes, file changes, clock steps and changes of daemon in any order. The world checks with
+//! every effect what must never happen; here it is compared with what a person who knows only the requests expects.
+
+mod support;
+
+use ostler_core::{
+    Effect, Event, ExitStatus, Generation, Pid, Request, SlotId, Spec, Status, Verdict, WallTime, WatchSpec, WorkerId,
+};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use support::programs::{Leftovers, Program, Reaction, spec};
+use support::twin::Twin;
+use support::{World, ms, secs};
+
+/// Something that happens to the machine.
+#[derive(Clone, Debug)]
+enum Op {
+    Start { kind: usize, instances: u32 },
+    Restart(Vec<u32>),
+    Respecify { slots: Vec<u32>, kind: usize },
+    Stop(Vec<u32>),
+    Delete(Vec<u32>),
+    Reset(u32),
+    Scale { slot: u32, instances: u32 },
+    Signal(u32),
+    Run(u64),
+    Crash { slot: u32, status: ExitStatus },
+    Stale { slot: u32, generation: u32, kind: usize },
+    FileChanged(u32),
+    ClockStepped(i64),
+    Spurious,
+    NewDaemon { compacted: bool },
+}
+
+/// What the requests so far mean for a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    Up,
+    Down,
+    Gone,
+}
+
+/// The reference model: nothing but the last request about each slot.
+#[derive(Default)]
+struct Model {
+    wanted: BTreeMap<SlotId, Wanted>,
+    /// How much of the log has been checked.
+    read: usize,
+}
+
+fn slots() -> impl Strategy<Value = Vec<u32>> {
+    prop::collection::vec(0..6_u32, 1..4)
+}
+
+fn status() -> impl Strategy<Value = ExitStatus> {
+    prop_oneof![
+        (0..4).prop_map(ExitStatus::Code),
+        Just(ExitStatus::Signal {
+            signal: 9,
+            core_dumped: false
+        }),
+        Just(ExitStatus::Unknown),
+    ]
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        3 => (0..KINDS, 1..4_u32).prop_map(|(kind, instances)| Op::Start { kind, instances }),
+        3 => slots().prop_map(Op::Restart),
+        1 => (slots(), 0..KINDS).prop_map(|(slots, kind)| Op::Respecify { slots, kind }),
+        3 => slots().prop_map(Op::Stop),
+        2 => slots().prop_map(Op::Delete),
+        1 => (0..6_u32).prop_map(Op::Reset),
+        2 => (0..6_u32, 1..5_u32).prop_map(|(slot, instances)| Op::Scale { slot, instances }),
+        1 => (0..6_u32).prop_map(Op::Signal),
+        4 => (0..50_u64).prop_map(Op::Run),
+        4 => (0..4000_u64).prop_map(Op::Run),
+        1 => (0..60_000_u64).prop_map(Op::Run),
+        5 => (0..6_u32, status()).prop_map(|(slot, status)| Op::Crash { slot, status }),
+        1 => (0..6_u32, 0..9_u32, 0..6_usize).prop_map(|(slot, generation, kind)| Op::Stale { slot, generation, kind }),
+        2 => (0..6_u32).prop_map(Op::FileChanged),
+        1 => (-100_000..100_000_i64).prop_map(Op::ClockStepped),
+        2 => Just(Op::Spurious),
+        4 => any::<bool>().prop_map(|compacted| Op::NewDaemon { compacted }),
+    ]
+}
+
+const KINDS: usize = 8;
+
+/// Apps that differ in every rule that matters here.
+fn app(kind: usize) -> Spec {
+    let mut app = spec(&format!("app-{kind}"));
+    match kind {
+        0 => {}
+        1 => app.restart = support::programs::pm2_spec("x").restart,
+        2 => {
+            app.restart = support::programs::pm2_spec("x").restart;
+            app.restart.delay = Some(ms(700));
+        }
+        3 => app.restart.auto = false,
+        4 => app.ready.wait_ready = true,
+        5 => app.stop.tree = false,
+        6 => {
+            app.watch = Some(WatchSpec {
+                paths: vec!["/srv".into()],
+                ignore: vec![],
+                delay: ms(100),
+            });
+            app.memory_limit = Some(100);
+            app.stop.message = true;
+        }
+        _ => {
+            app.cron = Some("*/20 * * * * *".into());
+            app.restart.stop_exit_codes = vec![0, 3];
+        }
+    }
+    app
+}
+
+fn program() -> impl Strategy<Value = Program> {
+    let leftovers = prop_oneof![
+        4 => Just(Leftovers::None),
+        1 => Just(Leftovers::Obedient),
+        1 => Just(Leftovers::Stubborn),
+        1 => Just(Leftovers::Unkillable),
+    ];
+    let reaction = prop_oneof![
+        6 => (0..3000_u64).prop_map(|after| Reaction::Ends { after: ms(after), status: ExitStatus::Code(0) }),
+        2 => Just(Reaction::Ignores),
+        1 => Just(Reaction::Unkillable),
+    ];
+    let fails = prop_oneof![8 => Just(None), 1 => Just(Some(true)), 1 => Just(Some(false))];
+    let boot = prop_oneof![9 => 0..50_u64, 1 => 0..30_000_u64];
+    let ends = prop::option::of((0..5000_u64, status()));
+    let waits = (prop::option::of(0..4000_u64), prop::option::of(0..2000_u64));
+    (
+        leftovers,
+        reaction,
+        fails,
+        boot,
+        ends,
+        waits,
+        prop::collection::vec(0..120_u64, 0..4),
+    )
+        .prop_map(
+            |(leftovers, reaction, fails_to_spawn, boot, ends, (ready, settles), memory)| Program {
+                boot: ms(boot),
+                fails_to_spawn,
+                ends: ends.map(|(after, status)| (ms(after), status)),
+                ready: ready.map(ms),
+                settles: settles.map(ms),
+                reaction,
+                leftovers,
+                memory,
+            },
+        )
+}
+
+impl Model {
+    fn set(&mut self, slots: impl IntoIterator<Item = SlotId>, wanted: Wanted) {
+        for slot in slots {
+            if let Some(entry) = self.wanted.get_mut(&slot) {
+                *entry = wanted;
+            }
+        }
+    }
+
+    /// Slots that came with the last request are wanted up, those that are gone are not wanted.
+    fn adopt(&mut self, world: &World) {
+        let present: BTreeSet<SlotId> = world.machine.slots().map(|slot| slot.id).collect();
+        self.wanted.retain(|slot, _| present.contains(slot));
+        for slot in present {
+            self.wanted.entry(slot).or_insert(Wanted::Up);
+        }
+    }
+
+    /// Nothing is launched in a slot that is to be down, unless cron does it.
+    fn check_launches(&mut self, world: &World) {
+        for (at, effect) in &world.log[self.read..] {
+            if let Effect::Spawn(launch) = effect {
+                let wanted = self.wanted.get(&launch.worker.slot).copied().unwrap_or(Wanted::Up);
+                let allowed = wanted == Wanted::Up || (wanted == Wanted::Down && launch.spec.cron.is_some());
+                assert!(
+                    allowed,
+                    "{} is launched at {at} though it is to be {wanted:?}",
+                    launch.worker
+                );
+            }
+        }
+        self.read = world.log.len();
+    }
+}
+
+fn known(world: &World, slots: &[u32]) -> Vec<SlotId> {
+    slots
+        .iter()
+        .map(|slot| SlotId(*slot))
+        .filter(|slot| world.machine.slot(*slot).is_some())
+        .collect()
+}
+
+fn apply(op: &Op, world: &mut World, model: &mut Model) {
+    match op {
+        Op::Start { kind, instances } => {
+            world.start(Spec {
+                instances: *instances,
+                ..app(*kind)
+            });
+        }
+        Op::Restart(slots) => {
+            model.set(known(world, slots), Wanted::Up);
+            world.restart(slots);
+        }
+        Op::Respecify { slots, kind } => respecify(world, model, slots, *kind),
+        Op::Stop(slots) => {
+            model.set(known(world, slots), Wanted::Down);
+            world.stop(slots);
+        }
+        Op::Delete(slots) => {
+            model.set(known(world, slots), Wanted::Gone);
+            world.delete(slots);
+        }
+        Op::Reset(slot) => drop(world.request(Request::Reset {
+            slots: support::ids(&[*slot]),
+        })),
+        Op::Scale { slot, instances } => scale(world, model, SlotId(*slot), *instances),
+        Op::Signal(slot) => drop(world.request(Request::Signal {
+            slots: support::ids(&[*slot]),
+            signal: 12,
+        })),
+        Op::Run(millis) => world.run(ms(*millis)),
+        Op::Crash { slot, status } => crash(world, *slot, *status),
+        Op::Stale { slot, generation, kind } => stale(world, *slot, *generation, *kind),
+        Op::FileChanged(slot) => world.feed(Event::FileChanged {
+            slot: SlotId(*slot),
+            path: "/srv/x".into(),
+        }),
+        Op::ClockStepped(by) => {
+            world.now.wall = WallTime(world.now.wall.0 + by);
+            world.feed(Event::ClockStepped);
+        }
+        Op::Spurious => spurious(world),
+        Op::NewDaemon { compacted } => world.twin.as_mut().expect("a twin").replace(*compacted),
+    }
+    model.check_launches(world);
+    model.adopt(world);
+}
+
+fn respecify(world: &mut World, model: &mut Model, slots: &[u32], kind: usize) {
+    let slots = known(world, slots);
+    model.set(slots.clone(), Wanted::Up);
+    // The name stays, or numbers could collide; the number of instances stays, scaling has an operation of its own.
+    let specs = slots.iter().map(|slot| {
+        let old = world.machine.slot(*slot).expect("known").spec;
+        Spec {
+            name: old.name.clone(),
+            instances: old.instances,
+            ..app(kind)
+        }
+        .into()
+    });
+    let specs = specs.collect();
+    world.request(Request::Restart { slots, specs });
+}
+
+fn scale(world: &mut World, model: &mut Model, slot: SlotId, instances: u32) {
+    if let Some(view) = world.machine.slot(slot) {
+        let mut app: Vec<_> = world.machine.slots().filter(|other| other.app == view.app).collect();
+        app.sort_by_key(|slot| (slot.instance, slot.id));
+        model.set(app.iter().skip(instances as usize).map(|slot| slot.id), Wanted::Gone);
+    }
+    world.request(Request::Scale { slot, instances });
+}
+
+fn crash(world: &mut World, slot: u32, status: ExitStatus) {
+    let running = world.machine.slot(SlotId(slot)).is_some_and(|view| view.pid.is_some());
+    if running {
+        let worker = world.worker(slot);
+        world.kill(worker, status);
+    }
+}
+
+/// News of another generation than the current one changes nothing.
+fn stale(world: &mut World, slot: u32, generation: u32, kind: usize) {
+    let worker = WorkerId {
+        slot: SlotId(slot),
+        generation: Generation(generation),
+    };
+    let current = world.machine.slot(worker.slot).map(|view| view.generation);
+    if current == Some(worker.generation) {
+        return;
+    }
+    let before: Vec<_> = world.machine.slots().collect();
+    world.feed(match kind {
+        0 => Event::Spawned { worker, pid: Pid(9) },
+        1 => Event::Exited {
+            worker,
+            status: ExitStatus::Code(0),
+            oom_killed: false,
+        },
+        2 => Event::TreeGone { worker },
+        3 => Event::ReadyMessage { worker },
+        4 => Event::Settled { worker },
+        _ => Event::MemorySample {
+            worker,
+            bytes: u64::MAX,
+        },
+    });
+    assert_eq!(before, world.machine.slots().collect::<Vec<_>>());
+}
+
+/// A timeout that is called before its time changes nothing.
+fn spurious(world: &mut World) {
+    let early = world.machine.next_deadline().is_none_or(|at| at > world.now.instant);
+    let (effects, next) = (world.log.len(), world.machine.next_deadline());
+    world.tick();
+    if early {
+        assert_eq!((effects, next), (world.log.len(), world.machine.next_deadline()));
+    }
+}
+
+/// After all has come to rest, each slot is where the last request wanted it, or says why not.
+fn check_rest(world: &World, model: &Model) {
+    assert_eq!(world.asked.len(), world.replies.len(), "every ticket gets its reply");
+    for view in world.machine.slots() {
+        let done = !view.spec.restart.auto || !view.spec.restart.stop_exit_codes.is_empty();
+        let fine = match (model.wanted[&view.id], view.status) {
+            (Wanted::Up, Status::Stopped) => done,
+            (Wanted::Up, Status::Online | Status::Launching | Status::WaitingRestart | Status::Errored) => true,
+            // A crash loop, just at the leftovers of its last crash.
+            (Wanted::Up, Status::Stopping) => true,
+            (Wanted::Down, Status::Stopped) => true,
+            (Wanted::Down, _) if view.spec.cron.is_some() => true,
+            (Wanted::Down | Wanted::Gone, Status::Errored) => true,
+            (Wanted::Down | Wanted::Gone, _) => false,
+        };
+        assert!(
+            fine,
+            "slot {} is to be {:?} but is {:?}",
+            view.id, model.wanted[&view.id], view.status
+        );
+    }
+}
+
+/// Errored after a stop or delete is right only for what could not be killed, and then the request was told so.
+fn check_unkillable(world: &World, model: &Model) {
+    let told = world.replies.values().flat_map(|outcome| &outcome.slots);
+    let told: BTreeSet<SlotId> = told
+        .filter(|slot| matches!(slot.verdict, Verdict::Failed(_)))
+        .map(|slot| slot.slot)
+        .collect();
+    for view in world.machine.slots().filter(|view| view.status == Status::Errored) {
+        if model.wanted[&view.id] != Wanted::Up {
+            assert!(
+                told.contains(&view.id),
+                "slot {} is errored and nobody was told",
+                view.id
+            );
+        }
+    }
+}
+
+fn check_numbers(world: &World) {
+    let mut seen = BTreeSet::new();
+    for view in world.machine.slots() {
+        assert!(
+            seen.insert((view.spec.name.clone(), view.instance)),
+            "an instance number is given out twice"
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_the_machine_keeps_its_promises(
+        programs in prop::collection::vec(prop::collection::vec(program(), 1..4), KINDS),
+        ops in prop::collection::vec(op(), 1..60),
+        shutdown in any::<bool>(),
+    ) {
+        let mut world = World::with_twin(Some(Twin::restored_on_demand()));
+        for (kind, programs) in programs.into_iter().enumerate() {
+            world.script(&format!("app-{kind}"), programs);
+        }
+        let mut model = Model::default();
+        for op in &ops {
+            apply(op, &mut world, &mut model);
+            check_numbers(&world);
+        }
+        if shutdown {
+            for wanted in model.wanted.values_mut() {
+                *wanted = if *wanted == Wanted::Gone { Wanted::Gone } else { Wanted::Down };
+            }
+            world.request(Request::Shutdown);
+        }
+        world.run(secs(100));
+        model.check_launches(&world);
+        model.adopt(&world);
+        check_rest(&world, &model);
+        check_unkillable(&world, &model);
+        prop_assert_eq!(world.exited, shutdown);
+    }
+}

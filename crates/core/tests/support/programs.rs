@@ -1,0 +1,166 @@
+//! Specs and scripted programs for tests.
+
+use super::{ms, secs};
+use ostler_core::{
+    Environment, ExitStatus, Interpreter, LogFile, LogFormat, LogSpec, Mode, OnReadyTimeout, Program as Run,
+    ReadyPolicy, RestartLimit, RestartPolicy, Spec, StopPolicy,
+};
+use std::time::Duration;
+
+/// How a program behaves in one launch.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// From the order to launch it until it runs (or fails to).
+    pub boot: Duration,
+    /// It cannot be launched, for a passing reason or for good.
+    pub fails_to_spawn: Option<bool>,
+    /// It ends by itself.
+    pub ends: Option<(Duration, ExitStatus)>,
+    /// It says `ready`.
+    pub ready: Option<Duration>,
+    /// It comes to rest, if somebody looks.
+    pub settles: Option<Duration>,
+    /// What it does when told to end.
+    pub reaction: Reaction,
+    /// Other processes of its tree, which live on when it ends.
+    pub leftovers: Leftovers,
+    /// What each sample of its memory says.
+    pub memory: Vec<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Reaction {
+    Ends { after: Duration, status: ExitStatus },
+    Ignores,
+    Unkillable,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Leftovers {
+    None,
+    Obedient,
+    Stubborn,
+    Unkillable,
+}
+
+impl Program {
+    /// Runs until told otherwise, settles after 40 ms.
+    pub fn server() -> Self {
+        Self {
+            boot: ms(5),
+            fails_to_spawn: None,
+            ends: None,
+            ready: None,
+            settles: Some(ms(40)),
+            reaction: Reaction::Ends {
+                after: ms(10),
+                status: ExitStatus::Code(0),
+            },
+            leftovers: Leftovers::None,
+            memory: Vec::new(),
+        }
+    }
+
+    /// Ends by itself after so long.
+    pub fn ending(after: Duration, status: ExitStatus) -> Self {
+        Self {
+            ends: Some((after, status)),
+            settles: None,
+            ..Self::server()
+        }
+    }
+
+    pub fn missing() -> Self {
+        Self {
+            fails_to_spawn: Some(false),
+            ..Self::server()
+        }
+    }
+
+    pub fn starved() -> Self {
+        Self {
+            fails_to_spawn: Some(true),
+            ..Self::server()
+        }
+    }
+
+    pub fn stubborn() -> Self {
+        Self {
+            reaction: Reaction::Ignores,
+            ..Self::server()
+        }
+    }
+
+    pub fn with_leftovers(self, leftovers: Leftovers) -> Self {
+        Self { leftovers, ..self }
+    }
+}
+
+/// A fork app with the defaults, restarted by the rolling budget.
+pub fn spec(name: &str) -> Spec {
+    Spec {
+        name: name.into(),
+        namespace: "default".into(),
+        program: Run {
+            path: format!("/srv/{name}.js"),
+            interpreter: Interpreter::Program("node".into()),
+            interpreter_args: Vec::new(),
+            args: Vec::new(),
+            cwd: "/srv".into(),
+        },
+        mode: Mode::Fork,
+        instances: 1,
+        environment: Environment {
+            instance_var: "NODE_APP_INSTANCE".into(),
+            ..Environment::default()
+        },
+        user: None,
+        logs: logs(),
+        restart: RestartPolicy {
+            auto: true,
+            stop_exit_codes: Vec::new(),
+            limit: RestartLimit::Rolling,
+            delay: None,
+            backoff: None,
+            min_uptime: secs(1),
+        },
+        stop: StopPolicy {
+            signal: 2,
+            kill_timeout: ms(1600),
+            tree: true,
+            message: false,
+        },
+        ready: ReadyPolicy {
+            wait_ready: false,
+            listen_timeout: secs(3),
+            on_timeout: OnReadyTimeout::Fail,
+        },
+        cron: None,
+        watch: None,
+        memory_limit: None,
+        autostart: true,
+        pid_file: "/run/{id}.pid".into(),
+        username: "tester".into(),
+        attributes: serde_json::Map::new(),
+    }
+}
+
+/// As `spec`, restarted by PM2's rules with its defaults.
+pub fn pm2_spec(name: &str) -> Spec {
+    let mut spec = spec(name);
+    spec.restart.limit = RestartLimit::Unstable { max_restarts: 16 };
+    spec
+}
+
+fn logs() -> LogSpec {
+    LogSpec {
+        out: LogFile::Discard,
+        error: LogFile::Discard,
+        combined: None,
+        merged: false,
+        format: LogFormat::Raw,
+        date_format: None,
+        disabled: false,
+        rotation: None,
+    }
+}

@@ -1,0 +1,55 @@
+//! Pipes: what apps write their output to.
+
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, SpliceFlags};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// A pipe's read and write end, both close-on-exec and blocking.
+///
+/// # Errors
+/// `pipe2(2)`.
+pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?)
+}
+
+/// Makes one end not block. The flag belongs to this end alone: the app at the other one still blocks, as programs
+/// expect of their output.
+///
+/// # Errors
+/// `fcntl(2)`.
+pub fn set_nonblocking(end: impl AsFd) -> io::Result<()> {
+    let flags = rustix::fs::fcntl_getfl(&end)?;
+    Ok(rustix::fs::fcntl_setfl(&end, flags | rustix::fs::OFlags::NONBLOCK)?)
+}
+
+/// Asks for room for this many bytes in a pipe. Returns what it has then: the kernel rounds up, and refuses users
+/// without privileges beyond `/proc/sys/fs/pipe-max-size` or their share, in which case the size stays.
+///
+/// # Errors
+/// `fcntl(2)` on something that is no pipe.
+pub fn set_capacity(end: impl AsFd, bytes: usize) -> io::Result<usize> {
+    match rustix::pipe::fcntl_setpipe_size(&end, bytes) {
+        Ok(size) => Ok(size),
+        Err(Errno::PERM | Errno::BUSY) => Ok(rustix::pipe::fcntl_getpipe_size(&end)?),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// How many bytes wait to be read.
+///
+/// # Errors
+/// `ioctl(FIONREAD)`.
+pub fn unread(end: impl AsFd) -> io::Result<u64> {
+    Ok(rustix::io::ioctl_fionread(end)?)
+}
+
+/// Moves at most `length` bytes from one pipe to another (or to a file or socket) inside the kernel, without
+/// waiting on either pipe. `Ok(0)` is the end of input.
+///
+/// # Errors
+/// `splice(2)`: `WouldBlock` when there is nothing to read or no room to write.
+pub fn splice(from: impl AsFd, to: impl AsFd, length: usize) -> io::Result<usize> {
+    let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
+    Ok(rustix::pipe::splice(from, None, to, None, length, flags)?)
+}

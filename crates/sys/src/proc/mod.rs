@@ -1,0 +1,19 @@
+//! What `/proc` says of processes (`proc(5)`).
+//!
+//! Called for samples of memory and CPU, for finding what belongs to an app, and for seeing whether a program has
+//! come up. Reading costs no process and, but for the table itself, no allocation.
+
+mod cpu;
+mod environment;
+mod file;
+mod listening;
+mod stat;
+mod table;
+mod tree;
+
+pub use cpu::{cpu_nanos, cpu_nanos_of_threads};
+pub use environment::{MARKER, environment_entry};
+pub use listening::{any_listens, listens};
+pub use stat::{StartTime, Stat, State, Usage, millis_of_ticks, page_size};
+pub use table::ProcessTable;
+pub use tree::Tree;

@@ -1,0 +1,48 @@
+//! The project's own tasks, called as `cargo xtask <task>`.
+//!
+//! | task | what it does |
+//! |---|---|
+//! | `ci` | every check: format, lints, purity of the core, licences and advisories, all tests, doc tests |
+//! | `try` | builds Ostler, starts the Express example under it, and shows that it answers |
+//! | `bench` | measures Ostler and PM2 side by side and prints a Markdown table |
+//! | `endurance` | the tests whose proof grows with repetition, at full length |
+//! | `purity` | only the check that the core does no I/O |
+
+mod bench;
+mod ci;
+mod command;
+mod first_try;
+mod purity;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+/// What a task ends with: nothing, or a sentence that says what failed.
+type Result<T = ()> = std::result::Result<T, String>;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let result = match words.as_slice() {
+        ["ci"] => ci::run(),
+        ["try"] => first_try::run(),
+        ["bench"] => bench::run(),
+        ["endurance"] => ci::endurance(),
+        ["purity"] => purity::check(),
+        _ => Err("usage: cargo xtask ci | try | bench | endurance | purity".to_owned()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            // Nowhere is left to report a standard error that cannot be written.
+            drop(writeln!(std::io::stderr(), "xtask: {reason}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says something to whoever runs the task.
+fn say(text: &str) {
+    // A closed standard output is no reason to end a check.
+    drop(writeln!(std::io::stdout(), "{text}"));
+}

@@ -1,0 +1,123 @@
+//! The core decides and does nothing else. Three proofs: what it depends on, what its source names, and, where that
+//! target is installed, that it builds for a machine without an operating system.
+
+use crate::command::{cargo, output, program, step};
+use crate::{Result, say};
+use ostler_testkit::tools;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Crates that touch the operating system.
+const IMPURE_CRATES: [&str; 12] = [
+    "tokio",
+    "mio",
+    "notify",
+    "hyper",
+    "rustix",
+    "libc",
+    "nix",
+    "tempfile",
+    "rand",
+    "getrandom",
+    "ostler-sys",
+    "ostler-daemon",
+];
+
+/// What no line of the core may name: devices, clocks, randomness, and containers without an order.
+const IMPURE_NAMES: [&str; 15] = [
+    "std::fs",
+    "std::process",
+    "std::net",
+    "std::env",
+    "std::io",
+    "std::os",
+    "std::thread",
+    "std::sync::Mutex",
+    "Instant::now",
+    "SystemTime",
+    "Zoned::now",
+    "Timestamp::now",
+    "HashMap",
+    "HashSet",
+    "unsafe ",
+];
+
+/// The target without an operating system.
+const BARE: &str = "wasm32-unknown-unknown";
+
+/// Checks all three.
+pub fn check() -> Result {
+    say("── purity of the core");
+    dependencies()?;
+    names(&tools::workspace().join("crates/core/src"))?;
+    bare_build()
+}
+
+fn dependencies() -> Result {
+    let arguments = [
+        "tree",
+        "--package",
+        "ostler-core",
+        "--edges",
+        "normal",
+        "--prefix",
+        "none",
+        "--format",
+        "{p}",
+    ];
+    let tree = output(cargo().args(arguments))?;
+    let names = tree.lines().filter_map(|line| line.split_whitespace().next());
+    let mut impure: Vec<&str> = names.filter(|name| IMPURE_CRATES.contains(name)).collect();
+    impure.dedup();
+    if impure.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("ostler-core depends on {}", impure.join(", ")))
+    }
+}
+
+/// Looks at every line of code; comments and what stands after a file's tests begin may name what they like.
+fn names(directory: &Path) -> Result {
+    for file in sources(directory)? {
+        let text = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+        let code = text
+            .lines()
+            .enumerate()
+            .take_while(|(_, line)| line.trim() != "#[cfg(test)]");
+        for (number, line) in code.filter(|(_, line)| !line.trim_start().starts_with("//")) {
+            if let Some(name) = IMPURE_NAMES.iter().find(|name| line.contains(**name)) {
+                return Err(format!("{}:{}: the core names `{name}`", file.display(), number + 1));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn sources(directory: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    let mut found = Vec::new();
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.is_dir() {
+            found.extend(sources(&path)?);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn bare_build() -> Result {
+    let libraries = output(program("rustc").args(["--print", "target-libdir", "--target", BARE]))?;
+    if Path::new(libraries.trim()).is_dir() {
+        step(
+            "purity: build for a bare machine",
+            cargo().args(["build", "--package", "ostler-core", "--target", BARE]),
+        )
+    } else {
+        say(&format!(
+            "   (not built for {BARE}: that target is not installed; `rustup target add {BARE}`)"
+        ));
+        Ok(())
+    }
+}
