@@ -93,6 +93,8 @@ impl Client {
                     client.sender = Some(client.shake_hands(stream).await?);
                     return Ok(client);
                 }
+                Connect::Busy if began.elapsed() < PATIENCE => sleep(RETRY_INTERVAL).await,
+                Connect::Busy => return Err(CallError::NoAnswer { after: PATIENCE }),
                 // The socket has nobody, yet the keeper lives: a new daemon is on its way.
                 Connect::Nobody if connection::keeper_lives(home) && began.elapsed() < PATIENCE => {
                     sleep(RETRY_INTERVAL).await;

@@ -2,6 +2,7 @@
 
 use crate::home::Home;
 use rustix::fs::{FlockOperation, Mode, OFlags};
+use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::Path;
@@ -13,6 +14,8 @@ pub enum Connect {
     Made(UnixStream),
     /// Nobody does: no socket, or a stale one.
     Nobody,
+    /// Somebody does, with so many connections waiting that one more cannot be taken now.
+    Busy,
     /// The system does not let us.
     Failed(io::Error),
 }
@@ -28,8 +31,7 @@ pub async fn connect(home: &Home) -> Connect {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::NotADirectory => {
                 Connect::Nobody
             }
-            // The backlog is full: the daemon is there, and busy.
-            io::ErrorKind::WouldBlock => Connect::Nobody,
+            io::ErrorKind::WouldBlock => Connect::Busy,
             _other => Connect::Failed(error),
         },
     }
@@ -37,7 +39,7 @@ pub async fn connect(home: &Home) -> Connect {
 
 /// Whether anybody answers at the socket.
 pub async fn somebody_listens(home: &Home) -> bool {
-    matches!(connect(home).await, Connect::Made(_))
+    matches!(connect(home).await, Connect::Made(_) | Connect::Busy)
 }
 
 async fn reach(socket: &Path) -> io::Result<UnixStream> {
@@ -59,14 +61,35 @@ async fn reach(socket: &Path) -> io::Result<UnixStream> {
     UnixStream::connect(short).await
 }
 
-/// Whether keeper or daemon live, whoever listens at the moment: they hold a lock as long as either does.
+/// Whether keeper or daemon live, or are being started, whoever listens at the moment.
+///
+/// They hold the life lock as long as either lives, and whoever starts them holds the start lock. Asking takes a lock for
+/// an instant; so that this never comes in the way of a keeper which takes the life lock, that one is asked for only
+/// while nobody starts one.
 pub fn keeper_lives(home: &Home) -> bool {
-    let Ok(lock) = std::fs::File::open(home.life_lock()) else {
-        return false;
-    };
-    match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared) {
-        Ok(()) => false,
-        Err(error) => error == rustix::io::Errno::WOULDBLOCK,
+    match Probe::of(&home.start_lock()) {
+        Probe::Held => true,
+        Probe::Free(_starting) => matches!(Probe::of(&home.life_lock()), Probe::Held),
+    }
+}
+
+/// What a lock file tells.
+enum Probe {
+    /// Somebody holds it exclusively.
+    Held,
+    /// Nobody does, nor can while this is kept; or there is no such file.
+    Free(Option<File>),
+}
+
+impl Probe {
+    fn of(path: &Path) -> Self {
+        let Ok(lock) = File::open(path) else {
+            return Self::Free(None);
+        };
+        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared) {
+            Err(rustix::io::Errno::WOULDBLOCK) => Self::Held,
+            Ok(()) | Err(_) => Self::Free(Some(lock)),
+        }
     }
 }
 
@@ -129,6 +152,18 @@ mod tests {
         let home = home_at(directory.path());
         assert!(!keeper_lives(&home));
         let lock = std::fs::File::create(home.life_lock()).expect("the lock file can be made");
+        assert!(!keeper_lives(&home));
+        lock.lock().expect("nobody else holds it");
+        assert!(keeper_lives(&home));
+        drop(lock);
+        assert!(!keeper_lives(&home));
+    }
+
+    #[test]
+    fn a_daemon_that_is_being_started_counts_as_one() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let home = home_at(directory.path());
+        let lock = File::create(home.start_lock()).expect("the lock file can be made");
         assert!(!keeper_lives(&home));
         lock.lock().expect("nobody else holds it");
         assert!(keeper_lives(&home));

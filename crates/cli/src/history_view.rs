@@ -1,6 +1,7 @@
 //! The history of an app as an aligned table: when, what, cause, time up, what came next. Pure, apart from the time zone.
 
 use crate::printer::{BAD, FAINT, GOOD, HEADER, Printer, WARNING};
+use crate::signals;
 use crate::units;
 use crate::verdicts::ended;
 use anstyle::Style;
@@ -90,7 +91,12 @@ fn line(entry: &Entry, when: String) -> Line {
             let (style, what) = ending(*status, cause);
             (
                 style,
-                [what, cause_of_end(cause), units::span(*uptime), what_next(next)],
+                [
+                    what,
+                    cause_of_end(*status, cause),
+                    units::span(*uptime),
+                    what_next(next),
+                ],
             )
         }
         What::Stopped { by } => (
@@ -118,14 +124,32 @@ fn ending(status: ExitStatus, cause: &EndCause) -> (Style, String) {
     };
     let what = match (cause, status) {
         (EndCause::Itself, ExitStatus::Code(0)) => "ended, exit code 0".to_owned(),
+        (EndCause::Itself, status) if from_outside(status) => format!("was killed, {}", ended(status)),
         (EndCause::Itself | EndCause::OomKilled, status) => format!("crashed, {}", ended(status)),
         (EndCause::Told { .. } | EndCause::NeverReady, status) => format!("was ended, {}", ended(status)),
     };
     (style, what)
 }
 
-fn cause_of_end(cause: &EndCause) -> String {
+/// Whether a signal is one that programs send each other rather than one that an error raises.
+fn from_outside(status: ExitStatus) -> bool {
+    match status {
+        ExitStatus::Signal {
+            signal,
+            core_dumped: false,
+        } => {
+            matches!(
+                signals::name(signal).as_str(),
+                "SIGHUP" | "SIGINT" | "SIGKILL" | "SIGTERM" | "SIGUSR1" | "SIGUSR2"
+            )
+        }
+        ExitStatus::Signal { core_dumped: true, .. } | ExitStatus::Code(_) | ExitStatus::Unknown => false,
+    }
+}
+
+fn cause_of_end(status: ExitStatus, cause: &EndCause) -> String {
     match cause {
+        EndCause::Itself if from_outside(status) => "somebody's signal".to_owned(),
         EndCause::Itself => "by itself".to_owned(),
         EndCause::OomKilled => "the kernel was out of memory".to_owned(),
         EndCause::Told { cause, killed: false } => cause_of_start(cause),
@@ -237,6 +261,7 @@ mod tests {
                 cause: Cause::Restart,
             },
             ended_by(killed, 7_300_000, EndCause::OomKilled, Next::Restart),
+            ended_by(killed, 8_000, EndCause::Itself, Next::Restart),
             ended_by(killed, 5_000, told(memory, true), Next::Restart),
             ended_by(
                 ExitStatus::Code(0),

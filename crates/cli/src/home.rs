@@ -48,7 +48,8 @@ impl Home {
         self.0.join("start.lock")
     }
 
-    /// Held by keeper and daemon as long as either lives.
+    /// Held by keeper and daemon as long as either lives (`flock(2)`, exclusive), so that a client can tell a daemon that is
+    /// being replaced from one that is gone.
     pub fn life_lock(&self) -> PathBuf {
         self.0.join("keeper.lock")
     }

@@ -15,7 +15,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
@@ -36,13 +36,17 @@ const LOG_TAIL_LINES: usize = 10;
 
 /// Returns once a daemon answers in `home`, started by us or by somebody else at the same time.
 pub fn launch(home: &Home) -> Result {
+    launch_program(home, &own_program())
+}
+
+fn launch_program(home: &Home, program: &Path) -> Result {
     home.create()?;
     let _lock = lock(home)?;
     if UnixStream::connect(home.socket()).is_ok() {
         return Ok(());
     }
     let (reader, writer) = ostler_sys::pipes::pipe().map_err(|error| system("pipe", error))?;
-    let child = spawn(home, &writer)?;
+    let child = spawn(home, program, &writer)?;
     // Ours must be closed, or the end of the keeper would never show.
     drop(writer);
     await_ready(home, File::from(reader), child)
@@ -117,21 +121,20 @@ fn lock(home: &Home) -> Result<File> {
             Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) if began.elapsed() < 2 * START_DEADLINE => {
                 std::thread::sleep(Duration::from_millis(5));
             }
-            Err(error) => return Err(system(&format!("locking {}", path.display()), error.into())),
+            Err(error) => return Err(system(&format!("locking {}", path.display()), error)),
         }
     }
 }
 
-fn spawn(home: &Home, ready: &OwnedFd) -> Result<Child> {
+fn spawn(home: &Home, program: &Path, ready: &OwnedFd) -> Result<Child> {
     let path = home.daemon_log();
     let opened = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
     let log = opened.map_err(|error| unusable(&path, &error))?;
     let second = log
         .try_clone()
         .map_err(|error| system("duplicating the log's descriptor", error))?;
-    let program = own_program();
     let number = ostler_sys::inherit::bequeath(ready).map_err(|error| system("fcntl", error))?;
-    Command::new(&program)
+    Command::new(program)
         .arg(KEEPER_ROLE)
         .env(HOME_VARIABLE, home.path())
         .env(READY_VARIABLE, number.to_string())
@@ -174,7 +177,7 @@ fn readable(reader: &File, within: Duration) -> Result<bool> {
         match poll(&mut [PollFd::new(reader, PollFlags::IN)], Some(&within)) {
             Ok(ready) => return Ok(ready > 0),
             Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(system("poll", error.into())),
+            Err(error) => return Err(system("poll", error)),
         }
     }
 }
@@ -202,6 +205,103 @@ fn failed(home: &Home, message: &str) -> Error {
     error
 }
 
-fn system(call: &str, error: io::Error) -> Error {
-    Error::system(format!("{call}: {error}"))
+fn system(call: &str, error: impl Into<io::Error>) -> Error {
+    Error::system(format!("{call}: {}", error.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake_daemon::Stage;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// A keeper that is a shell script.
+    fn keeper(stage: &Stage, script: &str) -> PathBuf {
+        let path = stage.directory.path().join("keeper.sh");
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("a script can be written");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("it can be made executable");
+        path
+    }
+
+    fn launched(script: &str) -> (Stage, Result) {
+        let stage = Stage::new("start");
+        let program = keeper(&stage, script);
+        let result = launch_program(&stage.session.home, &program);
+        (stage, result)
+    }
+
+    #[test]
+    fn a_daemon_that_reports_itself_ready_is_up() {
+        let script = "echo \"$1 $(pwd) $OSTLER_HOME\" > \"$OSTLER_HOME/seen\"; eval \"echo ready >&$OSTLER_READY_FD\"";
+        let (stage, result) = launched(script);
+        result.expect("it is ready");
+        let home = stage.session.home.path();
+        let seen = std::fs::read_to_string(home.join("seen")).expect("it ran");
+        assert_eq!(seen, format!("__keeper / {}\n", home.display()));
+    }
+
+    #[test]
+    fn what_a_daemon_says_instead_is_passed_on() {
+        let (_stage, result) = launched("eval \"echo the disk is full >&$OSTLER_READY_FD\"; exit 1");
+        let error = result.expect_err("it is not ready");
+        assert_eq!(
+            error.message.lines().next(),
+            Some("the daemon could not start: the disk is full")
+        );
+    }
+
+    #[test]
+    fn a_daemon_that_dies_in_silence_is_noticed_and_its_log_shown() {
+        let (stage, result) = launched("echo something broke >&2; exit 3");
+        let message = result.expect_err("it died").message;
+        let log = stage.session.home.daemon_log();
+        let expected = format!("\nlast lines of {}:\n  something broke", log.display());
+        assert!(message.starts_with("the daemon ended before it was up"), "{message}");
+        assert!(message.ends_with(&expected), "{message}");
+        assert_eq!(
+            std::fs::metadata(log).expect("it is there").permissions().mode() & 0o777,
+            0o600
+        );
+    }
+
+    #[test]
+    fn a_daemon_that_answers_already_is_not_started_again() {
+        let stage = Stage::new("start");
+        let program = keeper(
+            &stage,
+            "touch \"$OSTLER_HOME/seen\"; eval \"echo ready >&$OSTLER_READY_FD\"",
+        );
+        let _listener = std::os::unix::net::UnixListener::bind(stage.session.home.socket()).expect("a socket");
+        launch_program(&stage.session.home, &program).expect("there is one");
+        assert!(!stage.session.home.path().join("seen").exists());
+    }
+
+    #[test]
+    fn only_one_starts_a_daemon_at_a_time() {
+        let stage = Stage::new("start");
+        let script = "mkdir \"$OSTLER_HOME/alone\" || exit 1; sleep 0.02; rmdir \"$OSTLER_HOME/alone\"; \
+                      eval \"echo ready >&$OSTLER_READY_FD\"";
+        let (program, home) = (keeper(&stage, script), &stage.session.home);
+        std::thread::scope(|scope| {
+            let starters: Vec<_> = (0..8).map(|_| scope.spawn(|| launch_program(home, &program))).collect();
+            for starter in starters {
+                starter.join().expect("it does not panic").expect("each one was alone");
+            }
+        });
+    }
+
+    #[test]
+    fn a_home_that_cannot_be_made_is_named() {
+        let stage = Stage::new("start");
+        let file = stage.directory.path().join("file");
+        std::fs::write(&file, "").expect("a file can be written");
+        let path = file.join("home").display().to_string();
+        let home = Home::find(|name| (name == HOME_VARIABLE).then(|| path.clone()), Path::new("/"));
+        let error = launch(&home).expect_err("a file is no directory");
+        assert!(
+            error.message.starts_with(&format!("cannot write to {path}: ")),
+            "{}",
+            error.message
+        );
+    }
 }

@@ -162,7 +162,8 @@ pub fn start(session: &Session, word: &str, options: &AppOptions) -> Result<Acti
 fn may_exist(session: &Session, word: &str) -> bool {
     let is_pattern = word.len() > 2 && word.starts_with('/') && word.ends_with('/');
     let has_extension = Path::new(word).extension().is_some();
-    is_pattern || (!word.contains('/') && !(has_extension && session.cwd.join(word).exists()))
+    let is_file = has_extension && session.cwd.join(word).exists();
+    is_pattern || !(word.contains('/') || is_file)
 }
 
 /// The config file that `start` takes when nothing is named.

@@ -151,29 +151,27 @@ fn failure(slot: &SlotOutcome) -> Option<(&SlotOutcome, &Failure)> {
 /// The failure as a sentence.
 pub fn reason(failure: &Failure) -> String {
     match failure {
-        Failure::Spawn { message } => format!("could not be started: {message}"),
+        Failure::Spawn { message, retrying } => format!("could not be started: {message}{}", again(*retrying)),
         Failure::Exited {
             status,
             after_ms,
             retrying,
         } => {
             let after = units::span(Duration::from_millis(*after_ms));
-            let next = if *retrying {
-                "it is being started again"
-            } else {
-                "it stays down"
-            };
-            format!("{} after {after}; {next}", died(*status))
+            format!("{} after {after}{}", died(*status), again(*retrying))
         }
-        Failure::NotReady { waited_ms } => {
-            format!(
-                "was not ready within {}",
-                units::span(Duration::from_millis(*waited_ms))
-            )
+        Failure::NotReady { waited_ms, retrying } => {
+            let waited = units::span(Duration::from_millis(*waited_ms));
+            format!("was not ready within {waited}{}", again(*retrying))
         }
         Failure::Unkillable => "did not end, not even by SIGKILL".to_owned(),
         Failure::NotRunning => "is not running".to_owned(),
     }
+}
+
+/// What comes next.
+fn again(retrying: bool) -> &'static str {
+    if retrying { "; it is being started again" } else { "; it stays down" }
 }
 
 fn died(status: ExitStatus) -> String {
@@ -289,7 +287,7 @@ mod tests {
             "was ended by SIGSEGV, core dumped after 35 ms; it stays down"
         );
         assert_eq!(
-            reason(&Failure::NotReady { waited_ms: 3000 }),
+            reason(&Failure::NotReady { waited_ms: 3000, retrying: false }),
             "was not ready within 3.0 s"
         );
     }

@@ -62,6 +62,7 @@ pub async fn run(session: &Session, targets: &[String], options: &AppOptions) ->
     if options.write {
         actions.iter().try_for_each(|action| write_config(session, action))?;
     }
+    let was_there = options.no_daemon && session.daemon_if_any().await?.is_some();
     let mut client = session.daemon_started().await?;
     let mut failed = false;
     let mut started = Vec::new();
@@ -76,7 +77,8 @@ pub async fn run(session: &Session, targets: &[String], options: &AppOptions) ->
     }
     show_list(session, &mut client, order, options.mini_list).await?;
     if options.attach || options.no_daemon {
-        logs::attach(session, &started, options.no_daemon).await?;
+        // Somebody else's daemon is not ended with this command.
+        logs::attach(session, &started, options.no_daemon && !was_there).await?;
     }
     if failed { Err(Error::reported()) } else { Ok(()) }
 }
@@ -118,10 +120,12 @@ async fn carry_out(session: &Session, client: &mut Client, action: Action, start
 
 /// PM2's `--write`: the app as a config file.
 fn write_config(session: &Session, action: &Action) -> Result {
-    let specs: Vec<&Spec> = match action {
-        Action::Start { spec, .. } => spec.iter().map(AsRef::as_ref).collect(),
-        Action::Apply { specs, .. } => specs.iter().collect(),
-        _others_declare_nothing => Vec::new(),
+    let specs: Vec<&Spec> = if let Action::Apply { specs, .. } = action {
+        specs.iter().collect()
+    } else if let Action::Start { spec, .. } = action {
+        spec.iter().map(AsRef::as_ref).collect()
+    } else {
+        return Ok(());
     };
     for spec in specs {
         let mut app = spec.attributes.clone();

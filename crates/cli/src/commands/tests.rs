@@ -196,7 +196,7 @@ async fn log_lines_from_before_are_not_taken_for_the_reason() {
     let processes = Processes {
         processes: vec![process],
     };
-    let answer = Answer::Slots(outcome(Verdict::Failed(Failure::NotReady { waited_ms: 3000 })));
+    let answer = Answer::Slots(outcome(Verdict::Failed(Failure::NotReady { waited_ms: 3000, retrying: false })));
     let _daemon = FakeDaemon::start(&stage.session.home, move |(method, path, _): &Asked| {
         match (method.as_str(), path.as_str()) {
             ("POST", _) => json(&answer),
@@ -275,4 +275,105 @@ async fn data_is_printed_without_a_word_more() {
     }
     assert_eq!(stage.printed.out(), "[][]{\"processes\":[]}\n");
     assert_eq!(stage.printed.error(), "");
+}
+
+/// The first operation that a command asks of a daemon.
+async fn asked(stage: &Stage, line: &str) -> Action {
+    let daemon = daemon(stage, Answer::Slots(outcome(Verdict::Online { pid: Pid(7) })));
+    run(stage, line).await.unwrap_or_else(|error| panic!("{line}: {error}"));
+    daemon.operations().remove(0).action
+}
+
+/// A stage with an executable `app.sh` and a config file `apps.json` that declares two apps by it.
+fn stage_with_files() -> Stage {
+    use std::os::unix::fs::PermissionsExt;
+    let mut stage = Stage::new("start");
+    stage
+        .session
+        .environment
+        .insert("PATH".into(), std::env::var("PATH").unwrap_or_default());
+    let script = stage.directory.path().join("app.sh");
+    std::fs::write(&script, "#!/bin/sh\n").expect("a script can be written");
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("it can be made executable");
+    let apps = serde_json::json!([{"name": "one", "script": "app.sh"}, {"name": "two", "script": "app.sh"}]);
+    let text = serde_json::json!({ "apps": apps }).to_string();
+    std::fs::write(stage.directory.path().join("apps.json"), text).expect("a config can be written");
+    stage
+}
+
+#[tokio::test]
+async fn a_script_is_started_as_a_new_app() {
+    let stage = stage_with_files();
+    let Action::Start {
+        existing,
+        spec,
+        otherwise,
+        force,
+        ..
+    } = asked(&stage, "start app.sh -n api -f").await
+    else {
+        panic!("no start")
+    };
+    assert_eq!((existing, otherwise, force), (None, None, true));
+    let spec = spec.expect("the script is there");
+    assert_eq!(spec.name, "api");
+    assert_eq!(
+        spec.program.path,
+        stage.directory.path().join("app.sh").display().to_string()
+    );
+}
+
+#[tokio::test]
+async fn a_bare_word_may_mean_what_exists() {
+    let stage = stage_with_files();
+    let Action::Start {
+        existing,
+        spec,
+        otherwise,
+        ..
+    } = asked(&stage, "start my.api").await
+    else {
+        panic!("no start")
+    };
+    assert_eq!(existing.map(|selector| selector.words), Some(vec!["my.api".to_owned()]));
+    assert_eq!(spec, None);
+    let message = otherwise.expect("there is no such script").message;
+    assert!(message.contains("my.api"), "{message}");
+}
+
+#[tokio::test]
+async fn a_config_file_is_applied_and_words_of_it_select_by_name() {
+    let stage = stage_with_files();
+    let names = |action: Action| match action {
+        Action::Apply {
+            specs,
+            only_missing: false,
+        } => specs.into_iter().map(|spec| spec.name).collect(),
+        Action::Stop { selector } | Action::Delete { selector } => selector.words,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(names(asked(&stage, "start apps.json").await), ["one", "two"]);
+    assert_eq!(names(asked(&stage, "restart apps.json --only two").await), ["two"]);
+    assert_eq!(names(asked(&stage, "startOrReload apps.json").await), ["one", "two"]);
+    assert_eq!(
+        names(asked(&stage, "stop apps.json other").await),
+        ["one", "two", "other"]
+    );
+    assert_eq!(names(asked(&stage, "delete apps.json --only one").await), ["one"]);
+}
+
+#[tokio::test]
+async fn a_broken_config_starts_nothing_not_even_a_daemon() {
+    let stage = stage_with_files();
+    std::fs::write(stage.directory.path().join("bad.json"), r#"{"apps": [{"script": 7}]}"#).expect("it can be written");
+    let error = run(&stage, "start bad.json").await.expect_err("7 is no script");
+    assert_eq!(error.kind, Kind::Config);
+    assert!(error.message.contains("script"), "{}", error.message);
+    assert!(!stage.session.home.daemon_log().exists());
+}
+
+#[tokio::test]
+async fn without_words_and_without_a_config_file_there_is_nothing_to_start() {
+    let error = run(&stage_with_files(), "start").await.expect_err("nothing is named");
+    assert!(error.message.starts_with("nothing to start"), "{}", error.message);
 }

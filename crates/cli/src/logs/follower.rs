@@ -97,7 +97,10 @@ impl<'a> Follower<'a> {
             self.sources.values_mut().for_each(Source::broke);
             client = match self.next_daemon().await? {
                 Some(client) => client,
-                None => return Ok(self.session.printer.say("the daemon has ended")),
+                None => {
+                    self.session.printer.say("the daemon has ended");
+                    return Ok(());
+                }
             };
             self.learn(&mut client, false).await?;
         }
@@ -131,10 +134,10 @@ impl<'a> Follower<'a> {
             Some(selector) => selection::select(&all.processes, selector)?,
             None => all.processes.iter().collect(),
         };
-        if let (true, true, Some(selector)) = (must_match, chosen.is_empty(), &self.view.selector) {
-            if selector.words != ["all"] {
-                return Err(selection::not_found(&selector.words.join(", ")));
-            }
+        if let (true, true, Some(selector)) = (must_match, chosen.is_empty(), &self.view.selector)
+            && selector.words != ["all"]
+        {
+            return Err(selection::not_found(&selector.words.join(", ")));
         }
         for source in chosen.into_iter().flat_map(Source::of) {
             let wanted = match source.stream {
@@ -250,9 +253,10 @@ impl<'a> Follower<'a> {
             at,
         };
         let mut text = Vec::new();
-        source
-            .lines
-            .feed(bytes, |line| text.extend(self.formatter.line(&origin, line)));
+        let (lines, date) = (&mut source.lines, source.date.as_ref());
+        lines.feed(bytes, |line| {
+            text.extend(self.formatter.line(&origin, &self.formatter.dated(date, at, line)));
+        });
         self.put(key.1, &text)
     }
 
@@ -335,174 +339,4 @@ impl<'a> Follower<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fake_daemon::{Asked, FakeDaemon, Reply, Stage, frame, json, until};
-    use crate::samples;
-    use ostler_wire::control::{FrameHeader, Process, Selector};
-    use std::path::PathBuf;
-    use tokio::sync::mpsc;
-
-    struct App {
-        process: Process,
-        out: PathBuf,
-    }
-
-    fn app(stage: &Stage) -> App {
-        let mut process = samples::process(0, "api");
-        let out = stage.directory.path().join("out.log");
-        process.out_log = out.display().to_string();
-        process.error_log = "/dev/null".into();
-        App { process, out }
-    }
-
-    /// A daemon with that one process, whose stream is what comes out of `stream`.
-    fn daemon(stage: &Stage, process: &Process, stream: mpsc::UnboundedReceiver<Vec<u8>>) -> FakeDaemon {
-        let list = Processes {
-            processes: vec![process.clone()],
-        };
-        let mut stream = Some(stream);
-        FakeDaemon::start(&stage.session.home, move |(_, path, _): &Asked| match path.as_str() {
-            "/v1/processes/full" => json(&list),
-            _follow => stream.take().map_or(Reply::Break, Reply::Stream),
-        })
-    }
-
-    fn sent(kind: FrameKind, bytes: &[u8]) -> Vec<u8> {
-        let header = FrameHeader {
-            kind,
-            id: SlotId(0),
-            name: "api".into(),
-            at: samples::AT,
-            len: bytes.len(),
-        };
-        frame(&header, bytes)
-    }
-
-    fn begin(out_size: u64) -> Vec<u8> {
-        sent(
-            FrameKind::Begin {
-                out_size,
-                error_size: 0,
-            },
-            b"",
-        )
-    }
-
-    fn view(lines: usize, form: Form) -> View {
-        let selector = Selector {
-            words: vec!["api".into()],
-            cwd: "/".into(),
-        };
-        View {
-            lines,
-            form,
-            ..View::live(Some(selector))
-        }
-    }
-
-    fn append(path: &PathBuf, bytes: &[u8]) {
-        use std::io::Write;
-        let mut file = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)
-            .expect("the log opens");
-        file.write_all(bytes).expect("the log can be written");
-    }
-
-    /// Follows until the output is as expected.
-    async fn follow_until(stage: &Stage, view: View, expected: &str) {
-        let follower = Follower::new(&stage.session, view);
-        let shown = until(expected, || stage.printed.out().ends_with(expected));
-        tokio::select! {
-            ended = follower.follow() => panic!("it ended: {ended:?}, {:?}", stage.printed.out()),
-            () = shown => {}
-        }
-    }
-
-    #[tokio::test]
-    async fn file_and_stream_together_are_everything_once() {
-        let stage = Stage::new("logs");
-        let app = app(&stage);
-        append(&app.out, b"one\ntwo\nthr");
-        let (stream, pieces) = mpsc::unbounded_channel();
-        let _daemon = daemon(&stage, &app.process, pieces);
-        // The stream began in the middle of a line; what the file has got since also comes over the stream.
-        stream.send(begin(11)).expect("the daemon lives");
-        append(&app.out, b"ee\nfour\n");
-        stream.send(sent(FrameKind::Out, b"ee\nfo")).expect("the daemon lives");
-        stream.send(sent(FrameKind::Out, b"ur\n")).expect("the daemon lives");
-        let label = "0|api      | ";
-        let expected = format!("{label}two\n{label}three\n{label}four\n");
-        follow_until(&stage, view(2, Form::Labelled), &expected).await;
-    }
-
-    #[tokio::test]
-    async fn raw_output_is_the_apps_bytes() {
-        let stage = Stage::new("logs");
-        let app = app(&stage);
-        append(&app.out, b"a\nb");
-        let (stream, pieces) = mpsc::unbounded_channel();
-        let _daemon = daemon(&stage, &app.process, pieces);
-        stream.send(begin(3)).expect("the daemon lives");
-        stream
-            .send(sent(FrameKind::Out, b"c\x07\nd"))
-            .expect("the daemon lives");
-        follow_until(&stage, view(15, Form::Raw), "a\nbc\x07\nd").await;
-    }
-
-    #[tokio::test]
-    async fn a_replaced_daemon_leaves_no_gap_and_no_repetition() {
-        let stage = Stage::new("logs");
-        let app = app(&stage);
-        append(&app.out, b"old\n");
-        let (stream, pieces) = mpsc::unbounded_channel();
-        let first = daemon(&stage, &app.process, pieces);
-        stream.send(begin(4)).expect("the daemon lives");
-        append(&app.out, b"one\n");
-        stream.send(sent(FrameKind::Out, b"one\n")).expect("the daemon lives");
-        let replace = async {
-            until("the first line", || stage.printed.out().ends_with("one\n")).await;
-            drop((first, stream));
-            // Written by the next daemon before we are connected to it.
-            append(&app.out, b"two\n");
-            let (stream, pieces) = mpsc::unbounded_channel();
-            let second = daemon(&stage, &app.process, pieces);
-            stream.send(begin(12)).expect("the daemon lives");
-            append(&app.out, b"three\n");
-            stream.send(sent(FrameKind::Out, b"three\n")).expect("the daemon lives");
-            (second, stream)
-        };
-        let followed = follow_until(&stage, view(0, Form::Raw), "one\ntwo\nthree\n");
-        let (_daemon, ()) = tokio::join!(replace, followed);
-        assert_eq!(stage.printed.out(), "one\ntwo\nthree\n");
-    }
-
-    #[tokio::test]
-    async fn the_last_lines_alone_need_no_stream() {
-        let stage = Stage::new("logs");
-        let app = app(&stage);
-        append(&app.out, b"one\ntwo\nthree");
-        let (_stream, pieces) = mpsc::unbounded_channel();
-        let daemon = daemon(&stage, &app.process, pieces);
-        Follower::new(&stage.session, view(2, Form::Raw))
-            .show_files()
-            .await
-            .expect("the files are there");
-        assert_eq!(stage.printed.out(), "two\nthree");
-        assert!(daemon.asked().iter().all(|(method, _, _)| method == "GET"));
-    }
-
-    #[tokio::test]
-    async fn what_does_not_exist_has_no_logs() {
-        let stage = Stage::new("logs");
-        let (_stream, pieces) = mpsc::unbounded_channel();
-        let _daemon = daemon(&stage, &samples::process(0, "web"), pieces);
-        let error = Follower::new(&stage.session, view(2, Form::Raw))
-            .follow()
-            .await
-            .expect_err("there is no api");
-        assert_eq!(error.message, "Process or Namespace api not found");
-    }
-}
+mod tests;

@@ -7,6 +7,7 @@ use jiff::{Timestamp, Zoned};
 use ostler_core::{SlotId, WallTime};
 use ostler_daemon::logs::Pattern;
 use serde_json::json;
+use std::borrow::Cow;
 
 /// Which of an app's streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,6 +101,19 @@ impl Formatter {
         (self.form == Form::Json).then(|| format!("{value}\n"))
     }
 
+    /// A labelled live line with the date that the app's log file has before it, so that both look the same. Other forms
+    /// have their own time.
+    pub fn dated<'l>(&self, date: Option<&Pattern>, at: Option<WallTime>, line: &'l [u8]) -> Cow<'l, [u8]> {
+        match (self.form, date, at) {
+            (Form::Labelled, Some(pattern), Some(at)) => {
+                let mut text = self.moment(pattern, at);
+                text.push_str(": ");
+                Cow::Owned([text.as_bytes(), line].concat())
+            }
+            (Form::Labelled | Form::Raw | Form::Json | Form::KeyValue, _, _) => Cow::Borrowed(line),
+        }
+    }
+
     fn labelled(&mut self, origin: &Origin<'_>, line: &[u8]) -> Vec<u8> {
         let label = format!("{}|{}", origin.id, origin.name);
         self.label_width = self.label_width.max(label.chars().count());
@@ -151,10 +165,14 @@ impl Formatter {
 
     fn time(&self, origin: &Origin<'_>) -> Option<String> {
         let (pattern, at) = (self.timestamp.as_ref()?, origin.at?);
-        let moment = Timestamp::from_millisecond(at.0).ok()?;
+        Some(self.moment(pattern, at))
+    }
+
+    fn moment(&self, pattern: &Pattern, at: WallTime) -> String {
+        let moment = Timestamp::from_millisecond(at.0).unwrap_or_default();
         let mut text = String::new();
         pattern.format(&Zoned::new(moment, self.time_zone.clone()), &mut text);
-        Some(text)
+        text
     }
 
     fn highlighted(&self, line: &[u8]) -> Vec<u8> {
@@ -238,6 +256,22 @@ mod tests {
         let event = "{\"timestamp\":\"2026-11-21T08:02:48.129Z\",\"type\":\"process_event\",\"status\":\"exit\",\
                      \"app_name\":\"api\"}\n";
         assert_eq!(lines.event("api", AT, "exit").as_deref(), Some(event));
+    }
+
+    #[test]
+    fn a_live_line_has_the_date_that_its_file_has() {
+        let lines = formatter(Form::Labelled, None);
+        let pattern = Pattern::new("YYYY-MM-DD-HH:mm:ss");
+        assert_eq!(
+            lines.dated(Some(&pattern), Some(AT), b"x").as_ref(),
+            b"2026-11-21-08:02:48: x"
+        );
+        assert_eq!(
+            lines.dated(Some(&pattern), None, b"x").as_ref(),
+            b"x",
+            "the file has it already"
+        );
+        assert_eq!(lines.dated(None, Some(AT), b"x").as_ref(), b"x");
     }
 
     #[test]

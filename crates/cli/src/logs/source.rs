@@ -3,6 +3,7 @@
 use super::format::Stream;
 use super::lines::Lines;
 use ostler_core::{LogFormat, SlotId};
+use ostler_daemon::logs::Pattern;
 use ostler_wire::control::Process;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -23,6 +24,8 @@ pub struct Source {
     plain: bool,
     /// Up to where the file's contents have been shown, once a stream has begun.
     shown: Option<u64>,
+    /// What the file has before each line (`log_date_format`), and live lines are given too.
+    pub date: Option<Pattern>,
     /// The unfinished line.
     pub lines: Lines,
 }
@@ -41,6 +44,11 @@ impl Source {
             path: (path != "/dev/null" && !logs.disabled).then(|| PathBuf::from(path)),
             plain,
             shown: None,
+            date: logs
+                .date_format
+                .as_deref()
+                .filter(|format| !format.is_empty())
+                .map(Pattern::new),
             lines: Lines::default(),
         })
     }
@@ -54,6 +62,7 @@ impl Source {
             path: None,
             plain: false,
             shown: None,
+            date: None,
             lines: Lines::default(),
         }
     }

@@ -34,6 +34,7 @@ mod vault;
 pub use follow::{Filter, Follower, Frame, SlotFilter};
 pub use handle::{Logs, StreamStats};
 pub use note::{FileError, Note};
+pub use pattern::Pattern;
 pub use rotate::rotated_files;
 pub use tail::{Tail, tail};
 pub use target::{StreamId, StreamKind, Target};

@@ -103,7 +103,7 @@ const WEEKDAYS: [&str; 7] = [
 
 /// A pattern, taken apart once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Pattern {
+pub struct Pattern {
     pieces: Vec<Piece>,
 }
 
