@@ -76,21 +76,33 @@ fn dependencies() -> Result {
     }
 }
 
-/// Looks at every line of code; comments and what stands after a file's tests begin may name what they like.
+/// Looks at every line of code; comments, and what is compiled for tests only, may name what they like.
 fn names(directory: &Path) -> Result {
     for file in sources(directory)? {
         let text = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-        let code = text
-            .lines()
-            .enumerate()
-            .take_while(|(_, line)| line.trim() != "#[cfg(test)]");
-        for (number, line) in code.filter(|(_, line)| !line.trim_start().starts_with("//")) {
-            if let Some(name) = IMPURE_NAMES.iter().find(|name| line.contains(**name)) {
-                return Err(format!("{}:{}: the core names `{name}`", file.display(), number + 1));
-            }
+        if let Some((line, name)) = impure_line(&text) {
+            return Err(format!("{}:{line}: the core names `{name}`", file.display()));
         }
     }
     Ok(())
+}
+
+/// The first line, from 1, that names what it must not, and what it names. Inline test modules stand last in a file.
+fn impure_line(text: &str) -> Option<(usize, &'static str)> {
+    let mut lines = (1..)
+        .zip(text.lines())
+        .filter(|(_, line)| !line.trim_start().starts_with("//"));
+    while let Some((number, line)) = lines.next() {
+        if line.trim() == "#[cfg(test)]" {
+            let (_, item) = lines.next()?;
+            if item.trim_end().ends_with('{') {
+                return None;
+            }
+        } else if let Some(name) = IMPURE_NAMES.iter().find(|name| line.contains(**name)) {
+            return Some((number, name));
+        }
+    }
+    None
 }
 
 fn sources(directory: &Path) -> Result<Vec<PathBuf>> {
@@ -119,5 +131,24 @@ fn bare_build() -> Result {
             "   (not built for {BARE}: that target is not installed; `rustup target add {BARE}`)"
         ));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_in_the_code_is_found_and_one_in_a_comment_or_test_is_not() {
+        assert_eq!(
+            impure_line("fn now() {\n    Instant::now();\n}\n"),
+            Some((2, "Instant::now"))
+        );
+        assert_eq!(impure_line("// Instant::now\n"), None);
+        assert_eq!(impure_line("#[cfg(test)]\nmod tests {\n    use std::fs;\n}\n"), None);
+        assert_eq!(
+            impure_line("#[cfg(test)]\nmod tests;\nuse std::fs;\n"),
+            Some((3, "std::fs"))
+        );
     }
 }

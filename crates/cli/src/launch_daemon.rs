@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FlockOperation, Timespec};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -45,7 +45,7 @@ fn launch_program(home: &Home, program: &Path) -> Result {
     if UnixStream::connect(home.socket()).is_ok() {
         return Ok(());
     }
-    let (reader, writer) = rustix::pipe::pipe().map_err(|error| system("pipe", error))?;
+    let (reader, writer) = ostler_sys::pipes::pipe().map_err(|error| system("pipe", error))?;
     let child = spawn(home, program, &writer)?;
     // Ours must be closed, or the end of the keeper would never show.
     drop(writer);
@@ -60,14 +60,26 @@ pub fn run_keeper() -> ExitCode {
     {
         return role_failed(&format!("setsid: {error}"));
     }
-    // The integrator puts `ostler_keeper::main()` here.
-    role_failed("this build has no keeper")
+    match role_home() {
+        Ok(home) => ostler_keeper::main(&home),
+        Err(message) => role_failed(&message),
+    }
 }
 
 /// The daemon's role, for the keeper only.
 pub fn run_daemon() -> ExitCode {
-    // The integrator puts `ostler_daemon::main()` here.
-    role_failed("this build has no daemon")
+    match role_home() {
+        Ok(home) => ostler_daemon::main(home),
+        Err(message) => role_failed(&message),
+    }
+}
+
+/// Whoever starts one of our roles names the home.
+fn role_home() -> std::result::Result<PathBuf, String> {
+    std::env::var_os(HOME_VARIABLE)
+        .map(PathBuf::from)
+        .filter(|home| home.is_absolute())
+        .ok_or_else(|| format!("{HOME_VARIABLE} does not name a directory; this role is started by `ostler` itself"))
 }
 
 /// Makes this process the keeper, in the foreground. Returns only if that fails.
@@ -121,10 +133,11 @@ fn spawn(home: &Home, program: &Path, ready: &OwnedFd) -> Result<Child> {
     let second = log
         .try_clone()
         .map_err(|error| system("duplicating the log's descriptor", error))?;
+    let number = ostler_sys::inherit::bequeath(ready).map_err(|error| system("fcntl", error))?;
     Command::new(program)
         .arg(KEEPER_ROLE)
         .env(HOME_VARIABLE, home.path())
-        .env(READY_VARIABLE, ready.as_raw_fd().to_string())
+        .env(READY_VARIABLE, number.to_string())
         .stdin(Stdio::null())
         .stdout(log)
         .stderr(second)

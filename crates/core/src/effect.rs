@@ -126,3 +126,18 @@ pub enum NoticeKind {
     /// The restart limit was reached.
     RestartOverlimit,
 }
+
+impl NoticeKind {
+    /// PM2's word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Online => "online",
+            Self::Start => "start",
+            Self::Exit => "exit",
+            Self::Restart => "restart",
+            Self::Stop => "stop",
+            Self::Delete => "delete",
+            Self::RestartOverlimit => "restart overlimit",
+        }
+    }
+}

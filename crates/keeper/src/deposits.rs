@@ -19,7 +19,9 @@ pub struct Deposits {
 impl Deposits {
     /// What a daemon that became this keeper left; empty for a fresh keeper.
     pub fn from_environment(variable: &str) -> io::Result<Self> {
-        let Some(table) = inherited(variable) else { return Ok(Self::default()) };
+        let Some(table) = inherited(variable) else {
+            return Ok(Self::default());
+        };
         let mut table = File::from(table);
         let mut bytes = Vec::new();
         table.rewind()?;
@@ -27,7 +29,10 @@ impl Deposits {
         let entries = decode_table(&bytes).map_err(io::Error::other)?;
         let mut deposits = Self::default();
         for TableEntry { key, data, descriptors } in entries {
-            let owned = descriptors.into_iter().map(adopt).collect::<io::Result<Vec<OwnedFd>>>()?;
+            let owned = descriptors
+                .into_iter()
+                .map(adopt)
+                .collect::<io::Result<Vec<OwnedFd>>>()?;
             deposits.insert(key.as_str(), data, owned);
         }
         Ok(deposits)
@@ -36,7 +41,8 @@ impl Deposits {
     /// How many daemons there were before this keeper.
     pub fn generation(&mut self) -> u32 {
         let data = self.kept.remove(GENERATION_KEY).map(|(data, _)| data);
-        data.and_then(|data| Some(u32::from_le_bytes(data.try_into().ok()?))).unwrap_or(0)
+        data.and_then(|data| Some(u32::from_le_bytes(data.try_into().ok()?)))
+            .unwrap_or(0)
     }
 
     /// Whether there is something under the key.
@@ -57,7 +63,10 @@ impl Deposits {
     /// Everything, as messages for a new daemon.
     pub fn messages(&self) -> impl Iterator<Item = (ToDaemon, &[OwnedFd])> {
         self.kept.iter().map(|(key, (data, descriptors))| {
-            let message = ToDaemon::Deposit { key: Key::new(key.clone()), data: data.clone() };
+            let message = ToDaemon::Deposit {
+                key: Key::new(key.clone()),
+                data: data.clone(),
+            };
             (message, descriptors.as_slice())
         })
     }

@@ -24,7 +24,7 @@ use ostler_wire::keeper::{MAX_PACKET, ToDaemon, ToKeeper};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use successor::{Daemon, Pace};
@@ -58,7 +58,7 @@ struct Keeper {
 }
 
 /// Runs the keeper until its daemon ends on purpose.
-pub fn main(home: PathBuf) -> ExitCode {
+pub fn main(home: &Path) -> ExitCode {
     match Keeper::new(home).and_then(|mut keeper| keeper.run()) {
         Ok(code) => code,
         Err(error) => {
@@ -69,10 +69,16 @@ pub fn main(home: PathBuf) -> ExitCode {
 }
 
 impl Keeper {
-    fn new(home: PathBuf) -> std::io::Result<Self> {
+    fn new(home: &Path) -> std::io::Result<Self> {
         let open_files = original_open_files().or_else(|| limits::raise_open_files().ok());
         reap::become_subreaper()?;
-        let signals = Signals::take(&[signals::SIGCHLD, signals::SIGTERM, signals::SIGINT, signals::SIGQUIT, signals::SIGUSR2])?;
+        let signals = Signals::take(&[
+            signals::SIGCHLD,
+            signals::SIGTERM,
+            signals::SIGINT,
+            signals::SIGQUIT,
+            signals::SIGUSR2,
+        ])?;
         let mut deposits = Deposits::from_environment(TABLE_VARIABLE)?;
         let generation = deposits.generation();
         if !deposits.contains(LOCK_KEY) {
@@ -81,7 +87,17 @@ impl Keeper {
             deposits.insert(LOCK_KEY, Vec::new(), vec![lock.as_fd().try_clone_to_owned()?]);
         }
         let ready = inherited(READY_VARIABLE).map(std::fs::File::from);
-        Ok(Self { deposits, reaped: Vec::new(), daemon: None, pace: Pace::default(), generation, leaving: false, ready, signals, open_files })
+        Ok(Self {
+            deposits,
+            reaped: Vec::new(),
+            daemon: None,
+            pace: Pace::default(),
+            generation,
+            leaving: false,
+            ready,
+            signals,
+            open_files,
+        })
     }
 
     fn run(&mut self) -> std::io::Result<ExitCode> {
@@ -110,7 +126,9 @@ impl Keeper {
         }
         self.generation += 1;
         self.pace.started(Instant::now());
-        let hello = ToDaemon::Hello { generation: self.generation };
+        let hello = ToDaemon::Hello {
+            generation: self.generation,
+        };
         match Daemon::start(&hello, &self.deposits, &self.reaped, self.open_files) {
             Ok(daemon) => self.daemon = Some(daemon),
             Err(error) => {

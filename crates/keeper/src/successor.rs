@@ -1,7 +1,7 @@
 //! Starting a daemon, and how soon after the last one.
 
-use crate::{KEEPER_VARIABLE, OPEN_FILES_VARIABLE};
 use crate::deposits::Deposits;
+use crate::{KEEPER_VARIABLE, OPEN_FILES_VARIABLE};
 use ostler_sys::fdpass::SendError;
 use ostler_sys::{fdpass, inherit, pipes};
 use ostler_wire::keeper::ToDaemon;
@@ -75,7 +75,13 @@ impl Daemon {
             self.send(&message, &descriptors)?;
         }
         for (pid, status) in reaped {
-            self.send(&ToDaemon::Reaped { pid: *pid, status: *status }, &[])?;
+            self.send(
+                &ToDaemon::Reaped {
+                    pid: *pid,
+                    status: *status,
+                },
+                &[],
+            )?;
         }
         self.send(&ToDaemon::Go, &[])
     }
@@ -87,7 +93,10 @@ impl Daemon {
                 Err(SendError::Full | SendError::TooManyUnderWay) => {
                     let mut writable = [PollFd::new(&self.socket, PollFlags::OUT)];
                     if poll(&mut writable, Some(&PATIENCE))? == 0 {
-                        return Err(io::Error::new(io::ErrorKind::TimedOut, "the daemon does not take the hand-over"));
+                        return Err(io::Error::new(
+                            io::ErrorKind::TimedOut,
+                            "the daemon does not take the hand-over",
+                        ));
                     }
                 }
                 other => return other.map_err(io::Error::other),
@@ -132,7 +141,9 @@ pub struct Pace {
 impl Pace {
     /// Time left before a daemon may be started; `None` when it may be now.
     pub fn remaining(&self, now: Instant) -> Option<Duration> {
-        self.earliest?.checked_duration_since(now).filter(|left| !left.is_zero())
+        self.earliest?
+            .checked_duration_since(now)
+            .filter(|left| !left.is_zero())
     }
 
     /// Notes that one is being started.
@@ -152,7 +163,10 @@ impl Pace {
 /// Our own program by path, so that its name stays `ostler` in process lists; by descriptor if the path is gone.
 fn own_program() -> PathBuf {
     let link = PathBuf::from("/proc/self/exe");
-    std::fs::read_link(&link).ok().filter(|path| path.exists()).unwrap_or(link)
+    std::fs::read_link(&link)
+        .ok()
+        .filter(|path| path.exists())
+        .unwrap_or(link)
 }
 
 #[cfg(test)]
@@ -172,8 +186,13 @@ mod tests {
     fn the_first_young_deaths_cost_no_wait_and_later_ones_a_growing_bounded_one() {
         let (mut pace, mut now) = (Pace::default(), Instant::now());
         let young = Duration::from_millis(10);
-        let waits: Vec<u128> = (0..14).map(|_| wait_after_a_life_of(&mut pace, &mut now, young).as_millis()).collect();
-        assert_eq!(waits, [0, 0, 0, 50, 100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000, 5000]);
+        let waits: Vec<u128> = (0..14)
+            .map(|_| wait_after_a_life_of(&mut pace, &mut now, young).as_millis())
+            .collect();
+        assert_eq!(
+            waits,
+            [0, 0, 0, 50, 100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000, 5000]
+        );
     }
 
     #[test]
@@ -183,6 +202,9 @@ mod tests {
             wait_after_a_life_of(&mut pace, &mut now, Duration::ZERO);
         }
         assert_eq!(wait_after_a_life_of(&mut pace, &mut now, HEALTHY), Duration::ZERO);
-        assert_eq!(wait_after_a_life_of(&mut pace, &mut now, Duration::ZERO), Duration::ZERO);
+        assert_eq!(
+            wait_after_a_life_of(&mut pace, &mut now, Duration::ZERO),
+            Duration::ZERO
+        );
     }
 }

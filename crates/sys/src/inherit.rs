@@ -12,7 +12,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 /// `EBADF` if no such descriptor is open.
 pub fn adopt(number: i32) -> io::Result<OwnedFd> {
     if number < 3 {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("descriptor {number} is not ours to adopt")));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("descriptor {number} is not ours to adopt"),
+        ));
     }
     // SAFETY: only borrowed to ask whether it is open; `fcntl` on a closed number fails harmlessly.
     let borrowed = unsafe { BorrowedFd::borrow_raw(number) };

@@ -59,7 +59,10 @@ mod tests {
             })
         );
         for status in [0, 0x0700, 9, 0x8b] {
-            assert_eq!(ExitStatus::from_wait_status(status).map(ExitStatus::to_wait_status), Some(status));
+            assert_eq!(
+                ExitStatus::from_wait_status(status).map(ExitStatus::to_wait_status),
+                Some(status)
+            );
         }
         assert_eq!(ExitStatus::from_wait_status(0x137f), None, "stopped by SIGSTOP");
     }

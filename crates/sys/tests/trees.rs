@@ -127,7 +127,12 @@ fn shells_below_shells_are_signalled_deepest_first() {
         hold.members().map(|(member, _)| member.pid).collect::<Vec<_>>(),
         pids(&found)
     );
-    assert_eq!(hold.signal(libc::SIGKILL).delivered, 3);
+    // The shells above may end by themselves as soon as the one below has.
+    let signalled = hold.signal(libc::SIGKILL);
+    assert!(
+        (1..=3).contains(&signalled.delivered) && signalled.refused.is_empty(),
+        "{signalled:?}"
+    );
     until("all have ended", || {
         (hold.drop_ended().expect("poll") == 0).then_some(())
     });

@@ -32,6 +32,8 @@ pub(super) struct Engine {
     pub null: OwnedFd,
     epoll: Arc<OwnedFd>,
     streams: Vec<Option<Stream>>,
+    /// The files of a predecessor's streams that are not attached again yet: whoever shares one must know it.
+    inherited: BTreeMap<StreamId, [Option<FileKey>; 2]>,
     pub files: Files,
     pub around: Surroundings,
     pub followers: Vec<Subscription>,
@@ -76,6 +78,7 @@ impl Engine {
             null: File::options().write(true).open("/dev/null")?.into(),
             epoll,
             streams: Vec::new(),
+            inherited: BTreeMap::new(),
             files: Files::default(),
             around: Surroundings {
                 archive: Archive::new(notes.clone()),
@@ -88,12 +91,27 @@ impl Engine {
             unguarded: false,
         };
         engine.recover()?;
+        engine.inherit();
         Ok(engine)
+    }
+
+    /// Opens the files of the predecessor's streams.
+    fn inherit(&mut self) {
+        for entry in self.journal.entries(|_| true) {
+            // Without settings it was killed before its attach came to an end, and will be attached as a new one.
+            if let (Some((_, id)), Ok(settings)) = (self.journal.entry(entry.number()), self.journal.settings(entry)) {
+                self.inherited
+                    .insert(id, self.files.acquire(&settings.target, &self.around));
+            }
+        }
     }
 
     /// Takes a stream on.
     pub fn attach(&mut self, id: StreamId, name: String, pipe: OwnedFd, target: &Target) {
         let mut flow = self.flow(id, name, target);
+        if let Some(files) = self.inherited.remove(&id) {
+            self.files.release(files);
+        }
         if !flow.discarded {
             match self.register(id, &flow.name, target) {
                 Ok((entry, state)) => {
@@ -152,6 +170,9 @@ impl Engine {
             if let Some(stream) = self.read_out(stream) {
                 self.remove(&stream);
             }
+        }
+        for (_, files) in self.inherited.extract_if(.., |id, _| which(*id)) {
+            self.files.release(files);
         }
         for entry in self.journal.entries(which) {
             let released = self.journal.release(entry);

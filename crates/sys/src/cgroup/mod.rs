@@ -13,13 +13,14 @@ use crate::pidfd;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// How often processes are killed one by one where the kernel cannot do it at once, before giving up on a group
-/// that forks faster. Each round kills all that were there at its start.
+/// that forks faster. Each round kills all that were there at its start and not killed before.
 const ROUNDS: usize = 32;
 
 /// Our part of the hierarchy. Its directory is left alone when this is dropped: see [`Branch::remove`].
@@ -121,13 +122,15 @@ impl Group {
         }
     }
 
-    /// What [`Group::kill`] does on older kernels.
+    /// What [`Group::kill`] does on older kernels. As there, the processes may take a moment to be gone.
     ///
     /// # Errors
     /// As [`Group::kill`].
     pub fn kill_one_by_one(&self) -> io::Result<()> {
+        let mut doomed = BTreeMap::new();
         for _ in 0..ROUNDS {
-            if self.is_empty()? || self.kill_present()? == 0 {
+            // Who has been sent SIGKILL forks no more: a round that finds nobody new was the last.
+            if self.kill_new(&mut doomed)? == 0 {
                 return Ok(());
             }
         }
@@ -137,22 +140,28 @@ impl Group {
         ))
     }
 
-    /// One round: tells how many were killed.
-    fn kill_present(&self) -> io::Result<usize> {
-        let mut held = Vec::new();
+    /// One round: kills those that no earlier round has killed, and tells how many they were.
+    fn kill_new(&self, doomed: &mut BTreeMap<i32, OwnedFd>) -> io::Result<usize> {
+        let mut new = Vec::new();
         for pid in self.processes()? {
+            let known = doomed.get(&pid.as_raw_nonzero().get());
+            if known.is_some_and(|pidfd| !pidfd::has_exited(pidfd).unwrap_or(false)) {
+                continue;
+            }
             match pidfd_open(pid, PidfdFlags::empty()) {
-                Ok(pidfd) => held.push((pid, pidfd)),
+                Ok(pidfd) => new.push((pid, pidfd)),
                 Err(Errno::SRCH) => {}
                 Err(error) => return Err(error.into()),
             }
         }
         // Listed again after opening: a pidfd whose number is still in the group holds a process of the group.
-        let still = self.processes()?;
+        let still = if new.is_empty() { Vec::new() } else { self.processes()? };
         let mut killed = 0;
-        for (_, pidfd) in held.iter().filter(|(pid, _)| still.contains(pid)) {
-            let living = !pidfd::has_exited(pidfd)?;
-            killed += usize::from(living && pidfd::signal(pidfd, libc::SIGKILL)?);
+        for (pid, pidfd) in new.into_iter().filter(|(pid, _)| still.contains(pid)) {
+            if !pidfd::has_exited(&pidfd)? && pidfd::signal(&pidfd, libc::SIGKILL)? {
+                killed += 1;
+                doomed.insert(pid.as_raw_nonzero().get(), pidfd);
+            }
         }
         Ok(killed)
     }

@@ -1,0 +1,112 @@
+//! The control API's server: HTTP/1.1 + JSON on a unix socket (see `ostler_wire::control`).
+//!
+//! A connection is a task that parses calls, hands them to the reactor and writes what comes back; it never touches the
+//! machine. A client that reads slowly or not at all delays only itself.
+
+mod respond;
+
+mod route;
+
+pub use respond::Body;
+
+use crate::fact::Fact;
+use crate::logs::Follower;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use ostler_wire::control::{Answer, ApiError, Follow, Operation, Pong, ProcessRows, Processes, Selector};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, oneshot};
+
+/// Where the answer to a call goes. Dropped by the caller if the client has gone.
+pub type Reply<T> = oneshot::Sender<Result<T, ApiError>>;
+
+/// A client's call, on its way to the reactor.
+#[derive(Debug)]
+pub enum Call {
+    /// Who are you?
+    Ping(Reply<Pong>),
+    /// The list.
+    Rows(Reply<ProcessRows>),
+    /// The list with everything.
+    Full(Reply<Processes>),
+    /// Change something.
+    Operate(Operation, Peer, Reply<Answer>),
+    /// Live output.
+    Follow(Follow, Reply<Follower>),
+    /// The names of the apps meant, to find their history by; all if `None`.
+    Names(Option<Selector>, Reply<Names>),
+}
+
+/// Whose history, and where it lies.
+#[derive(Debug)]
+pub struct Names {
+    /// App names; all when `None`.
+    pub names: Option<Vec<String>>,
+    /// The history's file.
+    pub path: std::path::PathBuf,
+}
+
+/// Who is at the other end of a connection (`SO_PEERCRED`).
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// User id.
+    pub uid: u32,
+    /// Process id.
+    pub pid: i32,
+}
+
+/// How many connections are open, so that an ending daemon can let the last answers out.
+#[derive(Clone, Debug, Default)]
+pub struct Connections(Arc<AtomicUsize>);
+
+impl Connections {
+    /// How many.
+    pub fn open(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Accepts connections for ever.
+pub async fn serve(listener: UnixListener, facts: mpsc::UnboundedSender<Fact>, connections: Connections) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                tokio::spawn(connection(stream, facts.clone(), connections.clone()));
+            }
+            // EMFILE and the like: the client waits in the backlog; look again when something may have been closed.
+            Err(error) => {
+                let _ = facts.send(Fact::Note(format!("accept on the control socket: {error}")));
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn connection(stream: UnixStream, facts: mpsc::UnboundedSender<Fact>, connections: Connections) {
+    let Some(peer) = authorised(&stream) else { return };
+    connections.0.fetch_add(1, Ordering::Relaxed);
+    let service = hyper::service::service_fn(move |request| {
+        let facts = facts.clone();
+        let peer = peer.clone();
+        async move { Ok::<_, Infallible>(route::route(request, &facts, peer).await) }
+    });
+    // A broken connection is the client's affair.
+    let _ = http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+    connections.0.fetch_sub(1, Ordering::Relaxed);
+}
+
+/// The socket's mode keeps others out already; this also holds where a file system ignores modes.
+fn authorised(stream: &UnixStream) -> Option<Peer> {
+    let credentials = stream.peer_cred().ok()?;
+    let own = rustix::process::geteuid().as_raw();
+    let allowed = credentials.uid() == own || credentials.uid() == 0;
+    allowed.then(|| Peer {
+        uid: credentials.uid(),
+        pid: credentials.pid().unwrap_or(0),
+    })
+}

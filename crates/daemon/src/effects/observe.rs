@@ -1,0 +1,151 @@
+//! `Effect::ObserveStart`: is a worker that was just launched up?
+//!
+//! A program that is executed directly counts as up once it has come to rest: asleep, and without having used the processor for a
+//! short while. A program with a run time to boot (Node, Python, a shell) may rest at any moment of its start, so it has to show more: a
+//! listening socket. Either way, whoever lives for `min_uptime` is up; that is the machine's own deadline.
+
+use crate::fact::Fact;
+use crate::reactor::Daemon;
+use crate::tree;
+use ostler_core::{Event, Interpreter, WorkerId};
+use ostler_sys::Pid;
+use ostler_sys::proc::{self, Stat, State};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// How often a starting worker is looked at.
+const EVERY: Duration = Duration::from_millis(10);
+/// How long a program must rest to count as up.
+const REST: Duration = Duration::from_millis(20);
+/// How often to look for a listening socket: it costs a read of the system's socket tables.
+const LISTENING_EVERY: u32 = 5;
+
+/// Workers under observation.
+#[derive(Debug, Default)]
+pub struct Starts {
+    observed: BTreeMap<WorkerId, Observed>,
+    ticking: bool,
+}
+
+#[derive(Debug)]
+struct Observed {
+    pid: Pid,
+    direct: bool,
+    cpu: u64,
+    resting_since: Option<Instant>,
+    looks: u32,
+}
+
+impl Daemon {
+    /// Begins to observe.
+    pub(crate) fn observe_start(&mut self, worker: WorkerId) {
+        let Some(record) = self.workers.get(&worker) else {
+            return;
+        };
+        let Some(pid) = Pid::from_raw(record.pid.0) else { return };
+        let direct = record.launch.spec.program.interpreter == Interpreter::None
+            && !runs_a_script(&record.launch.spec.program.path);
+        let observed = Observed {
+            pid,
+            direct,
+            cpu: u64::MAX,
+            resting_since: None,
+            looks: 0,
+        };
+        self.starts.observed.insert(worker, observed);
+        self.tick_starts();
+    }
+
+    /// Looks at each once.
+    pub(crate) fn look_at_starts(&mut self) {
+        self.starts.ticking = false;
+        let now = Instant::now();
+        let mut settled = Vec::new();
+        self.starts
+            .observed
+            .retain(|worker, observed| match observed.look(now) {
+                Look::Up => {
+                    settled.push(*worker);
+                    false
+                }
+                Look::NotYet => true,
+                Look::Gone => false,
+            });
+        for worker in settled {
+            self.send(Fact::Machine(Event::Settled { worker }));
+        }
+        self.tick_starts();
+    }
+
+    /// The machine's deadline may have decided meanwhile; then nobody needs to look any longer.
+    pub(crate) fn stop_observing(&mut self, worker: WorkerId) {
+        self.starts.observed.remove(&worker);
+    }
+
+    fn tick_starts(&mut self) {
+        if self.starts.ticking || self.starts.observed.is_empty() {
+            return;
+        }
+        self.starts.ticking = true;
+        let facts = self.facts.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(EVERY).await;
+            let _ = facts.send(Fact::ObserveStarts);
+        });
+    }
+}
+
+enum Look {
+    Up,
+    NotYet,
+    Gone,
+}
+
+impl Observed {
+    fn look(&mut self, now: Instant) -> Look {
+        self.looks += 1;
+        if self.direct {
+            self.look_for_rest(now)
+        } else {
+            self.look_for_socket()
+        }
+    }
+
+    fn look_for_rest(&mut self, now: Instant) -> Look {
+        let (Ok(Some(stat)), Ok(Some(cpu))) = (Stat::read(self.pid), proc::cpu_nanos(self.pid)) else {
+            return Look::Gone;
+        };
+        let rests = stat.state == State::Sleeping && cpu == self.cpu;
+        self.cpu = cpu;
+        if !rests {
+            self.resting_since = None;
+            return Look::NotYet;
+        }
+        let since = *self.resting_since.get_or_insert(now - EVERY);
+        if now.duration_since(since) >= REST {
+            Look::Up
+        } else {
+            Look::NotYet
+        }
+    }
+
+    fn look_for_socket(&self) -> Look {
+        if !self.looks.is_multiple_of(LISTENING_EVERY) {
+            return Look::NotYet;
+        }
+        let below = tree::below(self.pid.as_raw_nonzero().get())
+            .into_iter()
+            .filter_map(Pid::from_raw);
+        let listens = std::iter::once(self.pid)
+            .chain(below)
+            .any(|pid| proc::listens(pid).unwrap_or(false));
+        if listens { Look::Up } else { Look::NotYet }
+    }
+}
+
+/// Whether a file that is executed directly begins with `#!` (execve(2)).
+fn runs_a_script(path: &str) -> bool {
+    use std::io::Read;
+    let mut start = [0; 2];
+    std::fs::File::open(path).is_ok_and(|mut file| file.read_exact(&mut start).is_ok() && &start == b"#!")
+}

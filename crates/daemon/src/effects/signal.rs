@@ -1,0 +1,67 @@
+//! `Effect::Signal` and `Effect::SendShutdown`: telling a worker or its whole tree something.
+
+use crate::reactor::Daemon;
+use crate::tree;
+use crate::workers::Part;
+use ostler_core::{Scope, WorkerId};
+use ostler_sys::proc::Stat;
+use ostler_sys::{Pid, pidfd};
+use serde_json::json;
+
+impl Daemon {
+    /// Sends a signal. Whatever has ended meanwhile is passed over: its pidfd has told the machine, or will.
+    pub(crate) fn signal(&mut self, worker: WorkerId, signal: i32, scope: Scope) {
+        match scope {
+            Scope::Main => {}
+            Scope::Tree => self.signal_tree_below(worker, signal),
+        }
+        let Some(record) = self.workers.get(&worker).filter(|record| record.status.is_none()) else {
+            return;
+        };
+        if let Some(main) = record.descriptor(Part::Pidfd)
+            && let Err(error) = pidfd::signal(main, signal)
+        {
+            self.note(&format!(
+                "signal {signal} to process {} of `{}`: {error}",
+                record.pid, record.launch.spec.name
+            ));
+        }
+    }
+
+    /// Deepest first, and what the worker has detached before what hangs below it.
+    fn signal_tree_below(&self, worker: WorkerId, signal: i32) {
+        let mut pids = Vec::new();
+        for orphan in self.orphans().of.get(&worker).into_iter().flatten() {
+            pids.extend(tree::below(*orphan));
+            pids.push(*orphan);
+        }
+        if let Some(record) = self.workers.get(&worker).filter(|record| record.status.is_none()) {
+            pids.extend(tree::below(record.pid.0));
+        }
+        for pid in pids {
+            signal_held(pid, signal);
+        }
+    }
+
+    /// Sends `"shutdown"` over the worker's IPC channel.
+    pub(crate) fn send_shutdown(&self, worker: WorkerId) {
+        if let Some(record) = self.workers.get(&worker)
+            && let Err(error) = record.send(&json!("shutdown"))
+        {
+            self.note(&format!(
+                "the shutdown message to process {} of `{}`: {error}",
+                record.pid, record.launch.spec.name
+            ));
+        }
+    }
+}
+
+/// Signals a process through a pidfd, opened for just the process that was found: if the number belongs to another one by the
+/// time it is opened, its start time differs and nothing is sent.
+pub fn signal_held(pid: i32, signal: i32) {
+    let Some(pid) = Pid::from_raw(pid) else { return };
+    let Ok(Some(stat)) = Stat::read(pid) else { return };
+    if let Ok(Some(held)) = pidfd::open(pid, stat.start_time) {
+        let _ = pidfd::signal(&held, signal);
+    }
+}

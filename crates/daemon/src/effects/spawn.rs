@@ -1,0 +1,243 @@
+//! `Effect::Spawn`: from a launch to a process.
+//!
+//! Order matters: descriptors are made, the process is created held, copies go to the keeper, the log is attached, and only then is it
+//! let go. Whenever this daemon is killed, the process either runs and its descriptors are with the keeper, or it never ran.
+
+use crate::fact::Fact;
+use crate::logs::{StreamId, StreamKind, Target};
+use crate::paths;
+use crate::reactor::Daemon;
+use crate::tree;
+use crate::workers::{self, Mark, Part, Worker};
+use ostler_config as config;
+use ostler_core::{Event, Interpreter, Launch, SpawnError, WorkerId};
+use ostler_sys::proc::Stat;
+use ostler_sys::resolve::{Attempt, Explanation};
+use ostler_sys::spawn::{Command, Credentials, ExecOutcome, Held};
+use ostler_sys::{channel, pipes, resolve, users};
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// The descriptor number of the IPC channel in the app, as PM2 and Node's own `fork` have it.
+const CHANNEL_NUMBER: i32 = 3;
+
+impl Daemon {
+    /// Launches a worker; what comes of it is sent back as a fact.
+    pub(crate) fn spawn(&mut self, launch: Launch) {
+        let worker = launch.worker;
+        if self.workers.contains_key(&worker) {
+            return self.confirm_spawned(worker);
+        }
+        if let Err(error) = self.try_spawn(launch) {
+            self.send(Fact::Machine(Event::SpawnFailed { worker, error }));
+        }
+    }
+
+    /// A successor's machine orders again what its predecessor had done already.
+    fn confirm_spawned(&mut self, worker: WorkerId) {
+        let pid = self.workers[&worker].pid;
+        self.send(Fact::Machine(Event::Spawned { worker, pid }));
+    }
+
+    fn try_spawn(&mut self, launch: Launch) -> Result<(), SpawnError> {
+        let worker = launch.worker;
+        let environment = self.child_environment(&launch)?;
+        let ends = Ends::make().map_err(shortage)?;
+        let executable = find(&launch, &environment)?;
+        let command = self.command(&launch, &environment, &executable, ends.theirs)?;
+        let held = command.hold().map_err(|error| SpawnError {
+            transient: error.transient(),
+            message: error.to_string(),
+        })?;
+        let mark = self.deposit(worker, &held, ends.ours).map_err(shortage)?;
+        let deposit = self
+            .keeper
+            .get(&workers::key(worker))
+            .expect("invariant: deposited just now")
+            .clone();
+        let mut record = Worker::new(mark, launch, &deposit, &self.facts).map_err(shortage)?;
+        record.executable = executable;
+        self.attach_logs(&record).map_err(shortage)?;
+        let released = held.release().map_err(shortage)?;
+        record.await_launch(released.outcome, &self.facts).map_err(shortage)?;
+        self.workers.insert(worker, record);
+        Ok(())
+    }
+
+    fn deposit(&mut self, worker: WorkerId, held: &Held, mut ours: Vec<OwnedFd>) -> std::io::Result<Mark> {
+        ours.insert(Part::Pidfd as usize, held.pidfd().try_clone_to_owned()?);
+        let start = Stat::read(held.pid())?.map_or(0, |stat| stat.start_time.0);
+        let mark = Mark {
+            pid: held.pid().as_raw_nonzero().get(),
+            start,
+        };
+        self.keeper.deposit(&workers::key(worker), mark.encode(), ours);
+        Ok(mark)
+    }
+
+    /// Hands the read ends of a worker's output to the log.
+    pub(crate) fn attach_logs(&self, worker: &Worker) -> std::io::Result<()> {
+        for (part, kind) in [(Part::Out, StreamKind::Out), (Part::Error, StreamKind::Error)] {
+            if let Some(pipe) = worker.descriptor(part) {
+                let stream = StreamId {
+                    worker: worker.id(),
+                    kind,
+                };
+                let spec = &worker.launch.spec;
+                let target = Target::of(&spec.logs, kind, worker.id().slot);
+                self.logs
+                    .attach(stream, spec.name.clone(), pipe.as_fd().try_clone_to_owned()?, target);
+            }
+        }
+        Ok(())
+    }
+
+    /// `execve` has told.
+    pub(crate) fn launched(&mut self, worker: WorkerId, outcome: std::io::Result<ExecOutcome>) {
+        let Some(record) = self.workers.get(&worker) else {
+            return;
+        };
+        let pid = record.pid;
+        match outcome {
+            Ok(ExecOutcome::Failed(error)) => {
+                let spec = &record.launch.spec;
+                let program = record.executable.clone();
+                let user = spec.user.as_ref().map(|user| user.user.as_str());
+                let attempt = Attempt {
+                    program: &program,
+                    cwd: spec.program.cwd.as_ref(),
+                    user,
+                };
+                let Explanation { message, transient } = resolve::explain(&error, attempt);
+                self.bury(worker);
+                self.send(Fact::Machine(Event::SpawnFailed {
+                    worker,
+                    error: SpawnError { message, transient },
+                }));
+            }
+            Ok(ExecOutcome::Running | ExecOutcome::Pending) | Err(_) => {
+                let path = paths::pid_file(&record.launch.spec, worker.slot);
+                self.scribe.write_pid(path, pid.0);
+                self.versions.note(&record.launch.spec.program.path);
+                self.send(Fact::Machine(Event::Spawned { worker, pid }));
+            }
+        }
+    }
+
+    fn child_environment(&self, launch: &Launch) -> Result<BTreeMap<String, String>, SpawnError> {
+        let files = config::read_files(&launch.spec.environment).map_err(|error| SpawnError {
+            message: error.to_string(),
+            transient: false,
+        })?;
+        let mut environment = config::child_environment(launch, &files, &self.home);
+        environment.insert("NODE_CHANNEL_FD".to_owned(), CHANNEL_NUMBER.to_string());
+        environment.insert("NODE_CHANNEL_SERIALIZATION_MODE".to_owned(), "json".to_owned());
+        environment.insert(tree::MARKER.to_owned(), tree::marker(launch.worker, &self.home_text));
+        Ok(environment)
+    }
+
+    fn command(
+        &self,
+        launch: &Launch,
+        environment: &BTreeMap<String, String>,
+        executable: &Path,
+        theirs: Vec<(OwnedFd, i32)>,
+    ) -> Result<Command, SpawnError> {
+        let program = &launch.spec.program;
+        let mut command = Command::new(text(&executable.to_string_lossy())?);
+        command.argv = arguments(launch)
+            .into_iter()
+            .map(|argument| text(&argument))
+            .collect::<Result<_, _>>()?;
+        command.envp = environment
+            .iter()
+            .map(|(name, value)| text(&format!("{name}={value}")))
+            .collect::<Result<_, _>>()?;
+        command.cwd = text(&program.cwd)?;
+        command.descriptors = theirs;
+        command.nofile = self.open_files;
+        command.credentials = launch.spec.user.as_ref().map(credentials).transpose()?;
+        Ok(command)
+    }
+}
+
+/// Looks it up in the app's own `PATH`.
+fn find(launch: &Launch, environment: &BTreeMap<String, String>) -> Result<PathBuf, SpawnError> {
+    let path = environment.get("PATH").map(AsRef::as_ref);
+    resolve::find(executable(launch).as_ref(), path, launch.spec.program.cwd.as_ref()).map_err(|error| SpawnError {
+        message: error.to_string(),
+        transient: false,
+    })
+}
+
+/// What `execve` is given: the interpreter, or the program itself.
+fn executable(launch: &Launch) -> &str {
+    match &launch.spec.program.interpreter {
+        Interpreter::None => &launch.spec.program.path,
+        Interpreter::Program(interpreter) => interpreter,
+    }
+}
+
+fn arguments(launch: &Launch) -> Vec<String> {
+    let program = &launch.spec.program;
+    let mut arguments = vec![executable(launch).to_owned()];
+    match &program.interpreter {
+        Interpreter::None => {}
+        Interpreter::Program(_) => {
+            arguments.extend(program.interpreter_args.iter().cloned());
+            arguments.push(program.path.clone());
+        }
+    }
+    arguments.extend(program.args.iter().cloned());
+    arguments
+}
+
+fn credentials(user: &ostler_core::RunAs) -> Result<Credentials, SpawnError> {
+    users::identify(&user.user, user.group.as_deref())
+        .map(|identity| identity.credentials)
+        .map_err(|error| SpawnError {
+            message: error.to_string(),
+            transient: false,
+        })
+}
+
+fn text(value: &str) -> Result<CString, SpawnError> {
+    CString::new(value).map_err(|_| SpawnError {
+        message: format!("a NUL byte cannot be given to a program, but is in {value:?}"),
+        transient: false,
+    })
+}
+
+fn shortage(error: std::io::Error) -> SpawnError {
+    SpawnError {
+        message: format!("could not create the process's descriptors: {error}"),
+        transient: true,
+    }
+}
+
+/// Both ends of what connects an app to us.
+struct Ends {
+    /// In the order of [`Part`] without the pidfd.
+    ours: Vec<OwnedFd>,
+    theirs: Vec<(OwnedFd, i32)>,
+}
+
+impl Ends {
+    fn make() -> std::io::Result<Self> {
+        let (stdin_read, stdin_write) = pipes::pipe()?;
+        let (out_read, out_write) = pipes::pipe()?;
+        let (error_read, error_write) = pipes::pipe()?;
+        let (channel, their_channel) = channel::pair()?;
+        Ok(Self {
+            ours: vec![stdin_write, out_read, error_read, channel.into()],
+            theirs: vec![
+                (stdin_read, 0),
+                (out_write, 1),
+                (error_write, 2),
+                (their_channel.into(), CHANNEL_NUMBER),
+            ],
+        })
+    }
+}

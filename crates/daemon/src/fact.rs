@@ -1,0 +1,48 @@
+//! Everything that wakes the reactor. Each source of facts is a task or thread that sends here and decides nothing.
+
+use crate::api::Call;
+use ostler_core::{Event, WorkerId};
+use ostler_wire::keeper::ToDaemon;
+use ostler_wire::node_ipc;
+
+/// A fact, on its way to the reactor.
+#[derive(Debug)]
+pub enum Fact {
+    /// For the machine as it is.
+    Machine(Event),
+    /// A client calls.
+    Call(Call),
+    /// The keeper says something; `None` when it is gone.
+    Keeper(Option<ToDaemon>),
+    /// A worker's main process has ended (its pidfd says so); how is still to be asked.
+    Ended(WorkerId),
+    /// What an ended worker had written is in its log.
+    Drained(WorkerId),
+    /// Nobody has told within reason how an ended worker ended.
+    StatusOverdue(WorkerId),
+    /// `execve` of a launched worker has succeeded or failed.
+    Launched(WorkerId, std::io::Result<ostler_sys::spawn::ExecOutcome>),
+    /// An app says something over its IPC channel.
+    Message(WorkerId, node_ipc::Message),
+    /// Some child that is no worker may have ended (`SIGCHLD`).
+    ChildEnded,
+    /// A process left over from a worker has ended.
+    LeftoverEnded(WorkerId),
+    /// Time to look at the start of workers that are being observed.
+    ObserveStarts,
+    /// Time to sample the memory of this worker.
+    SampleMemory(WorkerId),
+    /// A system administrator's signal.
+    Told(Told),
+    /// Something to be said in the daemon's own log.
+    Note(String),
+}
+
+/// What a signal to the daemon asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// `SIGTERM`, `SIGINT`, `SIGQUIT`: save the list, stop everything, end.
+    End(&'static str),
+    /// `SIGUSR2`: reopen the log files.
+    ReopenLogs,
+}

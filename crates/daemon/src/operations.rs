@@ -1,0 +1,256 @@
+//! Operations under way and answered: who waits for what.
+//!
+//! A client names its operation. If the connection breaks because this daemon is killed, the client sends the same
+//! operation to the next one, which finds it here (the records live in the journal) and joins it instead of doing it
+//! twice. Invariant: each operation is given to the machine once, whichever daemon answers it.
+
+use crate::api::Reply;
+use ostler_core::{Outcome, Ticket};
+use ostler_wire::control::{Answer, ApiError};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, VecDeque};
+
+/// How many answers are remembered for clients that ask again.
+const REMEMBERED: usize = 64;
+
+/// What is known of one operation; kept in the journal.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Record {
+    /// The client's name for it.
+    pub id: String,
+    /// How its outcomes become an answer.
+    pub form: Form,
+    /// The machine's requests it consists of, each with its outcome once there is one.
+    pub parts: Vec<(Ticket, Option<Outcome>)>,
+    /// The answer, once there is one.
+    pub answer: Option<Result<Answer, ApiError>>,
+}
+
+/// How outcomes become an answer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Form {
+    /// [`Answer::Slots`].
+    Slots,
+    /// [`Answer::Killed`].
+    Killed,
+    /// [`Answer::Resurrected`].
+    Resurrected {
+        /// The file.
+        path: String,
+        /// Names left alone.
+        present: Vec<String>,
+        /// What to say.
+        warnings: Vec<String>,
+    },
+    /// The answer came without the machine.
+    Immediate,
+}
+
+/// All operations known.
+#[derive(Debug, Default)]
+pub struct Operations {
+    records: BTreeMap<String, Record>,
+    waiting: BTreeMap<String, Vec<Reply<Answer>>>,
+    by_ticket: BTreeMap<Ticket, String>,
+    answered: VecDeque<String>,
+}
+
+/// A record that changed and must go to the journal, or one that was forgotten.
+#[derive(Debug)]
+pub enum Kept {
+    /// Put it.
+    Put(Record),
+    /// Remove it.
+    Remove(String),
+}
+
+impl Operations {
+    /// Goes on with a predecessor's records.
+    pub fn restore(records: impl Iterator<Item = Record>) -> Self {
+        let mut operations = Self::default();
+        for record in records {
+            operations.insert(record);
+        }
+        operations
+    }
+
+    /// Joins an operation that is known already. Gives the reply back if it is not.
+    pub fn join(&mut self, id: &str, reply: Reply<Answer>) -> Option<Reply<Answer>> {
+        match self.records.get(id) {
+            None => return Some(reply),
+            Some(Record {
+                answer: Some(answer), ..
+            }) => {
+                let _ = reply.send(answer.clone());
+            }
+            Some(_) => self.waiting.entry(id.to_owned()).or_default().push(reply),
+        }
+        None
+    }
+
+    /// Notes a new operation and who waits for it.
+    pub fn begin(&mut self, id: &str, form: Form, tickets: Vec<Ticket>, reply: Reply<Answer>) -> Vec<Kept> {
+        let parts = tickets.into_iter().map(|ticket| (ticket, None)).collect();
+        self.waiting.entry(id.to_owned()).or_default().push(reply);
+        self.insert(Record {
+            id: id.to_owned(),
+            form,
+            parts,
+            answer: None,
+        });
+        self.conclude(id)
+    }
+
+    /// Notes an answer that needed no machine.
+    pub fn answer(&mut self, id: &str, answer: Result<Answer, ApiError>, reply: Reply<Answer>) -> Vec<Kept> {
+        self.waiting.entry(id.to_owned()).or_default().push(reply);
+        self.insert(Record {
+            id: id.to_owned(),
+            form: Form::Immediate,
+            parts: Vec::new(),
+            answer: Some(answer),
+        });
+        self.tell(id)
+    }
+
+    /// Takes the machine's reply to one part.
+    pub fn outcome(&mut self, ticket: Ticket, outcome: Outcome) -> Vec<Kept> {
+        let Some(id) = self.by_ticket.remove(&ticket) else {
+            return Vec::new();
+        };
+        if let Some(record) = self.records.get_mut(&id) {
+            for (_, slot) in record.parts.iter_mut().filter(|(part, _)| *part == ticket) {
+                *slot = Some(outcome.clone());
+            }
+        }
+        self.conclude(&id)
+    }
+
+    fn insert(&mut self, record: Record) {
+        for (ticket, outcome) in &record.parts {
+            if outcome.is_none() {
+                self.by_ticket.insert(*ticket, record.id.clone());
+            }
+        }
+        if record.answer.is_some() {
+            self.answered.push_back(record.id.clone());
+        }
+        self.records.insert(record.id.clone(), record);
+    }
+
+    /// If all parts have an outcome, makes the answer and tells it.
+    fn conclude(&mut self, id: &str) -> Vec<Kept> {
+        let Some(record) = self.records.get_mut(id) else {
+            return Vec::new();
+        };
+        if record.parts.iter().any(|(_, outcome)| outcome.is_none()) {
+            return vec![Kept::Put(record.clone())];
+        }
+        let slots = record
+            .parts
+            .iter()
+            .filter_map(|(_, outcome)| outcome.clone())
+            .flat_map(|outcome| outcome.slots);
+        let outcome = Outcome { slots: slots.collect() };
+        record.answer = Some(Ok(match record.form.clone() {
+            Form::Killed => Answer::Killed(outcome),
+            Form::Resurrected {
+                path,
+                present,
+                warnings,
+            } => Answer::Resurrected {
+                path,
+                outcome,
+                present,
+                warnings,
+            },
+            Form::Slots | Form::Immediate => Answer::Slots(outcome),
+        }));
+        self.answered.push_back(id.to_owned());
+        self.tell(id)
+    }
+
+    fn tell(&mut self, id: &str) -> Vec<Kept> {
+        let Some(record) = self.records.get(id) else {
+            return Vec::new();
+        };
+        let mut kept = vec![Kept::Put(record.clone())];
+        for reply in self.waiting.remove(id).unwrap_or_default() {
+            if let Some(answer) = &record.answer {
+                let _ = reply.send(answer.clone());
+            }
+        }
+        while self.answered.len() > REMEMBERED {
+            if let Some(oldest) = self.answered.pop_front() {
+                self.records.remove(&oldest);
+                kept.push(Kept::Remove(oldest));
+            }
+        }
+        kept
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ostler_core::{SlotId, SlotOutcome, Verdict};
+    use tokio::sync::oneshot;
+
+    fn outcome(slot: u32) -> Outcome {
+        let verdict = Verdict::Deleted;
+        Outcome {
+            slots: vec![SlotOutcome {
+                slot: SlotId(slot),
+                name: "a".to_owned(),
+                verdict,
+            }],
+        }
+    }
+
+    #[test]
+    fn an_operation_is_answered_when_its_last_part_is_there() {
+        let mut operations = Operations::default();
+        let (reply, mut answer) = oneshot::channel();
+        operations.begin("x", Form::Slots, vec![Ticket(1), Ticket(2)], reply);
+        operations.outcome(Ticket(2), outcome(2));
+        assert!(answer.try_recv().is_err(), "one part is missing");
+        operations.outcome(Ticket(1), outcome(1));
+        let slots = [outcome(1).slots, outcome(2).slots].concat();
+        assert_eq!(
+            answer.try_recv().expect("answered"),
+            Ok(Answer::Slots(Outcome { slots }))
+        );
+    }
+
+    #[test]
+    fn the_same_operation_sent_to_a_successor_joins_and_is_not_done_again() {
+        let mut first = Operations::default();
+        let (reply, _gone) = oneshot::channel();
+        let kept = first.begin("x", Form::Slots, vec![Ticket(1)], reply);
+        let records = kept.into_iter().filter_map(|kept| match kept {
+            Kept::Put(record) => Some(record),
+            Kept::Remove(_) => None,
+        });
+        let mut successor = Operations::restore(records);
+        let (reply, mut answer) = oneshot::channel();
+        assert!(successor.join("x", reply).is_none(), "it is known");
+        successor.outcome(Ticket(1), outcome(1));
+        assert_eq!(answer.try_recv().expect("answered"), Ok(Answer::Slots(outcome(1))));
+        let (reply, mut again) = oneshot::channel();
+        assert!(successor.join("x", reply).is_none());
+        assert_eq!(again.try_recv().expect("remembered"), Ok(Answer::Slots(outcome(1))));
+    }
+
+    #[test]
+    fn old_answers_are_forgotten() {
+        let mut operations = Operations::default();
+        let mut removed = 0;
+        for number in 0..REMEMBERED + 10 {
+            let (reply, _) = oneshot::channel();
+            let kept = operations.answer(&number.to_string(), Ok(Answer::Done { count: 0 }), reply);
+            removed += kept.iter().filter(|kept| matches!(kept, Kept::Remove(_))).count();
+        }
+        assert_eq!(removed, 10);
+        assert_eq!(operations.records.len(), REMEMBERED);
+    }
+}

@@ -1,0 +1,236 @@
+//! Taking over from a predecessor: from what the keeper hands over to a daemon that goes on.
+//!
+//! With empty hands this is a first start. Either way the same steps lead to the same state, so that the path that counts
+//! (after a SIGKILL) is the one that runs at every start.
+
+use super::Daemon;
+use super::changes::{self, JOURNAL_KEY};
+use crate::api::Connections;
+use crate::effects::observe::Starts;
+use crate::fact::Fact;
+use crate::hand_over::HandOver;
+use crate::journal::Journal;
+use crate::keeper_link::KeeperLink;
+use crate::logs::{Logs, Vault};
+use crate::operations::Operations;
+use crate::scribe::Scribe;
+use crate::usage::Usages;
+use crate::versions::Versions;
+use crate::watches::Watches;
+use crate::workers::{self, Mark, Part, Worker};
+use ostler_core::{Launch, Settings, SlotView, Status, WorkerId};
+use ostler_sys::{pidfd, socket};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// The deposit of the control socket.
+const API_KEY: &str = "api";
+/// The deposit of the log thread's vault.
+const LOGS_KEY: &str = "logs";
+
+/// What a start needs to know beside the hand-over.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// Ostler's home directory.
+    pub home: PathBuf,
+    /// The keeper's process id.
+    pub keeper_pid: i32,
+    /// The limits of open files for apps.
+    pub open_files: Option<(u64, u64)>,
+}
+
+impl Daemon {
+    /// Builds the daemon and its control socket.
+    ///
+    /// # Errors
+    /// If the control socket, the journal or a thread cannot be made.
+    pub fn adopt(
+        hand_over: HandOver,
+        around: Surroundings,
+        facts: UnboundedSender<Fact>,
+        connections: Connections,
+    ) -> io::Result<(Self, UnixListener)> {
+        let mut notes = Vec::new();
+        let mut keeper = KeeperLink::new(hand_over.socket, hand_over.deposits);
+        let journal = journal(&keeper, &mut notes)?;
+        let restored = changes::restore(&journal, settings(), &mut notes)?;
+        let listener = control_socket(&mut keeper, &around.home)?;
+        let logs = logs(&mut keeper, &facts)?;
+        let generation = hand_over.generation;
+        let mut daemon = Self {
+            machine: restored.machine,
+            journal,
+            keeper,
+            workers: BTreeMap::new(),
+            logs,
+            operations: Operations::restore(restored.operations.into_iter()),
+            scribe: Scribe::start()?,
+            usages: Usages::default(),
+            versions: Versions::default(),
+            watches: Watches::default(),
+            starts: Starts::default(),
+            sampling: BTreeMap::new(),
+            sweeping: BTreeSet::new(),
+            sweep_due: false,
+            dead: BTreeMap::new(),
+            reaped: hand_over.reaped,
+            facts,
+            connections,
+            home_text: around.home.to_string_lossy().into_owned(),
+            home: around.home,
+            own_pid: rustix::process::getpid().as_raw_nonzero().get(),
+            keeper_pid: around.keeper_pid,
+            generation,
+            // Numbers of other daemons are below or above by more than any daemon can use up.
+            next_ticket: u64::from(generation) << 32,
+            open_files: around.open_files,
+            history: Vec::new(),
+            ending: false,
+        };
+        daemon.deposit_journal();
+        daemon.adopt_workers();
+        for note in notes {
+            daemon.note(&note);
+        }
+        Ok((daemon, listener))
+    }
+
+    fn adopt_workers(&mut self) {
+        let keys: Vec<WorkerId> = self
+            .keeper
+            .with_prefix("worker/")
+            .filter_map(|(key, _)| workers::of_key(key))
+            .collect();
+        for worker in keys {
+            if let Err(error) = self.adopt_worker(worker) {
+                self.note(&format!("worker {worker} could not be taken over: {error}"));
+            }
+        }
+        let slots = self.slots();
+        for slot in slots.iter().filter(|slot| slot.pid.is_some()) {
+            self.versions.note(&slot.spec.program.path);
+            self.must_be_known(slot);
+        }
+    }
+
+    /// A worker that the machine believes running but of which nobody holds a descriptor cannot be supervised any more.
+    fn must_be_known(&mut self, slot: &SlotView) {
+        let worker = WorkerId {
+            slot: slot.id,
+            generation: slot.generation,
+        };
+        if !self.workers.contains_key(&worker) {
+            self.note(&format!(
+                "worker {worker} of `{}` was lost; it is given up",
+                slot.spec.name
+            ));
+            let status = ostler_core::ExitStatus::Unknown;
+            self.tell(ostler_core::Event::Exited {
+                worker,
+                status,
+                oom_killed: false,
+            });
+        }
+    }
+
+    fn adopt_worker(&mut self, worker: WorkerId) -> io::Result<()> {
+        let key = workers::key(worker);
+        let Some(deposit) = self.keeper.get(&key).cloned() else {
+            return Ok(());
+        };
+        let slot = self
+            .machine
+            .slot(worker.slot)
+            .filter(|slot| slot.generation == worker.generation);
+        let (Some(mark), Some(slot)) = (Mark::decode(&deposit.data), slot) else {
+            return self.dismiss(&key, &deposit);
+        };
+        let launch = Launch {
+            worker,
+            instance: slot.instance,
+            spec: Arc::clone(&slot.spec),
+        };
+        let runs = slot.pid.is_some() || slot.status == Status::Launching;
+        let record = Worker::new(mark, launch, &deposit, &self.facts)?;
+        self.attach_logs(&record)?;
+        self.workers.insert(worker, record);
+        if !runs {
+            // The machine knew of its end already; what is left is to read out its pipes and to forget it.
+            self.logs.ended(worker, || ());
+            self.bury(worker);
+        }
+        Ok(())
+    }
+
+    /// A process of a slot that is gone. It has been told to end long ago.
+    fn dismiss(&mut self, key: &str, deposit: &crate::keeper_link::Deposit) -> io::Result<()> {
+        if let Some(pidfd) = deposit.descriptors.get(Part::Pidfd as usize) {
+            pidfd::signal(pidfd, rustix::process::Signal::KILL.as_raw())?;
+        }
+        self.keeper.release(key);
+        Ok(())
+    }
+}
+
+fn settings() -> Settings {
+    Settings::new(jiff::tz::TimeZone::system())
+}
+
+fn journal(keeper: &KeeperLink, notes: &mut Vec<String>) -> io::Result<Journal> {
+    let Some(memfd) = first_of(keeper, JOURNAL_KEY)? else {
+        return Journal::create();
+    };
+    Journal::open(memfd).or_else(|error| {
+        notes.push(format!(
+            "the predecessor's journal cannot be read ({error}); beginning with an empty list"
+        ));
+        Journal::create()
+    })
+}
+
+fn control_socket(keeper: &mut KeeperLink, home: &std::path::Path) -> io::Result<UnixListener> {
+    let listener = match first_of(keeper, API_KEY)? {
+        Some(inherited) => UnixListener::from(inherited),
+        None => {
+            let fresh = socket::listen_at(&home.join(ostler_wire::control::SOCKET)).map_err(io::Error::other)?;
+            keeper.deposit(API_KEY, Vec::new(), vec![fresh.as_fd().try_clone_to_owned()?]);
+            fresh
+        }
+    };
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+fn logs(keeper: &mut KeeperLink, facts: &UnboundedSender<Fact>) -> io::Result<Logs> {
+    let inherited = keeper
+        .get(LOGS_KEY)
+        .map(|deposit| deposit.descriptors.clone())
+        .unwrap_or_default();
+    let copies = inherited
+        .iter()
+        .map(|fd| fd.as_fd().try_clone_to_owned())
+        .collect::<io::Result<Vec<OwnedFd>>>()?;
+    let vault = match <[OwnedFd; 5]>::try_from(copies) {
+        Ok(descriptors) => Vault::from_descriptors(descriptors),
+        Err(_) => {
+            let vault = Vault::create()?;
+            let copies = vault.descriptors().map(|fd| fd.try_clone_to_owned());
+            keeper.deposit(LOGS_KEY, Vec::new(), copies.into_iter().collect::<io::Result<_>>()?);
+            vault
+        }
+    };
+    let facts = facts.clone();
+    Logs::start(vault, move |note| {
+        let _ = facts.send(Fact::Note(note.to_string()));
+    })
+}
+
+fn first_of(keeper: &KeeperLink, key: &str) -> io::Result<Option<OwnedFd>> {
+    let first = keeper.get(key).and_then(|deposit| deposit.descriptors.first());
+    first.map(|fd| fd.as_fd().try_clone_to_owned()).transpose()
+}

@@ -1,0 +1,170 @@
+//! Clients' calls that change nothing.
+
+use super::{Daemon, now};
+use crate::api::{Call, Names};
+use crate::logs::{Filter, Follower};
+use crate::paths;
+use crate::select::select;
+use crate::{VERSION, history};
+use ostler_core::{Pid, SlotId, SlotView, Status, WorkerId};
+use ostler_wire::control::{ApiError, Follow, Pong, Process, ProcessRow, ProcessRows, Processes, Selector, Usage};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+impl Daemon {
+    /// Answers a call, or begins an operation.
+    pub(super) fn call(&mut self, call: Call) {
+        match call {
+            Call::Ping(reply) => drop(reply.send(Ok(self.pong()))),
+            Call::Rows(reply) => drop(reply.send(Ok(self.rows()))),
+            Call::Full(reply) => drop(reply.send(Ok(self.full()))),
+            Call::Operate(operation, peer, reply) => self.operate(operation, &peer, reply),
+            Call::Follow(follow, reply) => drop(reply.send(self.follow(follow))),
+            Call::Names(selector, reply) => drop(reply.send(Ok(self.names(selector)))),
+        }
+    }
+
+    fn pong(&self) -> Pong {
+        Pong {
+            version: VERSION.to_owned(),
+            daemon: Pid(self.own_pid),
+            keeper: Pid(self.keeper_pid),
+            generation: self.generation,
+        }
+    }
+
+    fn rows(&mut self) -> ProcessRows {
+        let slots = self.slots();
+        let usages = self.usages_of(&slots);
+        ProcessRows {
+            processes: slots.iter().map(|slot| self.row(slot, &usages)).collect(),
+        }
+    }
+
+    fn row(&self, slot: &SlotView, usages: &BTreeMap<WorkerId, Usage>) -> ProcessRow {
+        let spec = &slot.spec;
+        ProcessRow {
+            id: slot.id,
+            name: spec.name.clone(),
+            namespace: spec.namespace.clone(),
+            version: self.versions.of(&spec.program.path).map(str::to_owned),
+            mode: spec.mode,
+            instance: slot.instance,
+            pid: slot.pid,
+            uptime_ms: u64::try_from(uptime(slot).as_millis()).unwrap_or(u64::MAX),
+            restarts: slot.restarts,
+            status: slot.status,
+            usage: usages.get(&worker(slot)).copied(),
+            user: spec
+                .user
+                .as_ref()
+                .map_or_else(|| spec.username.clone(), |user| user.user.clone()),
+            watching: slot.watching,
+        }
+    }
+
+    fn full(&mut self) -> Processes {
+        let slots = self.slots();
+        let usages = self.usages_of(&slots);
+        Processes {
+            processes: slots.into_iter().map(|slot| self.process(slot, &usages)).collect(),
+        }
+    }
+
+    fn process(&self, view: SlotView, usages: &BTreeMap<WorkerId, Usage>) -> Process {
+        let (spec, id) = (&view.spec, view.id);
+        Process {
+            usage: usages.get(&worker(&view)).copied(),
+            version: self.versions.of(&spec.program.path).map(str::to_owned),
+            node_version: None,
+            out_log: paths::log_file(&spec.logs.out, id),
+            error_log: paths::log_file(&spec.logs.error, id),
+            combined_log: spec.logs.combined.as_ref().map(|file| paths::log_file(file, id)),
+            pid_file: paths::filled(&spec.pid_file, id),
+            dropped_log_bytes: self.dropped_log_bytes(id),
+            view,
+        }
+    }
+
+    fn dropped_log_bytes(&self, id: SlotId) -> u64 {
+        let stats = self.logs.stats();
+        stats
+            .iter()
+            .filter(|((slot, _), _)| *slot == id)
+            .map(|(_, stats)| stats.dropped)
+            .sum()
+    }
+
+    fn usages_of(&mut self, slots: &[SlotView]) -> BTreeMap<WorkerId, Usage> {
+        let running = slots
+            .iter()
+            .filter(|slot| matches!(slot.status, Status::Online | Status::Launching | Status::Stopping));
+        let running = running.filter_map(|slot| Some((worker(slot), slot.pid?.0, uptime(slot))));
+        self.usages.of(&running.collect::<Vec<_>>())
+    }
+
+    fn follow(&mut self, follow: Follow) -> Result<Follower, ApiError> {
+        let slots = self.slots();
+        let wanted = follow
+            .selector
+            .map(|selector| select(&selector, slots.iter()))
+            .transpose()?;
+        // Names, not ids alone: an app that is deleted and started again, or scaled, goes on being followed.
+        let names: Option<BTreeSet<String>> = wanted.as_ref().map(|wanted| {
+            slots
+                .iter()
+                .filter(|slot| wanted.contains(&slot.id))
+                .map(|slot| slot.spec.name.clone())
+                .collect()
+        });
+        let whole_apps = wanted.as_ref().is_none_or(|wanted| {
+            let of_names = slots
+                .iter()
+                .filter(|slot| names.as_ref().is_some_and(|names| names.contains(&slot.spec.name)));
+            of_names.count() == wanted.len()
+        });
+        let chosen = move |slot: SlotId, name: &str| match (&wanted, &names) {
+            (Some(_), Some(names)) if whole_apps => names.contains(name),
+            (Some(wanted), _) => wanted.contains(&slot),
+            (None, _) => true,
+        };
+        Ok(self.logs.follow(Filter {
+            slots: Box::new(chosen),
+            out: follow.out,
+            error: follow.error,
+            events: follow.events,
+        }))
+    }
+
+    /// The history outlives the apps: a name that no longer exists is still looked up.
+    fn names(&self, selector: Option<Selector>) -> Names {
+        let names = selector.map(|selector| {
+            let slots = self.slots();
+            let chosen = select(&selector, slots.iter()).unwrap_or_default();
+            let known = slots
+                .iter()
+                .filter(|slot| chosen.contains(&slot.id))
+                .map(|slot| slot.spec.name.clone());
+            known.chain(selector.words).collect()
+        });
+        Names {
+            names,
+            path: self.home.join(history::FILE),
+        }
+    }
+}
+
+fn worker(slot: &SlotView) -> WorkerId {
+    WorkerId {
+        slot: slot.id,
+        generation: slot.generation,
+    }
+}
+
+/// How long it has been up; zero unless a process runs.
+fn uptime(slot: &SlotView) -> Duration {
+    match (slot.pid, slot.launched) {
+        (Some(_), Some(launched)) => now().instant.since(launched),
+        _ => Duration::ZERO,
+    }
+}

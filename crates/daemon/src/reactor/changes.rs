@@ -1,0 +1,120 @@
+//! What changed, into the journal: before anybody sees an effect of it.
+
+use super::Daemon;
+use crate::operations::{Kept, Record};
+use ostler_core::{Change, Effect, Machine, Settings};
+use rustix::io::dup;
+use serde::Serialize;
+
+/// The deposit of the journal's memfd.
+pub const JOURNAL_KEY: &str = "journal";
+
+impl Daemon {
+    /// Appends the machine's changes, and those of the operations that the effects will answer.
+    pub(super) fn keep_changes(&mut self, effects: &[Effect]) {
+        for change in self.machine.drain_changes() {
+            put(&mut self.journal, &change);
+        }
+        for effect in effects {
+            if let Effect::Reply { ticket, outcome } = effect {
+                let kept = self.operations.outcome(*ticket, outcome.clone());
+                self.keep_operations(kept);
+            }
+        }
+        self.commit();
+    }
+
+    /// Appends what changed of the operations.
+    pub(crate) fn keep_operations(&mut self, kept: Vec<Kept>) {
+        for kept in kept {
+            match kept {
+                Kept::Put(record) => put_json(&mut self.journal, &operation_key(&record.id), &record),
+                Kept::Remove(id) => self.journal.remove(&operation_key(&id)),
+            }
+        }
+    }
+
+    fn commit(&mut self) {
+        let done = self.journal.commit().and_then(|()| self.journal.compact());
+        match done {
+            Ok(true) => self.deposit_journal(),
+            Ok(false) => {}
+            Err(error) => self.note(&format!(
+                "the journal could not be written ({error}); a crash now would lose the latest changes"
+            )),
+        }
+    }
+
+    /// Hands the journal's memfd to the keeper.
+    pub(crate) fn deposit_journal(&mut self) {
+        match dup(self.journal.memfd()) {
+            Ok(copy) => self.keeper.deposit(JOURNAL_KEY, Vec::new(), vec![copy]),
+            Err(error) => self.note(&format!("the journal could not be handed to the keeper: {error}")),
+        }
+    }
+}
+
+fn operation_key(id: &str) -> String {
+    format!("operation/{id}")
+}
+
+/// Changes of one key follow each other; the last one counts.
+fn put(journal: &mut crate::journal::Journal, change: &Change) {
+    match change {
+        Change::Spec { key, .. } => put_json(journal, &format!("a-spec/{key:?}"), change),
+        Change::SpecGone { key } => journal.remove(&format!("a-spec/{key:?}")),
+        Change::Slot { id, .. } => put_json(journal, &format!("slot/{id}"), change),
+        Change::SlotGone { id } => journal.remove(&format!("slot/{id}")),
+        Change::App { id, .. } => put_json(journal, &format!("app/{id}"), change),
+        Change::AppGone { id } => journal.remove(&format!("app/{id}")),
+        Change::Ticket { ticket, .. } => put_json(journal, &format!("ticket/{}", ticket.0), change),
+        Change::Answered { ticket, .. } => journal.remove(&format!("ticket/{}", ticket.0)),
+        Change::Counters(_) => put_json(journal, "counters", change),
+    }
+}
+
+fn put_json(journal: &mut crate::journal::Journal, key: &str, value: &impl Serialize) {
+    // Our own records are strings, numbers and maps with string keys: they always have a JSON form.
+    if let Ok(bytes) = serde_json::to_vec(value) {
+        journal.put(key, &bytes);
+    }
+}
+
+/// What a journal holds.
+pub struct Restored {
+    /// The machine as it was.
+    pub machine: Machine,
+    /// The operations.
+    pub operations: Vec<Record>,
+}
+
+/// Reads a predecessor's journal.
+///
+/// # Errors
+/// If the memfd cannot be read. A record that cannot be understood is left out and named in the notes.
+pub fn restore(
+    journal: &crate::journal::Journal,
+    settings: Settings,
+    notes: &mut Vec<String>,
+) -> std::io::Result<Restored> {
+    let mut changes = Vec::new();
+    let mut operations = Vec::new();
+    for (key, bytes) in journal.entries()? {
+        if key.starts_with("operation/") {
+            read_into(&mut operations, &key, &bytes, notes);
+        } else {
+            read_into(&mut changes, &key, &bytes, notes);
+        }
+    }
+    Ok(Restored {
+        machine: Machine::restore(settings, changes),
+        operations,
+    })
+}
+
+fn read_into<T: serde::de::DeserializeOwned>(list: &mut Vec<T>, key: &str, bytes: &[u8], notes: &mut Vec<String>) {
+    match serde_json::from_slice(bytes) {
+        Ok(value) => list.push(value),
+        Err(error) => notes.push(format!("journal record {key} cannot be read: {error}")),
+    }
+}

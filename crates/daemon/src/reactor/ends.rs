@@ -1,0 +1,155 @@
+//! The end of workers: how they ended, what they still had to say, and telling the machine.
+
+use super::Daemon;
+use crate::fact::Fact;
+use crate::paths;
+use crate::workers::{self, Part, Worker};
+use ostler_core::{Event, ExitStatus, WorkerId};
+use ostler_sys::{Pid, pidfd};
+use ostler_wire::keeper::ToDaemon;
+use std::time::Duration;
+
+/// How long the keeper may take to say how a child of its own ended.
+const STATUS_PATIENCE: Duration = Duration::from_millis(250);
+
+impl Daemon {
+    /// A worker's pidfd says that it has ended.
+    pub(super) fn ended(&mut self, worker: WorkerId) {
+        let Some(record) = self.workers.get(&worker).filter(|record| record.status.is_none()) else {
+            return;
+        };
+        match self.learn_status(record) {
+            Some(status) => self.ended_with(worker, status),
+            None => {
+                let facts = self.facts.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(STATUS_PATIENCE).await;
+                    let _ = facts.send(Fact::StatusOverdue(worker));
+                });
+            }
+        }
+    }
+
+    /// From the process itself if it is our child, without reaping it yet: a successor must be able to ask again. Else from
+    /// whoever can tell: the keeper, the kernel's memory of it, its zombie.
+    fn learn_status(&self, record: &Worker) -> Option<ExitStatus> {
+        let pidfd = record.descriptor(Part::Pidfd)?;
+        if let Ok(Some(status)) = pidfd::peek(pidfd) {
+            return Some(converted(status));
+        }
+        let reported = self
+            .reaped
+            .iter()
+            .rev()
+            .find(|(pid, _)| *pid == record.pid.0)
+            .map(|(_, status)| *status);
+        let asked = || pidfd::exit_status_of_foreign(pidfd, Pid::from_raw(record.pid.0)?, record.start).map(converted);
+        reported.or_else(asked)
+    }
+
+    fn ended_with(&mut self, worker: WorkerId, status: ExitStatus) {
+        let Some(record) = self.workers.get_mut(&worker) else {
+            return;
+        };
+        record.status = Some(status);
+        let facts = self.facts.clone();
+        self.logs.ended(worker, move || {
+            let _ = facts.send(Fact::Drained(worker));
+        });
+    }
+
+    /// What it wrote is in the log: now the machine may know.
+    pub(super) fn drained(&mut self, worker: WorkerId) {
+        self.stop_observing(worker);
+        self.sampling.remove(&worker);
+        let Some(record) = self.workers.get_mut(&worker) else {
+            return;
+        };
+        let Some(status) = record.status.filter(|_| !std::mem::replace(&mut record.told, true)) else {
+            return;
+        };
+        self.tell(Event::Exited {
+            worker,
+            status,
+            oom_killed: false,
+        });
+        self.bury_later(worker);
+    }
+
+    /// Nobody knows how it ended.
+    pub(super) fn status_overdue(&mut self, worker: WorkerId) {
+        let Some(record) = self.workers.get(&worker).filter(|record| record.status.is_none()) else {
+            return;
+        };
+        let known = self.learn_status(record);
+        self.ended_with(worker, known.unwrap_or(ExitStatus::Unknown));
+    }
+
+    /// Once the machine's view of the end is in the journal, the process is reaped and forgotten.
+    fn bury_later(&mut self, worker: WorkerId) {
+        let effects: Vec<ostler_core::Effect> = std::iter::from_fn(|| self.machine.poll_effect()).collect();
+        self.keep_changes(&effects);
+        self.bury(worker);
+        for effect in effects {
+            self.run_effect(effect);
+        }
+    }
+
+    /// Reaps a worker's main process and lets go of its descriptors. What still writes to its pipes goes on being logged.
+    pub(crate) fn bury(&mut self, worker: WorkerId) {
+        if let Some(record) = self.workers.remove(&worker) {
+            if let Some(pidfd) = record.descriptor(Part::Pidfd) {
+                let _ = pidfd::wait(pidfd);
+            }
+            let spec = &record.launch.spec;
+            self.scribe.remove(paths::pid_file(spec, worker.slot));
+            self.keeper.release(&workers::key(worker));
+            if spec.stop.tree {
+                self.dead.insert(worker, record.pid.0);
+            }
+            self.sweep_due |= self.sweeping.contains(&worker);
+        }
+    }
+
+    /// The keeper says something, or is gone.
+    pub(super) fn hear_keeper(&mut self, message: Option<ToDaemon>) {
+        match message {
+            Some(ToDaemon::Reaped { pid, status }) => self.reaped_by_keeper(pid, status),
+            Some(ToDaemon::Hello { .. } | ToDaemon::Deposit { .. } | ToDaemon::Go) => {}
+            None => self.take_over(),
+        }
+    }
+
+    fn reaped_by_keeper(&mut self, pid: i32, status: i32) {
+        let Some(status) = ostler_sys::ExitStatus::from_wait_status(status) else {
+            return;
+        };
+        self.reaped.push((pid, converted(status)));
+        let excess = self.reaped.len().saturating_sub(1024);
+        self.reaped.drain(..excess);
+        let waiting = self
+            .workers
+            .values()
+            .find(|record| record.pid.0 == pid && record.status.is_none());
+        if let Some(worker) = waiting.map(Worker::id) {
+            self.ended(worker);
+        }
+    }
+
+    fn take_over(&mut self) {
+        self.note("the keeper is gone; taking its place");
+        match crate::take_over::become_keeper(&self.keeper, self.generation) {
+            Ok(never) => match never {},
+            // Apps run on and are supervised; only the next death of this daemon would find nobody to follow it.
+            Err(error) => self.note(&format!("taking the keeper's place failed: {error}")),
+        }
+    }
+}
+
+/// The operating system's word in the machine's.
+pub fn converted(status: ostler_sys::ExitStatus) -> ExitStatus {
+    match status {
+        ostler_sys::ExitStatus::Code(code) => ExitStatus::Code(code),
+        ostler_sys::ExitStatus::Signal { signal, core_dumped } => ExitStatus::Signal { signal, core_dumped },
+    }
+}

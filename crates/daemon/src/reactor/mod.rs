@@ -1,0 +1,240 @@
+//! The deciding loop: facts in, orders out.
+//!
+//! ```text
+//! loop { fact → machine.handle → journal → effects }
+//! ```
+//!
+//! Nothing in it waits: whatever takes time (files, other processes, clients) is a task or a thread that sends a fact when it is
+//! done. What must survive this process is in the journal before any effect of it is run.
+
+mod adopt;
+mod calls;
+mod changes;
+mod ends;
+mod operate;
+
+pub use adopt::Surroundings;
+pub use ends::converted;
+
+use crate::api::Connections;
+use crate::effects::observe::Starts;
+use crate::fact::{Fact, Told};
+use crate::journal::Journal;
+use crate::keeper_link::KeeperLink;
+use crate::logs::Logs;
+use crate::operations::Operations;
+use crate::scribe::Scribe;
+use crate::usage::Usages;
+use crate::versions::Versions;
+use crate::watches::Watches;
+use crate::workers::Workers;
+use ostler_core::history::Entry;
+use ostler_core::{Effect, Event, Machine, Now, Origin, Request, SlotView, Ticket, WorkerId};
+use ostler_sys::clock;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+
+/// How many facts are taken in before the effects of what they decided are run.
+const BATCH: usize = 256;
+
+/// How long an ending daemon waits for its last answers to be read.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// The daemon's state. Every field is used by the reactor's thread alone.
+pub struct Daemon {
+    pub(crate) machine: Machine,
+    pub(crate) journal: Journal,
+    pub(crate) keeper: KeeperLink,
+    pub(crate) workers: Workers,
+    pub(crate) logs: Logs,
+    pub(crate) operations: Operations,
+    pub(crate) scribe: Scribe,
+    pub(crate) usages: Usages,
+    pub(crate) versions: Versions,
+    pub(crate) watches: Watches,
+    pub(crate) starts: Starts,
+    pub(crate) sampling: BTreeMap<WorkerId, Duration>,
+    pub(crate) sweeping: BTreeSet<WorkerId>,
+    pub(crate) sweep_due: bool,
+    /// Main processes that have ended, as the sessions of what they may have left, until their trees are swept.
+    pub(crate) dead: BTreeMap<WorkerId, i32>,
+    /// Statuses that the keeper reported, newest last: for workers that are its children.
+    pub(crate) reaped: Vec<(i32, ostler_core::ExitStatus)>,
+    pub(crate) facts: UnboundedSender<Fact>,
+    pub(crate) connections: Connections,
+    pub(crate) home: PathBuf,
+    pub(crate) home_text: String,
+    pub(crate) own_pid: i32,
+    pub(crate) keeper_pid: i32,
+    pub(crate) generation: u32,
+    pub(crate) next_ticket: u64,
+    /// Limits of open files that apps are given: those we were started with.
+    pub(crate) open_files: Option<(u64, u64)>,
+    pub(crate) history: Vec<Entry>,
+    pub(crate) ending: bool,
+}
+
+impl Daemon {
+    /// Says that clients are being answered now.
+    pub fn ready(&mut self) {
+        self.keeper.ready();
+    }
+
+    /// Opens all log files anew; what fails is noted.
+    pub(crate) fn reopen_logs(&self) {
+        self.logs.reopen(self.note_failures());
+    }
+
+    /// Notes which log files something failed for.
+    pub(crate) fn note_failures(&self) -> impl FnOnce(Vec<crate::logs::FileError>) + Send + 'static {
+        let facts = self.facts.clone();
+        move |failures| {
+            for failure in failures {
+                let _ = facts.send(Fact::Note(failure.to_string()));
+            }
+        }
+    }
+
+    /// Runs until the machine orders the end.
+    pub async fn run(&mut self, mut facts: UnboundedReceiver<Fact>) {
+        self.carry_out();
+        while !self.ending {
+            tokio::select! {
+                fact = facts.recv() => {
+                    let Some(fact) = fact else { return };
+                    self.take(fact);
+                    for _ in 1..BATCH {
+                        let Ok(fact) = facts.try_recv() else { break };
+                        self.take(fact);
+                    }
+                }
+                () = until(self.machine.next_deadline()) => self.machine.handle_timeout(now()),
+            }
+            self.carry_out();
+        }
+        self.end().await;
+    }
+
+    /// Makes the machine's decisions durable and carries them out.
+    fn carry_out(&mut self) {
+        loop {
+            let effects: Vec<Effect> = std::iter::from_fn(|| self.machine.poll_effect()).collect();
+            self.keep_changes(&effects);
+            if effects.is_empty() {
+                break;
+            }
+            for effect in effects {
+                self.run_effect(effect);
+            }
+        }
+        self.sweep_now();
+        self.write_history();
+    }
+
+    fn take(&mut self, fact: Fact) {
+        match fact {
+            Fact::Machine(event) => self.tell(event),
+            Fact::Call(call) => self.call(call),
+            Fact::Keeper(message) => self.hear_keeper(message),
+            Fact::Ended(worker) => self.ended(worker),
+            Fact::Drained(worker) => self.drained(worker),
+            Fact::StatusOverdue(worker) => self.status_overdue(worker),
+            Fact::Launched(worker, outcome) => self.launched(worker, outcome),
+            Fact::Message(worker, message) => self.message(worker, &message),
+            Fact::ChildEnded => self.reap_orphans(),
+            Fact::LeftoverEnded(_) => self.leftover_ended(),
+            Fact::ObserveStarts => self.look_at_starts(),
+            Fact::SampleMemory(worker) => self.sample_memory(worker),
+            Fact::Told(told) => self.told(told),
+            Fact::Note(text) => self.note(&text),
+        }
+    }
+
+    /// Tells the machine something that has happened.
+    pub(crate) fn tell(&mut self, event: Event) {
+        self.machine.handle(event, now());
+    }
+
+    /// Asks the machine for something; its reply comes as an effect.
+    pub(crate) fn ask(&mut self, request: Request, by: Origin) -> Ticket {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        self.tell(Event::Request { ticket, request, by });
+        ticket
+    }
+
+    /// Sends a fact to ourselves, to be taken in after what is being carried out.
+    pub(crate) fn send(&self, fact: Fact) {
+        // The receiver lives as long as the loop that calls this.
+        let _ = self.facts.send(fact);
+    }
+
+    /// Our own log is standard error: `ostler.log` in the home directory.
+    #[expect(clippy::print_stderr, reason = "standard error is the daemon's log file")]
+    pub(crate) fn note(&self, text: &str) {
+        eprintln!("{} {text}", jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%.3f%:z"));
+    }
+
+    /// All slots, for the selectors.
+    pub(crate) fn slots(&self) -> Vec<SlotView> {
+        self.machine.slots().collect()
+    }
+
+    fn told(&mut self, told: Told) {
+        match told {
+            Told::ReopenLogs => self.reopen_logs(),
+            Told::End(signal) => {
+                self.note(&format!("ending: {signal}"));
+                self.save_before_the_end();
+                let by = Origin::Daemon {
+                    reason: format!("the daemon was told to end by {signal}"),
+                };
+                self.ask(Request::Shutdown, by);
+            }
+        }
+    }
+
+    fn message(&mut self, worker: WorkerId, message: &ostler_wire::node_ipc::Message) {
+        use ostler_wire::node_ipc::Message;
+        match message {
+            Message::Ready => self.tell(Event::ReadyMessage { worker }),
+            Message::Garbage(length) => {
+                self.note(&format!(
+                    "worker {worker} sent {length} bytes over its IPC channel that are not JSON"
+                ));
+            }
+            // Apps may say what they like; who listens to it is a matter of the event stream.
+            Message::Internal | Message::User(_) => {}
+        }
+    }
+
+    async fn end(&mut self) {
+        let socket = self.home.join(ostler_wire::control::SOCKET);
+        let _ = std::fs::remove_file(socket);
+        self.scribe.finish(LAST_WORDS);
+        let patience = std::time::Instant::now() + LAST_WORDS;
+        while self.connections.open() > 0 && std::time::Instant::now() < patience {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        self.keeper.farewell();
+    }
+}
+
+/// What time it is.
+pub fn now() -> Now {
+    let clock = clock::now();
+    Now {
+        instant: ostler_core::Instant(clock.monotonic_millis),
+        wall: ostler_core::WallTime(clock.wall_millis),
+    }
+}
+
+async fn until(deadline: Option<ostler_core::Instant>) {
+    match deadline {
+        // One millisecond more: the machine's clock counts whole ones, so that it is surely due then.
+        Some(deadline) => tokio::time::sleep(deadline.since(now().instant) + Duration::from_millis(1)).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,231 @@
+//! The processes that run, as the reactor holds them: descriptors and the tasks that listen to them.
+//!
+//! Everything here can be rebuilt by a successor from the deposits (`adopt`): the record below is what a deposit carries.
+
+use crate::fact::Fact;
+use crate::keeper_link::Deposit;
+use crate::readiness::readable;
+use ostler_core::{ExitStatus, Generation, Launch, Pid, SlotId, WorkerId};
+use ostler_sys::proc::StartTime;
+use ostler_sys::spawn::{ExecOutcome, Outcome};
+use ostler_wire::node_ipc::Decoder;
+use rustix::net::RecvFlags;
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::AbortHandle;
+
+/// Where in a worker's deposit which descriptor lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The pidfd.
+    Pidfd = 0,
+    /// The write end of its standard input.
+    Stdin = 1,
+    /// The read end of its standard output.
+    Out = 2,
+    /// The read end of its standard error.
+    Error = 3,
+    /// Our end of its IPC channel.
+    Channel = 4,
+}
+
+/// A running or just ended worker.
+#[derive(Debug)]
+pub struct Worker {
+    /// Its main process.
+    pub pid: Pid,
+    /// When that started.
+    pub start: StartTime,
+    /// What it runs.
+    pub launch: Launch,
+    /// What `execve` was given, for the explanation of its failure; empty for one that was taken over.
+    pub executable: PathBuf,
+    /// Its descriptors, shared with the deposit.
+    pub descriptors: Vec<Arc<OwnedFd>>,
+    /// How its main process ended, once that is known.
+    pub status: Option<ExitStatus>,
+    /// The machine has been told of the end; only the tree is still of interest.
+    pub told: bool,
+    tasks: Vec<AbortHandle>,
+}
+
+impl Worker {
+    /// From a deposit, new or inherited. Starts to listen.
+    ///
+    /// # Errors
+    /// If its descriptors cannot be listened to.
+    pub fn new(mark: Mark, launch: Launch, deposit: &Deposit, facts: &UnboundedSender<Fact>) -> io::Result<Self> {
+        let descriptors = deposit.descriptors.clone();
+        let (pid, start) = (Pid(mark.pid), StartTime(mark.start));
+        let mut worker = Self {
+            pid,
+            start,
+            launch,
+            executable: PathBuf::new(),
+            descriptors,
+            status: None,
+            told: false,
+            tasks: Vec::new(),
+        };
+        worker.listen(facts)?;
+        Ok(worker)
+    }
+
+    /// One of its descriptors.
+    pub fn descriptor(&self, part: Part) -> Option<&Arc<OwnedFd>> {
+        self.descriptors.get(part as usize)
+    }
+
+    /// Its identity.
+    pub fn id(&self) -> WorkerId {
+        self.launch.worker
+    }
+
+    /// Reports when `execve` has succeeded or failed.
+    pub fn await_launch(&mut self, outcome: Outcome, facts: &UnboundedSender<Fact>) -> io::Result<()> {
+        let outcome = readable(outcome)?;
+        let (worker, facts) = (self.id(), facts.clone());
+        self.spawn(async move {
+            let result = launched(outcome).await;
+            let _ = facts.send(Fact::Launched(worker, result));
+        });
+        Ok(())
+    }
+
+    fn listen(&mut self, facts: &UnboundedSender<Fact>) -> io::Result<()> {
+        if let Some(pidfd) = self.descriptor(Part::Pidfd) {
+            let pidfd = readable(Arc::clone(pidfd))?;
+            let (worker, facts) = (self.id(), facts.clone());
+            self.spawn(async move {
+                let _ = pidfd.readable().await;
+                let _ = facts.send(Fact::Ended(worker));
+            });
+        }
+        if let Some(channel) = self.descriptor(Part::Channel) {
+            let channel = readable(Arc::clone(channel))?;
+            let (worker, facts) = (self.id(), facts.clone());
+            self.spawn(hear(channel, worker, facts));
+        }
+        Ok(())
+    }
+
+    fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.push(tokio::spawn(task).abort_handle());
+    }
+
+    /// Sends a line over its IPC channel. A full channel is the app's own doing and loses the message.
+    ///
+    /// # Errors
+    /// What `send(2)` gives, or `NotConnected` if there is no channel.
+    pub fn send(&self, message: &serde_json::Value) -> io::Result<()> {
+        let channel = self.descriptor(Part::Channel).ok_or(io::ErrorKind::NotConnected)?;
+        let bytes = ostler_wire::node_ipc::encode(message);
+        let flags = rustix::net::SendFlags::DONTWAIT | rustix::net::SendFlags::NOSIGNAL;
+        rustix::net::send(channel.as_fd(), &bytes, flags)?;
+        Ok(())
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+async fn launched(mut outcome: AsyncFd<Outcome>) -> io::Result<ExecOutcome> {
+    loop {
+        let mut ready = outcome.readable_mut().await?;
+        match ready.get_inner_mut().read()? {
+            ExecOutcome::Pending => ready.clear_ready(),
+            known @ (ExecOutcome::Running | ExecOutcome::Failed(_)) => return Ok(known),
+        }
+    }
+}
+
+/// Reads an IPC channel: looks at what is there, passes on the messages that are complete, and only then takes them off the
+/// channel. A daemon killed in between leaves them to its successor.
+async fn hear(channel: AsyncFd<Arc<OwnedFd>>, worker: WorkerId, facts: UnboundedSender<Fact>) {
+    let mut decoder = Decoder::default();
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(mut ready) = channel.readable().await {
+        match rustix::net::recv(
+            channel.get_ref(),
+            &mut buffer[..],
+            RecvFlags::PEEK | RecvFlags::DONTWAIT,
+        ) {
+            Ok((0, _)) => return,
+            Ok((length, _)) => {
+                let taken = complete_part(&buffer[..length], buffer.len());
+                for message in decoder.feed(&buffer[..taken]) {
+                    let _ = facts.send(Fact::Message(worker, message));
+                }
+                if taken == 0 {
+                    ready.clear_ready();
+                } else {
+                    let _ = rustix::net::recv(channel.get_ref(), &mut buffer[..taken], RecvFlags::DONTWAIT);
+                }
+            }
+            Err(rustix::io::Errno::AGAIN) => ready.clear_ready(),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// How much of what was looked at may be taken: whole lines, or all of it when the buffer is full of one.
+fn complete_part(bytes: &[u8], room: usize) -> usize {
+    match memchr::memrchr(b'\n', bytes) {
+        Some(end) => end + 1,
+        None if bytes.len() == room => bytes.len(),
+        None => 0,
+    }
+}
+
+/// What a worker's deposit says beside its descriptors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Its main process.
+    pub pid: i32,
+    /// When that started (field 22 of `/proc/<pid>/stat`), against a reused number.
+    pub start: u64,
+}
+
+impl Mark {
+    /// As bytes.
+    pub fn encode(self) -> Vec<u8> {
+        [&self.pid.to_le_bytes()[..], &self.start.to_le_bytes()].concat()
+    }
+
+    /// From bytes.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (pid, start) = bytes.split_at_checked(4)?;
+        Some(Self {
+            pid: i32::from_le_bytes(pid.try_into().ok()?),
+            start: u64::from_le_bytes(start.try_into().ok()?),
+        })
+    }
+}
+
+/// The key of a worker's deposit.
+pub fn key(worker: WorkerId) -> String {
+    format!("worker/{worker}")
+}
+
+/// The worker whose deposit lies under a key.
+pub fn of_key(key: &str) -> Option<WorkerId> {
+    let (slot, generation) = key.strip_prefix("worker/")?.split_once('.')?;
+    Some(WorkerId {
+        slot: SlotId(slot.parse().ok()?),
+        generation: Generation(generation.parse().ok()?),
+    })
+}
+
+/// All workers.
+pub type Workers = BTreeMap<WorkerId, Worker>;
