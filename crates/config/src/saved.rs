@@ -6,6 +6,7 @@ use crate::Context;
 use crate::attributes::Attributes;
 use crate::check::check;
 use crate::diagnostic::{Diagnostic, Position};
+use crate::load::once_each;
 use crate::place::{Place, Positions, item};
 use crate::pm2::attribute::find;
 use crate::pm2::{process, saved_env};
@@ -84,6 +85,7 @@ pub fn read(bytes: &[u8], context: &Context) -> Result<Saved, SavedError> {
         read_entry(entry, key, context, &mut saved)?;
     }
     share(&mut saved.instances);
+    saved.warnings = once_each(saved.warnings);
     Ok(saved)
 }
 
@@ -284,7 +286,10 @@ fn variables(entry: &Map<String, Value>, attributes: &Attributes) -> Environment
         .into_iter()
         .flatten()
         .filter(|(name, _value)| !PM2_VARIABLES.contains(&name.as_str()));
+    // PM2 adds a variable called like the app, for the settings of modules.
+    let settings = |name: &str, value: &Value| attributes.text("name") == Some(name) && *value == "{}";
     let inherited: BTreeMap<String, String> = kept
+        .filter(|(name, value)| !settings(name, value))
         .filter_map(|(name, value)| match value {
             Value::String(text) => Some((name.clone(), text.clone())),
             Value::Number(_) | Value::Bool(_) => Some((name.clone(), value.to_string())),
