@@ -15,9 +15,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Whether a name is a config file's: PM2's test (`.json`, `.yml`, `.yaml`, `.config.js`, `.config.cjs`, `.config.mjs`
-/// anywhere in it), and `.config.ts` and its kin anywhere, `.toml` at the end.
+/// anywhere in it), and `.config.ts` and its kin anywhere, `.toml` at the end. Of a path the last part counts (PM2 looks
+/// at all of it, and takes `/srv/a.json.d/app.js` for a config).
 pub fn is_config_file(name: &str) -> bool {
-    source::format(name).is_some()
+    source::format(name.rsplit('/').next().unwrap_or(name)).is_some()
 }
 
 /// Loads a config file; `path` may be relative to the caller's directory.

@@ -29,6 +29,7 @@ fn config_files_are_known_by_pm2s_test() {
         "npm",
         "toml.js",
         "x.toml.js",
+        "/srv/a.json.d/app.js",
     ] {
         assert!(!is_config_file(name), "{name}");
     }
