@@ -288,7 +288,7 @@ mod tests {
         );
         assert_eq!(
             reason(&Failure::NotReady { waited_ms: 3000, retrying: false }),
-            "was not ready within 3.0 s"
+            "was not ready within 3.0 s; it stays down"
         );
     }
 }

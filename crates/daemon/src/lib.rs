@@ -19,6 +19,7 @@ mod follow;
 mod hand_over;
 pub mod history;
 pub mod journal;
+<<<<<<< HEAD
 mod keeper_link;
 pub mod logs;
 mod operations;
@@ -115,3 +116,6 @@ fn on_signal(kind: SignalKind, facts: &UnboundedSender<Fact>, fact: fn() -> Fact
     });
     Ok(())
 }
+=======
+pub mod watches;
+>>>>>>> watch
