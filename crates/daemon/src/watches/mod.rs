@@ -1,18 +1,3 @@
-<<<<<<< HEAD
-//! WIP local placeholder
-use ostler_core::{SlotId, Spec};
-use std::path::PathBuf;
-use std::sync::Arc;
-#[derive(Debug, Default)]
-pub struct Watches;
-pub enum Report {
-    Changed { slot: SlotId, path: PathBuf },
-    Note(String),
-}
-impl Watches {
-    pub fn watch(&mut self, _slot: SlotId, _spec: &Arc<Spec>, _report: impl Fn(Report) + Send + 'static) {}
-    pub fn unwatch(&mut self, _slot: SlotId) {}
-=======
 //! Watching files for apps that are to be restarted when one changes.
 //!
 //! Called by the reactor (`Effect::Watch`, `Effect::Unwatch`). Nothing here blocks it: it only sends commands to one thread, which
@@ -136,5 +121,4 @@ impl Drop for Running {
         self.commands = None;
         self.ring();
     }
->>>>>>> watch
 }
