@@ -140,7 +140,7 @@ mod tests {
         let deep = directory.path().join("d".repeat(120));
         std::fs::create_dir(&deep).expect("a directory can be made");
         let home = home_at(&deep);
-        let here = std::fs::File::open(&deep).expect("the directory opens");
+        let here = File::open(&deep).expect("the directory opens");
         let short = format!("/proc/self/fd/{}/ostler.sock", here.as_raw_fd());
         let _listener = std::os::unix::net::UnixListener::bind(short).expect("a socket can be bound");
         assert!(matches!(connect(&home).await, Connect::Made(_)));
@@ -151,7 +151,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let home = home_at(directory.path());
         assert!(!keeper_lives(&home));
-        let lock = std::fs::File::create(home.life_lock()).expect("the lock file can be made");
+        let lock = File::create(home.life_lock()).expect("the lock file can be made");
         assert!(!keeper_lives(&home));
         lock.lock().expect("nobody else holds it");
         assert!(keeper_lives(&home));

@@ -151,27 +151,39 @@ fn failure(slot: &SlotOutcome) -> Option<(&SlotOutcome, &Failure)> {
 /// The failure as a sentence.
 pub fn reason(failure: &Failure) -> String {
     match failure {
-        Failure::Spawn { message, retrying } => format!("could not be started: {message}{}", again(*retrying)),
+        Failure::Spawn {
+            message,
+            retrying: false,
+        } => format!("could not be started: {message}"),
+        Failure::Spawn {
+            message,
+            retrying: true,
+        } => format!("could not be started, and is tried again: {message}"),
         Failure::Exited {
             status,
             after_ms,
             retrying,
         } => {
-            let after = units::span(Duration::from_millis(*after_ms));
-            format!("{} after {after}{}", died(*status), again(*retrying))
+            format!("{} after {}; {}", died(*status), millis(*after_ms), next(*retrying))
         }
         Failure::NotReady { waited_ms, retrying } => {
-            let waited = units::span(Duration::from_millis(*waited_ms));
-            format!("was not ready within {waited}{}", again(*retrying))
+            format!("was not ready within {}; {}", millis(*waited_ms), next(*retrying))
         }
         Failure::Unkillable => "did not end, not even by SIGKILL".to_owned(),
         Failure::NotRunning => "is not running".to_owned(),
     }
 }
 
-/// What comes next.
-fn again(retrying: bool) -> &'static str {
-    if retrying { "; it is being started again" } else { "; it stays down" }
+fn millis(millis: u64) -> String {
+    units::span(Duration::from_millis(millis))
+}
+
+fn next(retrying: bool) -> &'static str {
+    if retrying {
+        "it is being started again"
+    } else {
+        "it stays down"
+    }
 }
 
 fn died(status: ExitStatus) -> String {
@@ -287,7 +299,10 @@ mod tests {
             "was ended by SIGSEGV, core dumped after 35 ms; it stays down"
         );
         assert_eq!(
-            reason(&Failure::NotReady { waited_ms: 3000, retrying: false }),
+            reason(&Failure::NotReady {
+                waited_ms: 3000,
+                retrying: false
+            }),
             "was not ready within 3.0 s; it stays down"
         );
     }

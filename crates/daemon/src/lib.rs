@@ -19,7 +19,6 @@ mod follow;
 mod hand_over;
 pub mod history;
 pub mod journal;
-<<<<<<< HEAD
 mod keeper_link;
 pub mod logs;
 mod operations;
@@ -116,6 +115,3 @@ fn on_signal(kind: SignalKind, facts: &UnboundedSender<Fact>, fact: fn() -> Fact
     });
     Ok(())
 }
-=======
-pub mod watches;
->>>>>>> watch

@@ -196,7 +196,10 @@ async fn log_lines_from_before_are_not_taken_for_the_reason() {
     let processes = Processes {
         processes: vec![process],
     };
-    let answer = Answer::Slots(outcome(Verdict::Failed(Failure::NotReady { waited_ms: 3000, retrying: false })));
+    let answer = Answer::Slots(outcome(Verdict::Failed(Failure::NotReady {
+        waited_ms: 3000,
+        retrying: false,
+    })));
     let _daemon = FakeDaemon::start(&stage.session.home, move |(method, path, _): &Asked| {
         match (method.as_str(), path.as_str()) {
             ("POST", _) => json(&answer),
