@@ -23,21 +23,23 @@ pub(crate) struct Checked {
 /// Checks the entry at `place`.
 pub(crate) fn check(entry: &Map<String, Value>, place: &Place<'_>) -> Checked {
     let mut checked = Checked::default();
-    let mut candidates: BTreeMap<&'static str, Vec<(&str, &Value)>> = BTreeMap::new();
+    let mut candidates: Vec<(&'static Attribute, Vec<(&str, &Value)>)> = Vec::new();
     for (key, value) in entry {
         match (find(key), key.strip_prefix("env_")) {
-            (Some(attribute), _) if !value.is_null() => {
-                candidates.entry(attribute.name).or_default().push((key, value));
-            }
-            (Some(_), _) => {}
+            (Some(_), _) if value.is_null() => {}
+            (Some(attribute), _) => match candidates
+                .iter_mut()
+                .find(|(known, _values)| known.name == attribute.name)
+            {
+                Some((_known, values)) => values.push((key, value)),
+                None => candidates.push((attribute, vec![(key, value)])),
+            },
             (None, Some(name)) => named_environment(&mut checked, name, key, value, place),
             (None, None) => checked.warnings.push(unknown(key, place)),
         }
     }
-    for (name, values) in candidates {
-        if let Some(attribute) = find(name) {
-            admit(&mut checked, attribute, values, place);
-        }
+    for (attribute, values) in candidates {
+        admit(&mut checked, attribute, values, place);
     }
     checked
 }

@@ -81,15 +81,25 @@ fn quoted(text: &str) -> Result<Option<(String, usize)>, &'static str> {
     let Some(quote) = text.chars().next().filter(|c| matches!(c, '"' | '\'' | '`')) else {
         return Ok(None);
     };
+    // As in dotenv, `\'` does not end a value that ends later; in `'C:\'` it does.
+    let mut last_escaped = None;
     let mut escaped = false;
     for (offset, c) in text[1..].char_indices() {
-        if c == quote && !escaped {
-            let inner = &text[1..=offset];
-            return Ok(Some((unescaped(inner, quote), offset + 2)));
+        if c == quote {
+            if !escaped {
+                return Ok(Some(closed(text, offset + 1, quote)));
+            }
+            last_escaped = Some(offset + 1);
         }
         escaped = c == '\\' && !escaped;
     }
-    Err("a quote that is never closed")
+    let end = last_escaped.ok_or("a quote that is never closed")?;
+    Ok(Some(closed(text, end, quote)))
+}
+
+/// The value whose closing quote is at `end`, and where what follows begins.
+fn closed(text: &str, end: usize, quote: char) -> (String, usize) {
+    (unescaped(&text[1..end], quote), end + 1)
 }
 
 fn unescaped(inner: &str, quote: char) -> String {
@@ -104,6 +114,20 @@ fn unescaped(inner: &str, quote: char) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_parser_panic(text in "[A-C=:#'\"`\\\\ \né]{0,40}") {
+            let _outcome = parse(&text);
+        }
+
+        #[test]
+        fn any_value_survives_single_quotes(value in "[^'\r]{0,40}") {
+            let parsed = parse(&format!("A='{value}'")).expect("a valid file");
+            prop_assert_eq!(&parsed["A"], &value);
+        }
+    }
 
     fn value(text: &str) -> String {
         parse(text).expect("a valid file").remove("A").expect("a variable A")
@@ -134,6 +158,8 @@ mod tests {
         assert_eq!(value(r"A='a\nb'"), r"a\nb");
         assert_eq!(value(r"A=a\nb"), r"a\nb");
         assert_eq!(value(r#"A="C:\dir""#), r"C:\dir");
+        assert_eq!(value(r"A='C:\'"), r"C:\");
+        assert_eq!(value(r#"A="say \"so\"""#), r#"say \"so\""#);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::paths::{Base, is_executable, which};
 use ostler_core::Interpreter;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// How a script is run.
@@ -35,16 +35,29 @@ impl Runner {
 
 /// Where programs are looked for.
 pub(crate) struct Search<'a> {
-    /// The value of `PATH`.
+    /// The app's `PATH`, in which its interpreter is looked up at each launch.
     pub(crate) path: &'a str,
+    /// The caller's, if the app's differs: what is found only there is run by its whole path.
+    pub(crate) caller_path: &'a str,
     pub(crate) base: &'a Base,
     /// Where nvm keeps its Node versions, if the caller uses nvm.
     pub(crate) nvm: Option<&'a str>,
 }
 
 impl Search<'_> {
-    fn has(&self, program: &str) -> bool {
-        which(program, self.path, self.base.cwd()).is_some()
+    /// Where `program` is.
+    pub(crate) fn find(&self, program: &str) -> Option<PathBuf> {
+        let cwd = self.base.cwd();
+        which(program, self.path, cwd).or_else(|| which(program, self.caller_path, cwd))
+    }
+
+    /// How an interpreter is to be named in a spec: by its name where the app's own `PATH` leads to it.
+    fn named(&self, program: &str) -> Option<Runner> {
+        if which(program, self.path, self.base.cwd()).is_some() {
+            return Some(Runner::program(program));
+        }
+        self.find(program)
+            .map(|found| Runner::program(&crate::paths::text(&found)))
     }
 }
 
@@ -100,13 +113,17 @@ fn declared_runner(declared: &str, search: &Search<'_>) -> Result<Runner, Proble
 
 /// `python` falls back to `python3`, as in PM2.
 fn present(program: &str, search: &Search<'_>) -> Result<Runner, Problem> {
-    if search.has(program) {
-        return Ok(Runner::program(program));
-    }
-    if program == "python" && search.has("python3") {
-        return Ok(Runner::program("python3"));
-    }
-    Err(missing(program, "it is not available in PATH"))
+    let fallback = || {
+        if program == "python" {
+            search.named("python3")
+        } else {
+            None
+        }
+    };
+    search
+        .named(program)
+        .or_else(fallback)
+        .ok_or_else(|| missing(program, "it is not available in PATH"))
 }
 
 fn missing(program: &str, why: &str) -> Problem {
@@ -134,15 +151,15 @@ fn node_version(version: &str, search: &Search<'_>) -> Result<Runner, Problem> {
 
 /// Bun if there is one, else a Node that strips types, as in PM2.
 fn typescript(search: &Search<'_>) -> Result<Runner, Problem> {
-    if search.has("bun") {
-        return Ok(Runner::program("bun"));
+    if let Some(bun) = search.named("bun") {
+        return Ok(bun);
     }
-    let version = which("node", search.path, search.base.cwd()).and_then(|node| version_of(&node));
+    let version = search.find("node").and_then(|node| version_of(&node));
     match version.map(type_stripping) {
-        Some(TypeStripping::ByDefault) => Ok(Runner::program("node")),
+        Some(TypeStripping::ByDefault) => present("node", search),
         Some(TypeStripping::OnDemand) => Ok(Runner {
-            interpreter: Interpreter::Program("node".into()),
             extra_args: vec!["--experimental-strip-types".into()],
+            ..present("node", search)?
         }),
         Some(TypeStripping::Never) | None => Err(Problem::of(
             ConfigErrorKind::InterpreterNotFound,

@@ -15,9 +15,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Whether a name is a config file's: PM2's test (`.json`, `.yml`, `.yaml`, `.config.js`, `.config.cjs`, `.config.mjs`
-/// anywhere in it), and `.config.ts` and its kin anywhere, `.toml` at the end.
+/// anywhere in it), and `.config.ts` and its kin anywhere, `.toml` at the end. Of a path the last part counts (PM2 looks
+/// at all of it, and takes `/srv/a.json.d/app.js` for a config).
 pub fn is_config_file(name: &str) -> bool {
-    source::format(name).is_some()
+    source::format(name.rsplit('/').next().unwrap_or(name)).is_some()
 }
 
 /// Loads a config file; `path` may be relative to the caller's directory.
@@ -112,6 +113,8 @@ fn command_line() -> Place<'static> {
 #[derive(Default)]
 struct Gathering {
     loaded: Vec<ostler_core::Spec>,
+    /// Names of apps that are meant.
+    met: BTreeSet<String>,
     /// Names of apps that `--only` left out, for its error message.
     left_out: Vec<String>,
     warnings: Vec<Diagnostic>,
@@ -140,7 +143,9 @@ impl Gathering {
     fn is_meant(&mut self, checked: &Checked, only: &[String]) -> bool {
         let name = process::name_alone(&checked.attributes).unwrap_or_default();
         let meant = only.is_empty() || only.contains(&name);
-        if !meant {
+        if meant {
+            self.met.insert(name);
+        } else {
             self.left_out.push(name);
         }
         meant
@@ -181,33 +186,35 @@ impl Gathering {
         self.problems.push(diagnostic);
     }
 
-    fn finish(self, source: &str, only: &[String]) -> Result<Loaded, ConfigError> {
-        let mut warnings = once_each(self.warnings);
-        if let Some(kind) = self.kind {
-            return Err(ConfigError {
-                kind,
-                problems: self.problems,
-                warnings,
-            });
-        }
-        let names: BTreeSet<&str> = self.loaded.iter().map(|spec| spec.name.as_str()).collect();
-        warnings.extend(twins(source, &self.loaded));
-        if self.loaded.is_empty() && !self.left_out.is_empty() {
+    fn finish(mut self, source: &str, only: &[String]) -> Result<Loaded, ConfigError> {
+        self.warnings.extend(twins(source, &self.loaded));
+        let nobody = self.met.is_empty() && !self.left_out.is_empty();
+        if nobody {
             let message = format!("no app is called {}", only.join(" or "));
-            let problem = Diagnostic::new(source, "", message).hint(format!("it has {}", self.left_out.join(", ")));
-            return Err(ConfigError::one(ConfigErrorKind::Invalid, problem).with_warnings(warnings));
+            self.kind.get_or_insert(ConfigErrorKind::Invalid);
+            let hint = format!("it has {}", self.left_out.join(", "));
+            self.problems.push(Diagnostic::new(source, "", message).hint(hint));
+        } else {
+            let missing = only.iter().filter(|name| !self.met.contains(*name));
+            let missing = missing.map(|name| Diagnostic::new(source, "", format!("no app is called {name}")));
+            self.warnings.extend(missing);
         }
-        let missing = only
-            .iter()
-            .filter(|name| !self.loaded.is_empty() && !names.contains(name.as_str()));
-        let missing: Vec<_> = missing
-            .map(|name| Diagnostic::new(source, "", format!("no app is called {name}")))
-            .collect();
-        warnings.extend(missing);
-        Ok(Loaded {
-            specs: self.loaded,
-            warnings,
-        })
+        // Where the format has places, they give the order; elsewhere things are in order already.
+        let mut warnings = once_each(self.warnings);
+        warnings.sort_by_key(|warning| warning.position);
+        let mut problems = self.problems;
+        problems.sort_by_key(|problem| problem.position);
+        match self.kind {
+            Some(kind) => Err(ConfigError {
+                kind,
+                problems,
+                warnings,
+            }),
+            None => Ok(Loaded {
+                specs: self.loaded,
+                warnings,
+            }),
+        }
     }
 }
 
@@ -234,7 +241,7 @@ fn twins(source: &str, specs: &[ostler_core::Spec]) -> Vec<Diagnostic> {
 }
 
 /// The same remark about the same key of several apps is made once, and says how often it holds.
-fn once_each(warnings: Vec<Diagnostic>) -> Vec<Diagnostic> {
+pub(crate) fn once_each(warnings: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let mut kept: Vec<(Diagnostic, usize)> = Vec::new();
     for warning in warnings {
         let same = |other: &Diagnostic| {

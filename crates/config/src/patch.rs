@@ -131,12 +131,14 @@ impl Patching<'_> {
     fn program(&self, merged: &Attributes, context: &Context) -> Result<Program, Problem> {
         let old = &self.spec.program;
         let base = resolve::base(merged, context);
-        let default_path = String::new();
-        let path = context.environment.get("PATH").unwrap_or(&default_path);
+        let path = resolve::path_of(&self.spec.environment).unwrap_or(resolve::DEFAULT_PATH);
+        let caller_path = context.environment.get("PATH").map_or(path, String::as_str);
+        let nvm = context.environment.get("NVM_DIR").map(String::as_str);
         let search = interpreter::Search {
             path,
+            caller_path,
             base: &base,
-            nvm: context.environment.get("NVM_DIR").map(String::as_str),
+            nvm,
         };
         if self.touches(&["script"]) {
             return Ok(process::program(merged, &search)?.program);
@@ -161,14 +163,15 @@ impl Patching<'_> {
         shell: Option<&BTreeMap<String, String>>,
     ) -> Result<Environment, Problem> {
         let mut environment = self.spec.environment.clone();
+        let cwd = PathBuf::from(&self.spec.program.cwd);
+        let base = resolve::base(
+            merged,
+            &Context {
+                cwd,
+                ..self.context.clone()
+            },
+        );
         if let Some(shell) = shell {
-            let base = resolve::base(
-                merged,
-                &Context {
-                    cwd: PathBuf::from(&self.spec.program.cwd),
-                    ..self.context.clone()
-                },
-            );
             let taken = environment::inherited(merged, shell, &base);
             environment.declared.retain(|name, _value| !taken.contains_key(name));
             environment.inherited.extend(taken);
@@ -180,6 +183,12 @@ impl Patching<'_> {
             && let Some(port) = merged.number("port")
         {
             environment.declared.insert("PORT".into(), port.to_string());
+        }
+        if self.touches(&["env_file"]) {
+            environment.files = merged.texts("env_file").iter().map(|file| base.resolve(file)).collect();
+        }
+        if self.touches(&["increment_var"]) {
+            environment.increment_var = merged.text("increment_var").map(str::to_owned);
         }
         if self.touches(&["instance_var"])
             && let Some(name) = merged.text("instance_var")

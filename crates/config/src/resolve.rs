@@ -22,18 +22,21 @@ pub(crate) struct Resolution {
 /// The spec that `attributes` declare.
 pub(crate) fn spec(attributes: &Attributes, blocks: &Blocks, context: &Context) -> Result<Resolution, Problem> {
     let base = base(attributes, context);
-    let path = search_path(attributes, context);
+    let environment = user(attributes)
+        .and_then(|user| environment::environment(attributes, blocks, &context.environment, &base, user.as_ref()));
+    let caller_path = context.environment.get("PATH").map_or(DEFAULT_PATH, String::as_str);
+    let path = environment.as_ref().ok().and_then(path_of).unwrap_or(caller_path);
     let nvm = context.environment.get("NVM_DIR").map(String::as_str);
     let found = process::program(
         attributes,
         &Search {
-            path: &path,
+            path,
+            caller_path,
             base: &base,
             nvm,
         },
     )?;
-    let user = user(attributes)?;
-    let environment = environment::environment(attributes, blocks, &context.environment, &base, user.as_ref())?;
+    let environment = environment?;
     check_environment_files(&environment)?;
     let mut name = process::name(attributes, &found.default_name);
     if let (Some(true), Some(chosen)) = (attributes.flag("append_env_to_name"), &blocks.chosen) {
@@ -101,7 +104,7 @@ pub(crate) fn assemble(
         autostart: attributes.flag("autostart").unwrap_or(true),
         pid_file,
         username: attributes.text("username").unwrap_or(&context.username).to_owned(),
-        attributes: record(attributes),
+        attributes: record(attributes, base),
         name,
         program,
     };
@@ -111,14 +114,19 @@ pub(crate) fn assemble(
     })
 }
 
-/// The record of what was said. Variables are not settings: `env` lives in the spec's environment.
-fn record(attributes: &Attributes) -> serde_json::Map<String, Value> {
-    attributes
-        .0
-        .iter()
-        .filter(|(name, _value)| *name != "env")
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
+/// The record of what was said. Variables are not settings: `env` lives in the spec's environment. `cwd` is recorded as
+/// the absolute path it meant, since the record may be read from elsewhere.
+fn record(attributes: &Attributes, base: &Base) -> serde_json::Map<String, Value> {
+    let said = attributes.0.iter().filter(|(name, _value)| *name != "env");
+    let absolute = |(name, value): (&String, &Value)| {
+        let value = if name == "cwd" {
+            base.cwd_text().into()
+        } else {
+            value.clone()
+        };
+        (name.clone(), value)
+    };
+    said.map(absolute).collect()
 }
 
 fn remarks(attributes: &Attributes, cluster: bool, instances: u32) -> Vec<(&'static str, String)> {
@@ -162,16 +170,16 @@ pub(crate) fn base(attributes: &Attributes, context: &Context) -> Base {
     }
 }
 
+/// Where programs are when nothing says so.
+pub(crate) const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
 /// The `PATH` that the app is going to have.
-fn search_path(attributes: &Attributes, context: &Context) -> String {
-    let declared = attributes
-        .get("env")
-        .and_then(|env| env.get("PATH"))
-        .and_then(Value::as_str);
-    declared
-        .or(context.environment.get("PATH").map(String::as_str))
-        .unwrap_or("/usr/local/bin:/usr/bin:/bin")
-        .to_owned()
+pub(crate) fn path_of(environment: &Environment) -> Option<&str> {
+    environment
+        .declared
+        .get("PATH")
+        .or_else(|| environment.inherited.get("PATH"))
+        .map(String::as_str)
 }
 
 pub(crate) fn user(attributes: &Attributes) -> Result<Option<User>, Problem> {

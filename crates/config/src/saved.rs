@@ -6,6 +6,7 @@ use crate::Context;
 use crate::attributes::Attributes;
 use crate::check::check;
 use crate::diagnostic::{Diagnostic, Position};
+use crate::load::once_each;
 use crate::place::{Place, Positions, item};
 use crate::pm2::attribute::find;
 use crate::pm2::{process, saved_env};
@@ -13,7 +14,7 @@ use crate::resolve::{self, Parts};
 use ostler_core::{Environment, Interpreter, Program, SavedInstance, SlotId, Spec};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// What a saved list says.
@@ -84,6 +85,7 @@ pub fn read(bytes: &[u8], context: &Context) -> Result<Saved, SavedError> {
         read_entry(entry, key, context, &mut saved)?;
     }
     share(&mut saved.instances);
+    saved.warnings = once_each(saved.warnings);
     Ok(saved)
 }
 
@@ -150,14 +152,14 @@ fn from_pm2(
     warnings: &mut Vec<Diagnostic>,
 ) -> Result<SavedInstance, SavedError> {
     let text = |name: &str| entry.get(name).and_then(Value::as_str);
-    let path = text("pm_exec_path").ok_or_else(|| SavedError::NoList {
+    let refused = |message: String| SavedError::NoList {
         key: place.path.clone(),
-        message: "it has no pm_exec_path".into(),
-    })?;
+        message,
+    };
+    let path = text("pm_exec_path").ok_or_else(|| refused("it has no pm_exec_path".into()))?;
     let cwd = text("pm_cwd").unwrap_or("/");
     let checked = check(&settings(entry), place);
-    warnings.extend(checked.warnings);
-    warnings.extend(checked.problems);
+    warnings.extend(checked.warnings.into_iter().chain(checked.problems));
     let mut attributes = checked.attributes;
     attributes.set("script", path);
     attributes.set("cwd", cwd);
@@ -167,22 +169,9 @@ fn from_pm2(
         .get(&environment.instance_var)
         .and_then(Value::as_u64)
         .unwrap_or(0);
-    let program = Program {
-        path: path.to_owned(),
-        interpreter: match text("exec_interpreter") {
-            None | Some("none") => Interpreter::None,
-            Some(program) => Interpreter::Program(program.to_owned()),
-        },
-        interpreter_args: attributes.texts("node_args"),
-        args: attributes.texts("args"),
-        cwd: cwd.to_owned(),
-    };
     let name = process::name_alone(&attributes).unwrap_or_else(|| path.to_owned());
-    let at_app = Context {
-        cwd: PathBuf::from(cwd),
-        ..context.clone()
-    };
-    let base = resolve::base(&attributes, &at_app);
+    let program = program(entry, &attributes, path, cwd);
+    let base = resolve::base(&attributes, context);
     let resolution = resolve::assemble(
         &attributes,
         Parts {
@@ -191,12 +180,9 @@ fn from_pm2(
             environment,
         },
         &base,
-        &at_app,
-    );
-    let resolution = resolution.map_err(|problem| SavedError::NoList {
-        key: place.path.clone(),
-        message: format!("{}: {}", problem.key, problem.message),
-    })?;
+        context,
+    )
+    .map_err(|problem| refused(format!("{}: {}", problem.key, problem.message)))?;
     warnings.extend(
         resolution
             .remarks
@@ -209,6 +195,20 @@ fn from_pm2(
         instance: u32::try_from(instance).unwrap_or(0),
         running,
     })
+}
+
+fn program(entry: &Map<String, Value>, attributes: &Attributes, path: &str, cwd: &str) -> Program {
+    let interpreter = match entry.get("exec_interpreter").and_then(Value::as_str) {
+        None | Some("none") => Interpreter::None,
+        Some(program) => Interpreter::Program(program.to_owned()),
+    };
+    Program {
+        path: path.to_owned(),
+        interpreter,
+        interpreter_args: attributes.texts("node_args"),
+        args: attributes.texts("args"),
+        cwd: cwd.to_owned(),
+    }
 }
 
 /// The settings among an entry's keys; the rest is state, and variables that PM2 flattened into it.
@@ -284,7 +284,10 @@ fn variables(entry: &Map<String, Value>, attributes: &Attributes) -> Environment
         .into_iter()
         .flatten()
         .filter(|(name, _value)| !PM2_VARIABLES.contains(&name.as_str()));
+    // PM2 adds a variable called like the app, for the settings of modules.
+    let settings = |name: &str, value: &Value| attributes.text("name") == Some(name) && *value == "{}";
     let inherited: BTreeMap<String, String> = kept
+        .filter(|(name, value)| !settings(name, value))
         .filter_map(|(name, value)| match value {
             Value::String(text) => Some((name.clone(), text.clone())),
             Value::Number(_) | Value::Bool(_) => Some((name.clone(), value.to_string())),

@@ -1,7 +1,7 @@
 //! The outer form of a config: where its apps are.
 
 use crate::diagnostic::{ConfigError, ConfigErrorKind, Diagnostic};
-use crate::place::{Place, child, item};
+use crate::place::{Place, item};
 use crate::pm2::attribute::find;
 use crate::source::Document;
 use serde_json::{Map, Value};
@@ -28,7 +28,8 @@ pub(crate) fn shape(document: &Document) -> Result<Shape<'_>, ConfigError> {
     match &document.value {
         Value::Array(_) => list(document, &document.value, "", &mut shape)?,
         Value::Object(map) => object(document, map, &mut shape)?,
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+        Value::Null => return Err(invalid(document, "", "it is empty")),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => {
             let what = crate::check::shown(&document.value);
             return Err(invalid(document, "", format!("{what} is no configuration")));
         }
@@ -135,7 +136,12 @@ fn root(document: &Document) -> Place<'_> {
 }
 
 fn invalid(document: &Document, path: &str, message: impl Into<String>) -> ConfigError {
-    let problem = root(document).diagnostic(&child("", path), message);
-    let problem = problem.hint("write { apps: [ { name: \"api\", script: \"./api.js\" } ] }");
+    let place = Place {
+        path: path.to_owned(),
+        ..root(document)
+    };
+    let problem = place
+        .diagnostic("", message)
+        .hint("write { apps: [ { name: \"api\", script: \"./api.js\" } ] }");
     ConfigError::one(ConfigErrorKind::Invalid, problem)
 }

@@ -229,7 +229,7 @@ fn set_rotation(rotation: &mut Rotation, key: &str, value: &Value) -> Result<(),
         "keep" => {
             rotation.keep = number
                 .and_then(|keep| u32::try_from(keep).ok())
-                .unwrap_or(rotation.keep)
+                .unwrap_or(rotation.keep);
         }
         "max_total" => rotation.max_total = number,
         _compress => rotation.compress = value.as_bool().unwrap_or(rotation.compress),

@@ -5,7 +5,7 @@ use super::kind::Kind;
 use crate::attributes::Attributes;
 use crate::diagnostic::{ConfigErrorKind, Problem};
 use crate::interpreter::{self, Search};
-use crate::paths::{self, is_executable, which};
+use crate::paths::{self, is_executable};
 use crate::words;
 use ostler_core::{Interpreter, Program, RunAs};
 use std::path::{Path, PathBuf};
@@ -104,7 +104,7 @@ pub(crate) fn program(attributes: &Attributes, search: &Search<'_>) -> Result<Re
         let program = command(attributes, script, search)?;
         return Ok(Resolved { program, default_name });
     }
-    let file = which(script, search.path, search.base.cwd()).ok_or_else(|| not_found(script, search))?;
+    let file = search.find(script).ok_or_else(|| not_found(script, search))?;
     let program = of_file(attributes, &file, search)?;
     Ok(Resolved { program, default_name })
 }
@@ -162,9 +162,7 @@ fn of_file(attributes: &Attributes, file: &Path, search: &Search<'_>) -> Result<
 
 /// A command with spaces is for a shell, as in PM2. Arguments given besides are appended, quoted (PM2 drops them).
 fn command(attributes: &Attributes, command: &str, search: &Search<'_>) -> Result<Program, Problem> {
-    let shell = ["bash", "sh"]
-        .into_iter()
-        .find_map(|shell| which(shell, search.path, search.base.cwd()));
+    let shell = ["bash", "sh"].into_iter().find_map(|shell| search.find(shell));
     let shell = shell.ok_or_else(|| {
         let message = format!("\"{command}\" needs a shell, and neither bash nor sh is in PATH");
         Problem::of(

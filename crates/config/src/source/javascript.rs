@@ -11,8 +11,8 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long a config may take.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
+/// How long a config may take; a hang is to be reported within 10 s of the command.
+const DEADLINE: Duration = Duration::from_secs(9);
 
 /// Why an expression could not be evaluated.
 pub(crate) enum Failure {
@@ -26,13 +26,18 @@ pub(crate) enum Failure {
 
 /// What the loader answers; see `loader.cjs`.
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(rename_all = "snake_case")]
 enum Answer {
-    Value { ok: Value, odd: Vec<(String, String)> },
-    Error { error: Thrown },
-    Exited { exited: Option<i32>, at: Option<String> },
-    Needs { needs: String },
-    Unsupported { unsupported: String },
+    /// A configuration, and what in it is no data: path and kind.
+    Value(Value, Vec<(String, String)>),
+    /// It threw.
+    Error(Thrown),
+    /// The process ended, by `process.exit` with this code and at this line of the config, or else by itself.
+    Exited(Option<i32>, Option<String>),
+    /// Node has to be started again with this flag.
+    Needs(String),
+    /// This version of Node cannot run the file.
+    Unsupported(String),
 }
 
 #[derive(Debug, Deserialize)]
@@ -62,16 +67,13 @@ pub(crate) fn module(source: &str, file: &Path, context: &Context) -> Result<Doc
         evaluation.map_err(|error| unstartable(source, program, &error))
     };
     let mut evaluation = run(&node, &[])?;
-    if let Some(Answer::Needs { needs }) = parsed(&evaluation) {
+    if let Some(Answer::Needs(needs)) = parsed(&evaluation) {
         evaluation = run(&node, &[&needs])?;
     }
-    if let Some(Answer::Unsupported { unsupported }) = parsed(&evaluation) {
+    if let Some(Answer::Unsupported(version)) = parsed(&evaluation) {
         let bun = context.program("bun").ok_or_else(|| {
-            failed(
-                source,
-                &format!("it is TypeScript, which Node {unsupported} does not run"),
-            )
-            .hinted("use Node 22.6 or newer, or bun; or write the config in JavaScript")
+            failed(source, &format!("it is TypeScript, which Node {version} does not run"))
+                .hinted("use Node 22.6 or newer, or bun; or write the config in JavaScript")
         })?;
         evaluation = run(&bun, &[])?;
     }
@@ -92,7 +94,7 @@ pub(crate) fn expression(source: &str, text: &str, context: &Context) -> Result<
     };
     let evaluation = evaluation::run(&order).map_err(|error| Failure::Other(unstartable(source, &program, &error)))?;
     match parsed(&evaluation) {
-        Some(Answer::Error { error }) if error.name == "SyntaxError" => Err(Failure::Syntax(error.message)),
+        Some(Answer::Error(error)) if error.name == "SyntaxError" => Err(Failure::Syntax(error.message)),
         Some(_) | None => document(source, &evaluation).map_err(Failure::Other),
     }
 }
@@ -113,7 +115,7 @@ fn document(source: &str, evaluation: &Evaluation) -> Result<Document, ConfigErr
     let (value, odd) = value(source, evaluation).map_err(|error| error.with_warnings(warnings.clone()))?;
     let odd = odd
         .into_iter()
-        .map(|(path, what)| Diagnostic::new(source, &path, format!("a {what} cannot be a setting, it is left out")));
+        .map(|(path, what)| Diagnostic::new(source, &path, format!("it is no data ({what}) and left out")));
     let warnings = warnings.into_iter().chain(odd).collect();
     Ok(Document {
         source: source.to_owned(),
@@ -127,12 +129,12 @@ type ValueAndOdd = (Value, Vec<(String, String)>);
 
 fn value(source: &str, evaluation: &Evaluation) -> Result<ValueAndOdd, ConfigError> {
     match (&evaluation.ended, parsed(evaluation)) {
-        (_, Some(Answer::Value { ok, odd })) => Ok((ok, odd)),
-        (_, Some(Answer::Error { error })) => Err(threw(source, &error)),
-        (_, Some(Answer::Exited { exited, at })) => Err(exited_early(source, exited, at)),
+        (_, Some(Answer::Value(value, odd))) => Ok((value, odd)),
+        (_, Some(Answer::Error(error))) => Err(threw(source, &error)),
+        (_, Some(Answer::Exited(code, at))) => Err(exited_early(source, code, at)),
         (Ended::TimedOut, _) => Err(hung(source)),
         (Ended::Silent(status), _) => Err(silent(source, status, evaluation)),
-        (Ended::Answered(line), None | Some(Answer::Needs { .. } | Answer::Unsupported { .. })) => Err(failed(
+        (Ended::Answered(line), None | Some(Answer::Needs(_) | Answer::Unsupported(_))) => Err(failed(
             source,
             &format!("node gave an answer that makes no sense: {line}"),
         )),
@@ -150,7 +152,7 @@ fn printed(source: &str, evaluation: &Evaluation) -> Vec<Diagnostic> {
         let first = text.lines().next()?;
         let more = text.lines().count() - 1;
         let more = if more > 0 {
-            format!(" (and {more} more lines)")
+            format!(" (and {more} more)")
         } else {
             String::new()
         };

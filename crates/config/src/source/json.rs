@@ -8,6 +8,9 @@ use serde_json::Value;
 
 /// Parses JSON5, of which JSON is a part; what is not even that is given to the user's node.
 pub(crate) fn parse(source: &str, text: &str, context: &Context) -> Result<Document, ConfigError> {
+    if text.trim().is_empty() {
+        return Err(malformed(Diagnostic::new(source, "", "it is empty")));
+    }
     match value(text) {
         Ok(value) => {
             let scan = positions::scan(text);

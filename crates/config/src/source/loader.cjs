@@ -1,7 +1,8 @@
 'use strict';
 // Run by the user's node to evaluate a config: node -e <this> -- <module|expression> <file>.
 // Descriptor 0 is a socket of Ostler's: an expression's text comes in on it, and one line of JSON goes out:
-//   { ok, odd } | { error: { name, message, stack } } | { exited, at } | { needs } | { unsupported }
+//   { value: [config, odd] } | { error: { name, message, stack, code } } | { exited: [code, line] }
+//   | { needs: flag } | { unsupported: version }
 // Nothing else is written there, so whatever the config prints cannot spoil the answer.
 const fs = require('fs');
 const path = require('path');
@@ -105,7 +106,7 @@ process.exit = (code) => {
   exitAt = stackLine(new Error().stack);
   leave(code);
 };
-process.on('exit', (code) => answer({ exited: exitAt === null ? null : code, at: exitAt }));
+process.on('exit', (code) => answer({ exited: [exitAt === null ? null : code, exitAt] }));
 process.on('uncaughtException', thrown);
 
 (async () => {
@@ -116,8 +117,8 @@ process.on('uncaughtException', thrown);
     return;
   }
   const odd = [];
-  const ok = plain(exported, '', odd, []);
-  answer({ ok: ok === undefined ? null : ok, odd });
+  const value = plain(exported, '', odd, []);
+  answer({ value: [value === undefined ? null : value, odd] });
 })()
   .catch(thrown)
   .finally(() => leave(0));

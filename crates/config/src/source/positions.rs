@@ -135,10 +135,9 @@ impl Scanner<'_> {
 
     fn skip_comment(&mut self) {
         let rest = &self.text[self.offset..];
-        let end = if rest.starts_with("/*") {
-            rest[2..].find("*/").map(|at| at + 4)
-        } else {
-            rest.find('\n')
+        let end = match rest.strip_prefix("/*") {
+            Some(comment) => comment.find("*/").map(|at| at + 4),
+            None => rest.find('\n'),
         };
         self.offset += end.unwrap_or(rest.len());
     }
@@ -147,6 +146,7 @@ impl Scanner<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn at(scan: &Scan, path: &str) -> (u32, u32) {
         let place = scan
@@ -173,6 +173,35 @@ mod tests {
         let scan = scan(r#"{ "a": "}{\"][", "b": 'it\'s', "c": {} , "d": 1 }"#);
         assert_eq!(at(&scan, "b"), (1, 23));
         assert_eq!(at(&scan, "d"), (1, 47));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_passed_over_to_its_end(text in "[{}\\[\\]:,'\"/*\\\\ a1é\n]{0,40}") {
+            let _scan = scan(&text);
+        }
+
+        #[test]
+        fn every_value_of_a_nested_text_is_placed(depth in 1_usize..20, width in 1_usize..5) {
+            let mut text = "1".to_owned();
+            for _level in 0..depth {
+                let items = vec![text.as_str(); width].join(", ");
+                text = if items.len() < 2000 { format!("{{ k: [{items}] }}") } else { format!("[{text}]") };
+            }
+            let value: serde_json::Value = json5::from_str(&text).expect("valid JSON5");
+            prop_assert_eq!(scan(&text).positions.len(), count(&value));
+        }
+    }
+
+    fn count(value: &serde_json::Value) -> usize {
+        match value {
+            serde_json::Value::Array(items) => 1 + items.iter().map(count).sum::<usize>(),
+            serde_json::Value::Object(map) => 1 + map.values().map(count).sum::<usize>(),
+            serde_json::Value::Null
+            | serde_json::Value::Bool(_)
+            | serde_json::Value::Number(_)
+            | serde_json::Value::String(_) => 1,
+        }
     }
 
     #[test]

@@ -10,10 +10,12 @@ use std::fmt;
 
 /// Parses a YAML document.
 pub(crate) fn parse(source: &str, text: &str) -> Result<Document, ConfigError> {
-    let node: Spanned<Node> = serde_saphyr::from_str(text).map_err(|error| {
+    let node: Spanned<Node> = serde_saphyr::from_str_with_options(text, options()).map_err(|error| {
         let at = error.location().map(at);
         let message = error.without_snippet().to_string();
-        let message = message.lines().next().unwrap_or_default().to_owned();
+        let message = message.lines().next().unwrap_or_default();
+        // The place has a place of its own.
+        let message = message.split(" at line ").next().unwrap_or_default().to_owned();
         malformed(Diagnostic::new(source, "", format!("not valid YAML: {message}")).at(at))
     })?;
     let mut positions = Positions::new();
@@ -24,6 +26,11 @@ pub(crate) fn parse(source: &str, text: &str) -> Result<Document, ConfigError> {
         positions,
         warnings: Vec::new(),
     })
+}
+
+/// Scalars as in YAML 1.2's core schema, js-yaml's default: `yes` and `off` are strings.
+fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! { strict_booleans: true }
 }
 
 fn at(location: Location) -> Position {

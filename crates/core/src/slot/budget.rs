@@ -129,7 +129,7 @@ impl Ledger {
 
     /// Judges a process that was ended since it did not become ready. However long it lived, it failed: it counts as
     /// unstable, without PM2's window of age, which `listen_timeout` alone would exceed after a few tries.
-    pub(crate) fn judge_never_ready(&mut self, policy: &RestartPolicy, settings: &Settings, _now: Now) -> Judgement {
+    pub(crate) fn judge_never_ready(&mut self, policy: &RestartPolicy, settings: &Settings) -> Judgement {
         if !policy.auto {
             return Judgement::Errored { over_limit: false };
         }

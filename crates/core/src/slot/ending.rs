@@ -156,6 +156,7 @@ impl Slot {
     ) -> Turn {
         let killed = ladder.is_some_and(|ladder| ladder.killed);
         let cause = why.end_cause(killed);
+        let by_policy = matches!(intent, Intent::Judge);
         let then = match intent {
             Intent::Stop { by: _ } => {
                 self.note_end(status, cause, Next::Stopped, cx);
@@ -173,7 +174,7 @@ impl Slot {
                 }
             }
             Intent::Judge => {
-                let judgement = self.ledger.judge_never_ready(&cx.spec.restart, cx.settings, cx.now);
+                let judgement = self.ledger.judge_never_ready(&cx.spec.restart, cx.settings);
                 self.note_end(status, cause, judgement.next(), cx);
                 let waited_ms = millis(cx.spec.ready.listen_timeout);
                 let retrying = matches!(judgement, Judgement::Restart { .. });
@@ -181,6 +182,10 @@ impl Slot {
                 self.then_by(judgement, cx)
             }
         };
+        if !by_policy {
+            // PM2's bus tells of an end on purpose twice: by the process, then by whoever asked.
+            self.publish(NoticeKind::Exit, true, cx);
+        }
         self.sweep(then, ladder, cx)
     }
 

@@ -198,7 +198,6 @@ impl Slot {
             Then::Launch { at, order } => took(self.launch_at(at, order, cx)),
             Then::Rest { errored } => took(State::Down { errored }),
             Then::Stop => {
-                self.publish(NoticeKind::Exit, true, cx);
                 self.publish(NoticeKind::Stop, true, cx);
                 self.answer(Verdict::Stopped { killed }, cx);
                 took(State::Down { errored: false })

@@ -323,7 +323,7 @@ fn what_name(what: &What) -> &'static str {
     }
 }
 
-fn cell(state: State, input: Input, spec: &Arc<Spec>) -> String {
+fn cell(state: &State, input: Input, spec: &Arc<Spec>) -> String {
     let mut slot = slot(state.clone());
     let settings = Settings::new(jiff::tz::TimeZone::UTC);
     let (mut effects, mut verdicts) = (VecDeque::new(), Vec::new());
@@ -339,7 +339,7 @@ fn cell(state: State, input: Input, spec: &Arc<Spec>) -> String {
         Decision::Took => name_of(&slot),
         Decision::Forget => "gone".into(),
         Decision::Ignored(reason) => {
-            assert_eq!(slot.state, state, "what is ignored changes nothing");
+            assert_eq!(&slot.state, state, "what is ignored changes nothing");
             assert!(
                 effects.is_empty() && verdicts.is_empty(),
                 "what is ignored orders nothing"
@@ -366,7 +366,7 @@ fn table(spec: &Arc<Spec>) -> String {
     for (state_name, state) in states() {
         let _ = writeln!(table, "\n{state_name}");
         for (input_name, input) in inputs() {
-            let _ = writeln!(table, "  {input_name:<20} → {}", cell(state.clone(), input, spec));
+            let _ = writeln!(table, "  {input_name:<20} → {}", cell(&state, input, spec));
         }
     }
     table

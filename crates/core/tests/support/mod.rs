@@ -6,11 +6,12 @@
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
 pub mod programs;
+mod questions;
 pub mod twin;
 
 use ostler_core::{
-    Effect, Event, ExitStatus, Generation, Instant, Machine, Notice, Now, Origin, Outcome, Pid, Request, Scope,
-    Settings, SlotId, SlotView, SpawnError, Spec, Status, Ticket, Verdict, WallTime, WorkerId, history,
+    Effect, Event, ExitStatus, Generation, Instant, Machine, Now, Origin, Outcome, Pid, Request, Scope, Settings,
+    SlotId, SpawnError, Spec, Status, Ticket, Verdict, WallTime, WorkerId,
 };
 use programs::{Leftovers, Program, Reaction};
 use std::collections::BTreeMap;
@@ -453,70 +454,6 @@ impl World {
         if ends && process.leftovers {
             self.plan(Duration::from_millis(1), Happening::LeftoversEnd { worker });
         }
-    }
-
-    pub fn view(&self, slot: u32) -> SlotView {
-        self.machine.slot(SlotId(slot)).expect("the slot is in the list")
-    }
-
-    pub fn status(&self, slot: u32) -> Status {
-        self.view(slot).status
-    }
-
-    /// The current worker of a slot.
-    pub fn worker(&self, slot: u32) -> WorkerId {
-        WorkerId {
-            slot: SlotId(slot),
-            generation: self.view(slot).generation,
-        }
-    }
-
-    /// When each launch of a slot was ordered, in ms since the world began.
-    pub fn launches(&self, slot: u32) -> Vec<u64> {
-        let launched = |(at, effect): &(u64, Effect)| match effect {
-            Effect::Spawn(launch) if launch.worker.slot == SlotId(slot) => Some(*at),
-            _ => None,
-        };
-        self.log.iter().filter_map(launched).collect()
-    }
-
-    /// Which signals were ordered, with their time.
-    pub fn signals(&self) -> Vec<(u64, i32, Scope)> {
-        let signal = |(at, effect): &(u64, Effect)| match effect {
-            Effect::Signal { signal, scope, .. } => Some((*at, *signal, *scope)),
-            _ => None,
-        };
-        self.log.iter().filter_map(signal).collect()
-    }
-
-    pub fn history(&self) -> Vec<history::What> {
-        let entry = |(_, effect): &(u64, Effect)| match effect {
-            Effect::Record(entry) => Some(entry.what.clone()),
-            _ => None,
-        };
-        self.log.iter().filter_map(entry).collect()
-    }
-
-    pub fn notices(&self) -> Vec<Notice> {
-        let notice = |(_, effect): &(u64, Effect)| match effect {
-            Effect::Publish(notice) => Some(notice.clone()),
-            _ => None,
-        };
-        self.log.iter().filter_map(notice).collect()
-    }
-
-    /// Whether any main process or watched-over leftover is still there.
-    pub fn something_runs(&self) -> bool {
-        self.processes
-            .values()
-            .any(|process| process.main || (process.tree && process.leftovers))
-    }
-
-    /// The instance numbers of all slots, in order.
-    pub fn instances(&self) -> Vec<u32> {
-        let mut numbers: Vec<u32> = self.machine.slots().map(|slot| slot.instance).collect();
-        numbers.sort_unstable();
-        numbers
     }
 }
 

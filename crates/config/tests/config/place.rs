@@ -2,7 +2,6 @@
 
 use ostler_config::{ConfigError, Context, Loaded, Overrides, load_file};
 use ostler_core::Spec;
-use std::collections::BTreeMap;
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -94,12 +93,4 @@ impl Place {
     pub fn neutral(&self, text: &str) -> String {
         text.replace(&*self.context.cwd.to_string_lossy(), "<folder>")
     }
-}
-
-/// Names and values.
-pub fn variables(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
 }

@@ -1,8 +1,6 @@
 //! Every format gives the same app; real node evaluates the JavaScript ones.
 
-mod common;
-
-use common::Place;
+use crate::place::Place;
 use ostler_config::{is_config_file, load_stdin, names_in_file};
 use ostler_core::{Interpreter, LogFile};
 use std::path::Path;
@@ -31,6 +29,7 @@ fn config_files_are_known_by_pm2s_test() {
         "npm",
         "toml.js",
         "x.toml.js",
+        "/srv/a.json.d/app.js",
     ] {
         assert!(!is_config_file(name), "{name}");
     }
@@ -123,4 +122,26 @@ fn a_config_sees_the_callers_directory_and_environment() {
     let spec = place.spec("sub/e.config.js", text);
     assert_eq!(spec.name, "from the shell");
     assert_eq!(spec.program.args, [place.path("sub")]);
+}
+
+#[test]
+fn yaml_scalars_are_those_of_js_yaml() {
+    let place = Place::new();
+    let text = "defaults: &defaults\n  autorestart: false\napps:\n  - <<: *defaults\n    script: app.js\n    name: yes\n    \
+                namespace: 1.10.2\n    env: { A: 010, B: 0x1F, C: off, D: ~, E: '007', F: 2024-01-02, G: 1e3, H: .5, I: null }\n";
+    let spec = place.spec("a.yaml", text);
+    assert_eq!(
+        (spec.name.as_str(), spec.namespace.as_str(), spec.restart.auto),
+        ("yes", "1.10.2", false)
+    );
+    let declared: Vec<_> = spec
+        .environment
+        .declared
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    assert_eq!(
+        declared,
+        ["A=10", "B=31", "C=off", "E=007", "F=2024-01-02", "G=1000", "H=0.5"]
+    );
 }

@@ -1,0 +1,10 @@
+//! The crate from outside: texts in, specs and messages out.
+
+mod attributes;
+mod formats;
+mod javascript;
+mod malformed;
+mod place;
+mod processes;
+mod reference;
+mod saved;
