@@ -140,6 +140,7 @@ impl Tree {
     }
 
     /// Something happened to a name on the way to a watched path.
+    /// Something happened to a name on the way to a watched path.
     pub fn anchor(&mut self, kernel: &mut Kernel, root: usize, what: What) {
         let Root { path, state, .. } = &self.roots[root];
         let (path, before) = (path.clone(), *state);
@@ -177,7 +178,15 @@ impl Tree {
         for index in 0..self.roots.len() {
             self.settle_anchors(kernel, index);
             match self.roots[index].state {
-                RootState::Folder => self.enter(kernel, self.roots[index].path.clone(), found),
+                RootState::Folder => {
+                    // Of a path that is watched as a whole, it is the path itself that is reported.
+                    let found = if self.roots[index].is_glob() {
+                        found
+                    } else {
+                        Found::Known
+                    };
+                    self.enter(kernel, self.roots[index].path.clone(), found);
+                }
                 RootState::File | RootState::Missing => {}
             }
         }
