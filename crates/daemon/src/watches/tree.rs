@@ -246,11 +246,15 @@ impl Tree {
             }
             let Ok(entries) = folder.read_dir() else { continue };
             for entry in entries.filter_map(Result::ok) {
+                let may_be_folder = entry.file_type().is_ok_and(|kind| kind.is_dir() || kind.is_symlink());
+                // Most entries are files that were there before: they cost nothing more.
+                if found == Found::Known && !may_be_folder {
+                    continue;
+                }
                 let path = entry.path();
                 if self.skips(&path) {
                     continue;
                 }
-                let may_be_folder = entry.file_type().is_ok_and(|kind| kind.is_dir() || kind.is_symlink());
                 if found == Found::New && self.is_news(&path, may_be_folder) {
                     self.outbox.changed(&path);
                 }

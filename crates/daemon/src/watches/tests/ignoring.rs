@@ -187,6 +187,17 @@ fn the_apps_own_logs_and_pid_files_do_not_restart_it() {
 }
 
 #[test]
+fn the_slots_number_may_be_in_a_folders_name() {
+    let mut bed = Bed::ignoring(&[]);
+    bed.spec.logs.out = LogFile::Path(bed.path("logs/{id}/today/out.log").display().to_string());
+    bed.watch();
+    bed.write("logs/12/today/out.log", "1");
+    bed.quiet();
+    bed.write("logs/12/today/other.log", "1");
+    bed.expect("logs/12/today/other.log");
+}
+
+#[test]
 fn own_logs_are_known_by_another_way_to_their_folder() {
     let mut bed = Bed::ignoring(&[]);
     let real = bed.cwd.with_file_name("logs");

@@ -50,8 +50,7 @@ fn beyond_max_user_watches_the_rest_is_looked_at_and_the_user_told() {
         .env(INSIDE, "1")
         .output()
         .expect("unshare");
-    let text = String::from_utf8_lossy(&done.stderr);
-    if text.contains("unshare failed") || text.contains("Permission denied") {
+    if !String::from_utf8_lossy(&done.stdout).contains("running 1 test") {
         // Where user namespaces are forbidden the limit cannot be lowered without touching the whole machine's.
         return;
     }
@@ -87,7 +86,6 @@ fn lost_events_count_as_a_change_and_everything_is_watched_afterwards() {
         .parse()
         .expect("a number");
     bed.write("a", "");
-    bed.write("b", "");
     bed.write("src/c", "");
     let (held, release) = std::sync::mpsc::channel::<()>();
     bed.watch();
@@ -102,10 +100,10 @@ fn lost_events_count_as_a_change_and_everything_is_watched_afterwards() {
     };
     bed.watches
         .watch(ostler_core::SlotId(9), &std::sync::Arc::new(other), wait);
+    // Each is two events.
     for _ in 0..=length / 4 {
-        // Never twice the same event in a row, which the kernel would merge.
-        fs::write(bed.path("a"), "1").expect("written");
-        fs::write(bed.path("b"), "1").expect("written");
+        fs::rename(bed.path("a"), bed.path("b")).expect("renamed");
+        fs::rename(bed.path("b"), bed.path("a")).expect("renamed");
     }
     drop(held);
     let note = loop {

@@ -79,7 +79,7 @@ fn a_link_is_followed_and_watched_itself() {
     fs::create_dir_all(releases.join("2")).expect("a release");
     let current = bed.cwd.with_file_name("current");
     symlink(releases.join("1"), &current).expect("a link");
-    bed.watch_spec().paths = paths(&[current.clone()]);
+    bed.watch_spec().paths = paths(std::slice::from_ref(&current));
     bed.watch();
     fs::write(releases.join("1/a.js"), "1").expect("written");
     await_path(&bed, &current.join("a.js"));
@@ -107,7 +107,7 @@ fn a_link_on_the_way_to_a_watched_path_may_be_changed() {
     bed.write("releases/2/src/a.js", "2");
     symlink("releases/1", bed.path("current")).expect("a link");
     let root = bed.path("current/src");
-    bed.watch_spec().paths = paths(&[root.clone()]);
+    bed.watch_spec().paths = paths(std::slice::from_ref(&root));
     bed.watch();
     symlink("releases/2", bed.path("next")).expect("a link");
     fs::rename(bed.path("next"), bed.path("current")).expect("renamed over");
@@ -153,7 +153,7 @@ fn a_file_behind_a_link_is_watched() {
     bed.write("shared/config.json", "1");
     symlink("shared/config.json", bed.path("config.json")).expect("a link");
     let link = bed.path("config.json");
-    bed.watch_spec().paths = paths(&[link.clone()]);
+    bed.watch_spec().paths = paths(std::slice::from_ref(&link));
     bed.watch();
     bed.write("shared/config.json", "2");
     await_path(&bed, &link);
