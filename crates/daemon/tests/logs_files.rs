@@ -2,9 +2,9 @@
 
 mod logs_common;
 
-use logs_common::{Bench, error, out, rotation, stream, wait_for, write};
+use logs_common::{Bench, PATIENCE, error, out, raw_target, rotation, stream, wait_for, write};
 use ostler_core::{LogFormat, Rotation, SlotId};
-use ostler_daemon::logs::{StreamKind, Target, rotated_files};
+use ostler_daemon::logs::{Logs, StreamKind, Target, Vault, rotated_files};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::Duration;
 
@@ -432,4 +432,31 @@ fn a_fifo_without_a_reader_holds_nobody_up() {
     write(&pipe, &vec![b'x'; 1 << 20]);
     bench.ended(out(0));
     assert_eq!(bench.logs.stats()[&(SlotId(0), StreamKind::Out)].dropped, 1 << 20);
+}
+
+#[test]
+fn what_a_predecessor_held_back_of_a_stream_that_is_gone_is_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let vault = Vault::create().expect("a vault");
+    let target = Target {
+        format: LogFormat::Json,
+        ..raw_target(folder.path().join("a.log"))
+    };
+    let start = || Logs::start(vault.try_clone().expect("a copy"), |note| panic!("{note}")).expect("logs");
+    let predecessor = start();
+    let (read, pipe) = std::io::pipe().expect("a pipe");
+    write(&pipe, b"half a line");
+    predecessor.attach(out(0), "app".into(), read.try_clone().expect("a copy").into(), target);
+    wait_for("the bytes to be taken", || {
+        rustix::io::ioctl_fionread(&read).expect("a level") == 0
+    });
+    let (sender, receiver) = std::sync::mpsc::channel();
+    predecessor.stop(move || sender.send(()).expect("a waiting test"));
+    receiver.recv_timeout(PATIENCE).expect("the end");
+    let content = || std::fs::read_to_string(folder.path().join("a.log")).unwrap_or_default();
+    assert_eq!(content(), "");
+    start().adopted();
+    wait_for("the held back line", || {
+        content().contains("\"half a line\"") && content().ends_with('\n')
+    });
 }
