@@ -20,7 +20,7 @@ impl<'a> SmallDisk<'a> {
             .args(["-t", "tmpfs", "-o", "size=1m", "none"])
             .arg(at)
             .output();
-        mounted.is_ok_and(|output| output.status.success()).then_some(Self(at))
+        mounted.is_ok_and(|output| output.status.success()).then(|| Self(at))
     }
 }
 
