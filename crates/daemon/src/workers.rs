@@ -153,8 +153,9 @@ async fn launched(mut outcome: AsyncFd<Outcome>) -> io::Result<ExecOutcome> {
 /// channel. A daemon killed in between leaves them to its successor.
 async fn hear(channel: AsyncFd<Arc<OwnedFd>>, worker: WorkerId, facts: UnboundedSender<Fact>) {
     let mut decoder = Decoder::default();
-    let mut buffer = vec![0; 64 * 1024];
     while let Ok(mut ready) = channel.readable().await {
+        // Made anew each time: most apps say little, and a hundred idle buffers would be most of our memory.
+        let mut buffer = vec![0; 64 * 1024];
         match rustix::net::recv(
             channel.get_ref(),
             &mut buffer[..],
