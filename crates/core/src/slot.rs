@@ -325,6 +325,11 @@ impl Slot {
         }
     }
 
+    /// Whether a main process runs, or is being launched.
+    pub(crate) fn may_run(&self) -> bool {
+        self.pid().is_some() || matches!(self.state, State::Spawning(_))
+    }
+
     /// PM2's word for the state.
     pub(crate) fn status(&self) -> Status {
         match &self.state {

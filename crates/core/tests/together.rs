@@ -2,7 +2,9 @@
 
 mod support;
 
-use ostler_core::{Event, ExitStatus, Failure, Generation, Request, Scope, Spec, Status, Ticket, Verdict};
+use ostler_core::{
+    Event, ExitStatus, Failure, Generation, Request, Scope, SlotId, Spec, Status, Ticket, Verdict, WorkerId,
+};
 use std::sync::Arc;
 use support::programs::{Leftovers, Program, spec};
 use support::{SIGINT, World, ids, ms, secs};
@@ -280,4 +282,29 @@ fn a_new_daemon_looks_after_the_tree_when_the_old_one_got_no_further_than_its_jo
         oom_killed: false,
     });
     assert_eq!(world.view(0), before);
+}
+
+#[test]
+fn a_launch_may_run_until_its_end_is_told_whatever_its_slot_shows() {
+    let mut world = World::new();
+    world.start(spec("app"));
+    let first = world.worker(0);
+    assert!(world.machine.may_run(first));
+    world.restart(&[0]);
+    assert_eq!((world.status(0), world.view(0).pid), (Status::Stopping, None));
+    assert!(world.machine.may_run(first));
+    world.run(secs(1));
+    let second = world.worker(0);
+    assert_eq!(
+        [first, second].map(|worker| world.machine.may_run(worker)),
+        [false, true]
+    );
+    let stop = world.stop(&[0]);
+    let _ = world.reply(stop);
+    assert!(!world.machine.may_run(second));
+    let unknown = WorkerId {
+        slot: SlotId(9),
+        generation: Generation(1),
+    };
+    assert!(!world.machine.may_run(unknown));
 }
