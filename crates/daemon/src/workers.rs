@@ -221,7 +221,12 @@ pub fn key(worker: WorkerId) -> String {
 
 /// The worker whose deposit lies under a key.
 pub fn of_key(key: &str) -> Option<WorkerId> {
-    let (slot, generation) = key.strip_prefix("worker/")?.split_once('.')?;
+    named(key.strip_prefix("worker/")?)
+}
+
+/// The worker that is written so, e.g. `3.1`.
+pub fn named(text: &str) -> Option<WorkerId> {
+    let (slot, generation) = text.split_once('.')?;
     Some(WorkerId {
         slot: SlotId(slot.parse().ok()?),
         generation: Generation(generation.parse().ok()?),

@@ -6,19 +6,20 @@
 use super::Daemon;
 use super::changes::{self, JOURNAL_KEY};
 use crate::api::Connections;
+use crate::containment::Containment;
 use crate::effects::observe::Starts;
 use crate::fact::Fact;
 use crate::hand_over::HandOver;
 use crate::journal::Journal;
 use crate::keeper_link::KeeperLink;
-use crate::logs::{Logs, Vault};
+use crate::logs::{Logs, Note, Vault};
 use crate::operations::Operations;
 use crate::scribe::Scribe;
 use crate::usage::Usages;
 use crate::versions::Versions;
 use crate::watches::Watches;
 use crate::workers::{self, Mark, Part, Worker};
-use ostler_core::{Launch, Settings, SlotView, Status, WorkerId};
+use ostler_core::{Launch, Settings, SlotView, WorkerId};
 use ostler_sys::{pidfd, socket};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -62,6 +63,12 @@ impl Daemon {
         let listener = control_socket(&mut keeper, &around.home)?;
         let logs = logs(&mut keeper, &facts)?;
         let generation = hand_over.generation;
+        let home_text = around.home.to_string_lossy().into_owned();
+        let current = restored.machine.slots().map(|slot| WorkerId {
+            slot: slot.id,
+            generation: slot.generation,
+        });
+        let containment = Containment::new(&home_text, &current.collect());
         let mut daemon = Self {
             machine: restored.machine,
             journal,
@@ -74,6 +81,7 @@ impl Daemon {
             versions: Versions::default(),
             watches: Watches::default(),
             starts: Starts::default(),
+            containment,
             sampling: BTreeMap::new(),
             sweeping: BTreeSet::new(),
             sweep_due: false,
@@ -81,7 +89,7 @@ impl Daemon {
             reaped: hand_over.reaped,
             facts,
             connections,
-            home_text: around.home.to_string_lossy().into_owned(),
+            home_text,
             home: around.home,
             own_pid: rustix::process::getpid().as_raw_nonzero().get(),
             keeper_pid: around.keeper_pid,
@@ -91,9 +99,11 @@ impl Daemon {
             open_files: around.open_files,
             history: Vec::new(),
             ending: false,
+            failed: false,
         };
         daemon.deposit_journal();
         daemon.adopt_workers();
+        daemon.logs.adopted();
         for note in notes {
             daemon.note(&note);
         }
@@ -155,7 +165,7 @@ impl Daemon {
             instance: slot.instance,
             spec: Arc::clone(&slot.spec),
         };
-        let runs = slot.pid.is_some() || slot.status == Status::Launching;
+        let runs = self.machine.may_run(worker);
         let record = Worker::new(mark, launch, &deposit, &self.facts)?;
         self.attach_logs(&record)?;
         self.workers.insert(worker, record);
@@ -226,7 +236,15 @@ fn logs(keeper: &mut KeeperLink, facts: &UnboundedSender<Fact>) -> io::Result<Lo
     };
     let facts = facts.clone();
     Logs::start(vault, move |note| {
-        let _ = facts.send(Fact::Note(note.to_string()));
+        let text = note.to_string();
+        let _ = facts.send(match note {
+            Note::Ended(_) => Fact::Fatal(text),
+            Note::Dropping(_)
+            | Note::Resumed { .. }
+            | Note::Upkeep(_)
+            | Note::Unguarded(_)
+            | Note::Abandoned { .. } => Fact::Note(text),
+        });
     })
 }
 
