@@ -133,11 +133,16 @@ fn spawn(home: &Home, program: &Path, ready: &OwnedFd) -> Result<Child> {
     let second = log
         .try_clone()
         .map_err(|error| system("duplicating the log's descriptor", error))?;
+    ostler_sys::inherit::withhold_all();
     let number = ostler_sys::inherit::bequeath(ready).map_err(|error| system("fcntl", error))?;
     Command::new(program)
         .arg(KEEPER_ROLE)
         .env(HOME_VARIABLE, home.path())
         .env(READY_VARIABLE, number.to_string())
+        // An app may be the one who calls. What marks the app must not mark the keeper as a part of it.
+        .env_remove(ostler_daemon::tree::MARKER)
+        .env_remove("NODE_CHANNEL_FD")
+        .env_remove("NODE_CHANNEL_SERIALIZATION_MODE")
         .stdin(Stdio::null())
         .stdout(log)
         .stderr(second)

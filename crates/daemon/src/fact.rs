@@ -24,6 +24,10 @@ pub enum Fact {
     Launched(WorkerId, std::io::Result<ostler_sys::spawn::ExecOutcome>),
     /// An app says something over its IPC channel.
     Message(WorkerId, node_ipc::Message),
+    /// Nobody is left who could write into the pipes of a worker that has ended.
+    WritersGone(WorkerId),
+    /// What was in those pipes is in the log.
+    PipesRead(WorkerId),
     /// Some child that is no worker may have ended (`SIGCHLD`).
     ChildEnded,
     /// A process left over from a worker has ended.

@@ -51,6 +51,8 @@ pub struct Worker {
     pub status: Option<ExitStatus>,
     /// The machine has been told of the end; only the tree is still of interest.
     pub told: bool,
+    /// Whether its program runs at all is not known yet.
+    pub launching: bool,
     tasks: Vec<AbortHandle>,
 }
 
@@ -70,6 +72,7 @@ impl Worker {
             descriptors,
             status: None,
             told: false,
+            launching: false,
             tasks: Vec::new(),
         };
         worker.listen(facts)?;
@@ -89,6 +92,7 @@ impl Worker {
     /// Reports when `execve` has succeeded or failed.
     pub fn await_launch(&mut self, outcome: Outcome, facts: &UnboundedSender<Fact>) -> io::Result<()> {
         let outcome = readable(outcome)?;
+        self.launching = true;
         let (worker, facts) = (self.id(), facts.clone());
         self.spawn(async move {
             let result = launched(outcome).await;
@@ -216,12 +220,22 @@ impl Mark {
 
 /// The key of a worker's deposit.
 pub fn key(worker: WorkerId) -> String {
-    format!("worker/{worker}")
+    format!("{WORKERS}{worker}")
 }
+
+/// The key of the deposit that holds a worker's gate, until it is known whether its program runs.
+pub fn gate_key(worker: WorkerId) -> String {
+    format!("{GATES}{worker}")
+}
+
+/// How the keys of workers' deposits begin.
+pub const WORKERS: &str = "worker/";
+/// How the keys of their gates' deposits begin.
+pub const GATES: &str = "gate/";
 
 /// The worker whose deposit lies under a key.
 pub fn of_key(key: &str) -> Option<WorkerId> {
-    named(key.strip_prefix("worker/")?)
+    named(key.split_once('/')?.1)
 }
 
 /// The worker that is written so, e.g. `3.1`.

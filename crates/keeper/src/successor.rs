@@ -26,8 +26,6 @@ const WAITS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 /// The running daemon.
 #[derive(Debug)]
 pub struct Daemon {
-    /// Its process id.
-    pub pid: i32,
     /// Our end of the socket pair.
     pub socket: OwnedFd,
     pidfd: OwnedFd,
@@ -55,10 +53,9 @@ impl Daemon {
             .stdin(Stdio::null())
             .spawn()?;
         drop(theirs);
-        let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
         // Race-free: it is our own child and not yet waited for.
         let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
-        let daemon = Self { pid, socket, pidfd };
+        let daemon = Self { socket, pidfd };
         match daemon.hand_over(hello, deposits, reaped) {
             Ok(()) => Ok(daemon),
             Err(error) => {

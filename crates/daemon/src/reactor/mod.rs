@@ -12,9 +12,9 @@ mod calls;
 mod changes;
 mod ends;
 mod operate;
+mod remains;
 
 pub use adopt::Surroundings;
-pub use ends::converted;
 
 use crate::api::Connections;
 use crate::containment::Containment;
@@ -60,10 +60,12 @@ pub struct Daemon {
     pub(crate) sampling: BTreeMap<WorkerId, Duration>,
     pub(crate) sweeping: BTreeSet<WorkerId>,
     pub(crate) sweep_due: bool,
-    /// Main processes that have ended, as the sessions of what they may have left, until their trees are swept.
-    pub(crate) dead: BTreeMap<WorkerId, i32>,
-    /// Statuses that the keeper reported, newest last: for workers that are its children.
-    pub(crate) reaped: Vec<(i32, ostler_core::ExitStatus)>,
+    /// Workers whose main process has ended, as long as something of them may be left.
+    pub(crate) remains: BTreeMap<WorkerId, remains::Remains>,
+    /// Workers that were started before a keeper was killed: what they detach does not fall to us.
+    pub(crate) fostered: BTreeSet<WorkerId>,
+    /// Statuses that the keeper reported, as `wait(2)` gives them, newest last: for workers that are its children.
+    pub(crate) reaped: Vec<(i32, i32)>,
     pub(crate) facts: UnboundedSender<Fact>,
     pub(crate) connections: Connections,
     pub(crate) home: PathBuf,
@@ -149,6 +151,8 @@ impl Daemon {
             Fact::StatusOverdue(worker) => self.status_overdue(worker),
             Fact::Launched(worker, outcome) => self.launched(worker, outcome),
             Fact::Message(worker, message) => self.message(worker, &message),
+            Fact::WritersGone(worker) => self.writers_gone(worker),
+            Fact::PipesRead(worker) => self.pipes_read(worker),
             Fact::ChildEnded => self.reap_orphans(),
             Fact::LeftoverEnded(_) => self.leftover_ended(),
             Fact::ObserveStarts => self.look_at_starts(),
