@@ -153,15 +153,27 @@ fn shell_variables_that_bear_the_names_of_settings_change_nothing() {
     start.ok();
     let seen = witness.environment(&home);
     assert_eq!(
-        (&seen["name"], &seen["instances"]),
-        (&json!("wrong"), &json!("7")),
-        "they reach the app as they are"
+        (&seen["name"], &seen["instances"], &seen["status"]),
+        (&json!("witness"), &json!("1"), &json!("launching")),
+        "what the app is told of itself is true"
     );
     assert_eq!(home.jlist().len(), 1);
     let row = home.row("witness");
     assert_eq!((row.status(), row.text("name")), ("online", "witness"));
     home.ok(&["restart", "witness"]);
     assert_eq!(home.row("witness").status(), "online");
+}
+
+#[test]
+fn what_is_declared_wins_over_what_an_app_is_told_of_itself() {
+    let home = home();
+    let witness = Witness::new(&home);
+    let declared = json!({ "name": "mine", "instances": 7 });
+    home.start(json!([witness.app(&declared)]));
+    let seen = witness.environment(&home);
+    assert_eq!((&seen["name"], &seen["instances"]), (&json!("mine"), &json!("7")));
+    let row = home.row("witness");
+    assert_eq!((row.text("name"), home.jlist().len()), ("witness", 1));
 }
 
 #[test]

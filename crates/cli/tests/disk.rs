@@ -92,6 +92,7 @@ fn without_descriptors_a_start_fails_aloud_and_nothing_else_does() {
     home.start(json!([sleeper("one")]));
     let pid = home.pid("one");
     let daemon = home.topology().daemon;
+    let usual = soft_limit(daemon);
     let open = process::descriptors(daemon).len();
     limit_descriptors(daemon, open + 4);
     let many: Vec<_> = (0..20).map(|number| sleeper(&format!("app-{number}"))).collect();
@@ -103,16 +104,28 @@ fn without_descriptors_a_start_fails_aloud_and_nothing_else_does() {
         said.contains("descriptor") || said.contains("too many open files"),
         "{output}"
     );
-    limit_descriptors(daemon, 4096);
+    limit_descriptors(daemon, usual);
+    for number in 0..20 {
+        home.wait_status(&format!("app-{number}"), "online");
+    }
     assert_eq!((home.pid("one"), home.row("one").restarts()), (pid, 0));
     assert_eq!(home.topology().daemon, daemon, "the daemon lives");
     home.start(json!([sleeper("later")]));
     assert_eq!(home.status("later"), "online");
 }
 
+/// How many descriptors the process may have now.
+fn soft_limit(pid: i32) -> usize {
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).expect("its limits");
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let soft = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    soft.expect("a limit that is a number")
+}
+
+/// Sets the soft limit only: the hard one is what the daemon gives its apps.
 fn limit_descriptors(pid: i32, limit: usize) {
     let status = Command::new("prlimit")
-        .args(["--pid", &pid.to_string(), &format!("--nofile={limit}:4096")])
+        .args(["--pid", &pid.to_string(), &format!("--nofile={limit}:")])
         .status();
     assert!(
         status.is_ok_and(|status| status.success()),

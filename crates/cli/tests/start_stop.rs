@@ -236,8 +236,12 @@ fn scale_adds_and_removes_instances() {
     home.ok(&["scale", "many", "2"]);
     let rows = home.rows("many");
     let kept: Vec<u64> = rows.iter().map(|row| row.number("NODE_APP_INSTANCE")).collect();
-    assert_eq!(kept, [3, 4], "the lowest ids go first");
-    home.call(&["scale", "many", "2"]).fails();
+    assert_eq!(kept, [0, 1], "the highest numbers go");
+    home.ok(&["scale", "many", "3"]);
+    let rows = home.rows("many");
+    let filled: Vec<u64> = rows.iter().map(|row| row.number("NODE_APP_INSTANCE")).collect();
+    assert_eq!(filled, [0, 1, 2], "and come back");
+    home.call(&["scale", "many", "3"]).fails();
 }
 
 #[test]
