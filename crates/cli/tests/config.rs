@@ -1,6 +1,6 @@
 //! Ecosystem files: environments and their precedence, formats, and errors that say what to do.
 
-use ostler_testkit::{Home, Manager, apps, sleeper};
+use ostler_testkit::{Home, Manager, apps, process, sleeper};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -300,7 +300,27 @@ fn a_config_that_exits_is_reported() {
 
 #[test]
 fn a_config_that_hangs_is_given_up_in_time() {
-    refused("ecosystem.config.js", "while (true) {}", &["10"]);
+    let home = home();
+    let file = home.write("ecosystem.config.js", "while (true) {}");
+    let start = home.call(&["start"]).arg(file).env("OSTLER_CONFIG_TIMEOUT", "0.7");
+    let output = start.fails();
+    assert!(output.stderr.contains("took longer than 0.7 s"), "{output}");
+    assert!(output.took < Duration::from_secs(5), "{output}");
+    assert!(home.processes().is_empty(), "{}", process::describe(&home.processes()));
+}
+
+#[test]
+fn an_end_of_the_command_is_the_end_of_the_config_that_it_evaluates() {
+    let home = home();
+    let script = "require('fs').writeFileSync('pid', String(process.pid)); while (true) {}";
+    let file = home.write("ecosystem.config.js", script);
+    let start = home.call(&["start"]).arg(file).spawn();
+    let pid = home.work().join("pid");
+    let node: i32 = home.wait_for("the config's process", || {
+        std::fs::read_to_string(&pid).ok()?.parse().ok()
+    });
+    process::kill(start.pid());
+    home.wait_until("its end", || !process::is_alive(node));
 }
 
 #[test]
