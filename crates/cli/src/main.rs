@@ -17,6 +17,7 @@ mod home;
 mod inspect;
 mod launch_daemon;
 mod list_view;
+mod log_places;
 mod logs;
 mod printer;
 #[cfg(test)]
