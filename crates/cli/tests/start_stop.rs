@@ -27,10 +27,12 @@ fn stop_ends_the_process_and_keeps_it_in_the_list() {
     let home = home();
     home.start(json!([sleeper("one")]));
     let pid = home.pid("one");
+    home.wait_until("its memory to be seen", || home.row("one").memory() > 0);
     home.ok(&["stop", "one"]);
     assert!(!process::is_alive(pid));
     let row = home.row("one");
     assert_eq!((row.status(), row.pid()), ("stopped", 0));
+    assert_eq!(row.memory(), 0, "what does not run uses nothing");
 }
 
 #[test]
