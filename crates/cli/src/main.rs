@@ -18,6 +18,7 @@ mod inspect;
 mod intent;
 mod launch_daemon;
 mod list_view;
+mod log_places;
 mod logs;
 mod printer;
 #[cfg(test)]
