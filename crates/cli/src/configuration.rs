@@ -8,8 +8,12 @@ use ostler_core::Spec;
 use ostler_wire::control::{ApiError, ApiErrorKind};
 use serde_json::{Map, Value};
 use std::io::Read;
+use std::time::Duration;
 
 pub use ostler_config::is_config_file;
+
+/// The variable that says how long a config in JavaScript may take.
+const TIMEOUT_VARIABLE: &str = "OSTLER_CONFIG_TIMEOUT";
 
 /// What was typed beside the file's name.
 pub struct Typed<'a> {
@@ -108,7 +112,18 @@ fn context(session: &Session) -> Result<Context> {
         environment: session.environment.clone(),
         username: session.username(),
         node: None,
+        patience: patience(session)?,
     })
+}
+
+/// `OSTLER_CONFIG_TIMEOUT`, in seconds, for configs that take their time.
+fn patience(session: &Session) -> Result<Duration> {
+    let Some(text) = session.variable(TIMEOUT_VARIABLE).filter(|text| !text.is_empty()) else {
+        return Ok(ostler_config::PATIENCE);
+    };
+    let seconds = text.parse().ok().filter(|seconds: &f64| *seconds > 0.0);
+    let patience = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    patience.ok_or_else(|| Error::user(format!("{TIMEOUT_VARIABLE} is a number of seconds, not \"{text}\"")))
 }
 
 fn finish(session: &Session, loaded: std::result::Result<Loaded, ConfigError>) -> Result<Vec<Spec>> {

@@ -66,11 +66,8 @@ pub fn unusable(path: &Path, error: &io::Error) -> Error {
     let shown = path.display();
     let failed = Error::system(format!("cannot write to {shown}: {error}"));
     match error.kind() {
-        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
-            failed.hint(format!("set {HOME_VARIABLE} to a directory that you may write to"))
-        }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => failed.hint("free some disk space"),
-        _other => failed,
+        _other => failed.hint(format!("set {HOME_VARIABLE} to a directory that you may write to")),
     }
 }
 

@@ -5,6 +5,7 @@ use crate::arguments::app_options::AppOptions;
 use crate::arguments::attributes::attributes;
 use crate::configuration::{self, Typed};
 use crate::error::{Error, Result};
+use crate::log_places;
 use crate::session::Session;
 use crate::watch_extensions;
 use ostler_wire::control::{Action, Patch, Selector};
@@ -97,6 +98,7 @@ pub fn target(session: &Session, word: &str, options: &AppOptions) -> Result<Tar
     if specs.is_empty() {
         return Err(Error::user(format!("{word} declares no app to start")).hint("check `apps`, and --only"));
     }
+    log_places::prepare(session.home.path(), &specs)?;
     Ok(Target::Declared(Action::Apply {
         specs,
         only_missing: false,
@@ -145,7 +147,10 @@ pub fn start(session: &Session, word: &str, options: &AppOptions) -> Result<Acti
         .transpose()?;
     let declared = configuration::from_command_line(session, word, typed_attributes(session, options))?;
     let (spec, otherwise) = match declared {
-        Ok(spec) => (Some(Box::new(spec)), None),
+        Ok(spec) => {
+            log_places::prepare(session.home.path(), [&spec])?;
+            (Some(Box::new(spec)), None)
+        }
         Err(error) => (None, Some(error)),
     };
     Ok(Action::Start {

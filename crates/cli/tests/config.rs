@@ -1,6 +1,6 @@
 //! Ecosystem files: environments and their precedence, formats, and errors that say what to do.
 
-use ostler_testkit::{Home, Manager, apps, sleeper};
+use ostler_testkit::{Home, Manager, apps, process, sleeper};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -153,15 +153,27 @@ fn shell_variables_that_bear_the_names_of_settings_change_nothing() {
     start.ok();
     let seen = witness.environment(&home);
     assert_eq!(
-        (&seen["name"], &seen["instances"]),
-        (&json!("wrong"), &json!("7")),
-        "they reach the app as they are"
+        (&seen["name"], &seen["instances"], &seen["status"]),
+        (&json!("witness"), &json!("1"), &json!("launching")),
+        "what the app is told of itself is true"
     );
     assert_eq!(home.jlist().len(), 1);
     let row = home.row("witness");
     assert_eq!((row.status(), row.text("name")), ("online", "witness"));
     home.ok(&["restart", "witness"]);
     assert_eq!(home.row("witness").status(), "online");
+}
+
+#[test]
+fn what_is_declared_wins_over_what_an_app_is_told_of_itself() {
+    let home = home();
+    let witness = Witness::new(&home);
+    let declared = json!({ "name": "mine", "instances": 7 });
+    home.start(json!([witness.app(&declared)]));
+    let seen = witness.environment(&home);
+    assert_eq!((&seen["name"], &seen["instances"]), (&json!("mine"), &json!("7")));
+    let row = home.row("witness");
+    assert_eq!((row.text("name"), home.jlist().len()), ("witness", 1));
 }
 
 #[test]
@@ -288,7 +300,27 @@ fn a_config_that_exits_is_reported() {
 
 #[test]
 fn a_config_that_hangs_is_given_up_in_time() {
-    refused("ecosystem.config.js", "while (true) {}", &["10"]);
+    let home = home();
+    let file = home.write("ecosystem.config.js", "while (true) {}");
+    let start = home.call(&["start"]).arg(file).env("OSTLER_CONFIG_TIMEOUT", "0.7");
+    let output = start.fails();
+    assert!(output.stderr.contains("took longer than 0.7 s"), "{output}");
+    assert!(output.took < Duration::from_secs(5), "{output}");
+    assert!(home.processes().is_empty(), "{}", process::describe(&home.processes()));
+}
+
+#[test]
+fn an_end_of_the_command_is_the_end_of_the_config_that_it_evaluates() {
+    let home = home();
+    let script = "require('fs').writeFileSync('pid', String(process.pid)); while (true) {}";
+    let file = home.write("ecosystem.config.js", script);
+    let start = home.call(&["start"]).arg(file).spawn();
+    let pid = home.work().join("pid");
+    let node: i32 = home.wait_for("the config's process", || {
+        std::fs::read_to_string(&pid).ok()?.parse().ok()
+    });
+    process::kill(start.pid());
+    home.wait_until("its end", || !process::is_alive(node));
 }
 
 #[test]

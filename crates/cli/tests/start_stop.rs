@@ -27,10 +27,12 @@ fn stop_ends_the_process_and_keeps_it_in_the_list() {
     let home = home();
     home.start(json!([sleeper("one")]));
     let pid = home.pid("one");
+    home.wait_until("its memory to be seen", || home.row("one").memory() > 0);
     home.ok(&["stop", "one"]);
     assert!(!process::is_alive(pid));
     let row = home.row("one");
     assert_eq!((row.status(), row.pid()), ("stopped", 0));
+    assert_eq!(row.memory(), 0, "what does not run uses nothing");
 }
 
 #[test]
@@ -236,8 +238,12 @@ fn scale_adds_and_removes_instances() {
     home.ok(&["scale", "many", "2"]);
     let rows = home.rows("many");
     let kept: Vec<u64> = rows.iter().map(|row| row.number("NODE_APP_INSTANCE")).collect();
-    assert_eq!(kept, [3, 4], "the lowest ids go first");
-    home.call(&["scale", "many", "2"]).fails();
+    assert_eq!(kept, [0, 1], "the highest numbers go");
+    home.ok(&["scale", "many", "3"]);
+    let rows = home.rows("many");
+    let filled: Vec<u64> = rows.iter().map(|row| row.number("NODE_APP_INSTANCE")).collect();
+    assert_eq!(filled, [0, 1, 2], "and come back");
+    home.call(&["scale", "many", "3"]).fails();
 }
 
 #[test]

@@ -42,6 +42,7 @@ use ostler_core::Spec;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The caller's surroundings: everything that a config's meaning depends on besides its text.
 #[derive(Clone, Debug)]
@@ -56,7 +57,12 @@ pub struct Context {
     pub username: String,
     /// The node that evaluates JavaScript; the first in the caller's `PATH` when absent.
     pub node: Option<PathBuf>,
+    /// How long a config in JavaScript may take; [`PATIENCE`] unless the user said otherwise.
+    pub patience: Duration,
 }
+
+/// How long a config in JavaScript may take: a hang is to be reported within 10 s of the command.
+pub const PATIENCE: Duration = Duration::from_secs(9);
 
 impl Context {
     /// A program in the caller's `PATH`.

@@ -42,6 +42,8 @@ pub enum Fact {
     Told(Told),
     /// Something to be said in the daemon's own log.
     Note(String),
+    /// A part of this daemon has failed for good; a successor must take over.
+    Fatal(String),
 }
 
 /// What a signal to the daemon asks for.

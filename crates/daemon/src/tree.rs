@@ -116,12 +116,7 @@ pub fn survivors(home: &str) -> Vec<i32> {
 
 fn parse_marker(value: &str, home: &str) -> Option<WorkerId> {
     let (worker, of) = value.split_once('@')?;
-    let (slot, generation) = worker.split_once('.')?;
-    let worker = WorkerId {
-        slot: ostler_core::SlotId(slot.parse().ok()?),
-        generation: ostler_core::Generation(generation.parse().ok()?),
-    };
-    (of == home).then_some(worker)
+    crate::workers::named(worker).filter(|_| of == home)
 }
 
 #[cfg(test)]

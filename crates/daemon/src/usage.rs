@@ -28,7 +28,7 @@ struct Sample {
 }
 
 impl Usages {
-    /// What these workers use: main process and for how long it has been running.
+    /// What these workers use, and no others: main process and for how long it has been running.
     pub fn of(&mut self, workers: &[(WorkerId, i32, Duration)]) -> BTreeMap<WorkerId, Usage> {
         let now = Instant::now();
         let known = workers.iter().all(|(worker, _, _)| self.last.contains_key(worker));
@@ -36,10 +36,8 @@ impl Usages {
         if !(fresh && known) {
             self.sample(workers, now);
         }
-        self.last
-            .iter()
-            .map(|(worker, sample)| (*worker, sample.usage))
-            .collect()
+        let usage = |worker: &WorkerId| Some((*worker, self.last.get(worker)?.usage));
+        workers.iter().filter_map(|(worker, _, _)| usage(worker)).collect()
     }
 
     /// Resident memory of one worker's tree, now.

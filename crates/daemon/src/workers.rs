@@ -158,8 +158,9 @@ async fn launched(mut outcome: AsyncFd<Outcome>) -> io::Result<ExecOutcome> {
 /// when what came of them is in the journal. A daemon killed in between leaves them to its successor.
 async fn hear(channel: AsyncFd<Arc<OwnedFd>>, worker: WorkerId, facts: UnboundedSender<Fact>) {
     let mut decoder = Decoder::default();
-    let mut buffer = vec![0; 64 * 1024];
     while let Ok(mut ready) = channel.readable().await {
+        // Made anew each time: most apps say little, and a hundred idle buffers would be most of our memory.
+        let mut buffer = vec![0; 64 * 1024];
         match rustix::net::recv(
             channel.get_ref(),
             &mut buffer[..],
@@ -238,8 +239,12 @@ pub const GATES: &str = "gate/";
 
 /// The worker whose deposit lies under a key.
 pub fn of_key(key: &str) -> Option<WorkerId> {
-    let (_, worker) = key.split_once('/')?;
-    let (slot, generation) = worker.split_once('.')?;
+    named(key.split_once('/')?.1)
+}
+
+/// The worker that is written so, e.g. `3.1`.
+pub fn named(text: &str) -> Option<WorkerId> {
+    let (slot, generation) = text.split_once('.')?;
     Some(WorkerId {
         slot: SlotId(slot.parse().ok()?),
         generation: Generation(generation.parse().ok()?),

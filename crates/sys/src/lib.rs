@@ -1,7 +1,7 @@
 //! The operating system, as far as Ostler needs it: processes and their trees, descriptors, cgroups, `/proc`,
 //! sockets, clocks.
 //!
-//! Called by the keeper and the daemon. Knowledge of kernel versions ends here: callers see one behaviour, and
+//! Called by the keeper, the daemon and the command line. Knowledge of kernel versions ends here: callers see one behaviour, and
 //! where a newer kernel does better they get it without asking. Linux 5.4 is the oldest that is meant to work.
 //!
 //! This is the only crate with unsafe code. Whatever can be done through `rustix` is done through it; what is
@@ -30,6 +30,7 @@ pub mod signals;
 pub mod socket;
 pub mod spawn;
 mod status;
+pub mod tie;
 pub mod tree;
 pub mod users;
 

@@ -33,6 +33,11 @@ impl Row {
         self.number("restart_time")
     }
 
+    /// `monit.memory`, in bytes.
+    pub fn memory(&self) -> u64 {
+        self.0["monit"]["memory"].as_u64().unwrap_or(0)
+    }
+
     /// Any value of `pm2_env`; null when absent.
     pub fn get(&self, key: &str) -> &Value {
         &self.0["pm2_env"][key]

@@ -1,7 +1,8 @@
 //! Running a JavaScript runtime on a config, with a deadline. Called by [`super::javascript`] only.
 //!
 //! The runtime's descriptor 0 is a socket of ours: text in, one line of JSON out. Its output and errors go to pipes that
-//! are always drained. It runs in a process group of its own, so that everything it started can be ended with it.
+//! are always drained. It runs in a process group of its own, so that everything it started can be ended with it, and
+//! dies with us, since a Ctrl-C in the terminal then reaches us only.
 
 use crate::Context;
 use std::io::{ErrorKind, Read, Write};
@@ -88,8 +89,9 @@ fn spawn(order: &Order<'_>, theirs: UnixStream) -> std::io::Result<Child> {
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn()
+        .process_group(0);
+    ostler_sys::tie::end_with_spawner(&mut command);
+    command.spawn()
 }
 
 /// Gives the text, takes the line; `None` at the deadline, an empty line when the other side closed without one.

@@ -11,9 +11,6 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long a config may take; a hang is to be reported within 10 s of the command.
-const DEADLINE: Duration = Duration::from_secs(9);
-
 /// Why an expression could not be evaluated.
 pub(crate) enum Failure {
     /// It is not JavaScript.
@@ -62,7 +59,7 @@ pub(crate) fn module(source: &str, file: &Path, context: &Context) -> Result<Doc
             file,
             text: "",
             context,
-            deadline: DEADLINE,
+            deadline: context.patience,
         });
         evaluation.map_err(|error| unstartable(source, program, &error))
     };
@@ -77,7 +74,7 @@ pub(crate) fn module(source: &str, file: &Path, context: &Context) -> Result<Doc
         })?;
         evaluation = run(&bun, &[])?;
     }
-    document(source, &evaluation)
+    document(source, &evaluation, context.patience)
 }
 
 /// Evaluates an expression, e.g. JSON with calls in it.
@@ -90,12 +87,12 @@ pub(crate) fn expression(source: &str, text: &str, context: &Context) -> Result<
         file: Path::new(source),
         text,
         context,
-        deadline: DEADLINE,
+        deadline: context.patience,
     };
     let evaluation = evaluation::run(&order).map_err(|error| Failure::Other(unstartable(source, &program, &error)))?;
     match parsed(&evaluation) {
         Some(Answer::Error(error)) if error.name == "SyntaxError" => Err(Failure::Syntax(error.message)),
-        Some(_) | None => document(source, &evaluation).map_err(Failure::Other),
+        Some(_) | None => document(source, &evaluation, context.patience).map_err(Failure::Other),
     }
 }
 
@@ -110,9 +107,9 @@ fn parsed(evaluation: &Evaluation) -> Option<Answer> {
     }
 }
 
-fn document(source: &str, evaluation: &Evaluation) -> Result<Document, ConfigError> {
+fn document(source: &str, evaluation: &Evaluation, patience: Duration) -> Result<Document, ConfigError> {
     let warnings = printed(source, evaluation);
-    let (value, odd) = value(source, evaluation).map_err(|error| error.with_warnings(warnings.clone()))?;
+    let (value, odd) = value(source, evaluation, patience).map_err(|error| error.with_warnings(warnings.clone()))?;
     let odd = odd
         .into_iter()
         .map(|(path, what)| Diagnostic::new(source, &path, format!("it is no data ({what}) and left out")));
@@ -127,12 +124,12 @@ fn document(source: &str, evaluation: &Evaluation) -> Result<Document, ConfigErr
 
 type ValueAndOdd = (Value, Vec<(String, String)>);
 
-fn value(source: &str, evaluation: &Evaluation) -> Result<ValueAndOdd, ConfigError> {
+fn value(source: &str, evaluation: &Evaluation, patience: Duration) -> Result<ValueAndOdd, ConfigError> {
     match (&evaluation.ended, parsed(evaluation)) {
         (_, Some(Answer::Value(value, odd))) => Ok((value, odd)),
         (_, Some(Answer::Error(error))) => Err(threw(source, &error)),
         (_, Some(Answer::Exited(code, at))) => Err(exited_early(source, code, at)),
-        (Ended::TimedOut, _) => Err(hung(source)),
+        (Ended::TimedOut, _) => Err(hung(source, patience)),
         (Ended::Silent(status), _) => Err(silent(source, status, evaluation)),
         (Ended::Answered(line), None | Some(Answer::Needs(_) | Answer::Unsupported(_))) => Err(failed(
             source,
@@ -216,12 +213,12 @@ fn exited_early(source: &str, code: Option<i32>, at: Option<String>) -> ConfigEr
     }
 }
 
-fn hung(source: &str) -> ConfigError {
+fn hung(source: &str, patience: Duration) -> ConfigError {
     failed(
         source,
         &format!(
             "evaluating it took longer than {} s and was stopped",
-            DEADLINE.as_secs()
+            patience.as_secs_f64()
         ),
     )
     .hinted("look for an endless loop, or for something it waits for")

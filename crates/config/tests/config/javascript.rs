@@ -83,7 +83,8 @@ fn values_that_are_no_data_are_told() {
 
 #[test]
 fn a_config_that_hangs_is_stopped_with_everything_it_started() {
-    let place = Place::new();
+    let mut place = Place::new();
+    place.context.patience = Duration::from_secs(2);
     let text = "const { spawn } = require('child_process');
       const child = spawn('sleep', ['1000'], { stdio: 'inherit' });
       require('fs').writeFileSync('child.pid', String(child.pid));

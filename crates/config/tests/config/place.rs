@@ -29,6 +29,7 @@ impl Place {
                 .into(),
             username: "tester".into(),
             node: None,
+            patience: ostler_config::PATIENCE,
             cwd,
         };
         let place = Self { folder, context };

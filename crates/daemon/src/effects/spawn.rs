@@ -50,7 +50,9 @@ impl Daemon {
         let environment = self.child_environment(&launch)?;
         let ends = Ends::make().map_err(shortage)?;
         let executable = find(&launch, &environment)?;
-        let command = self.command(&launch, &environment, &executable, ends.theirs)?;
+        let tree = launch.spec.stop.tree;
+        let birthplace = tree.then(|| self.containment.birthplace(worker)).flatten();
+        let command = self.command(&launch, &environment, &executable, ends.theirs, birthplace)?;
         let held = command.hold().map_err(|error| SpawnError {
             transient: error.transient(),
             message: error.to_string(),
@@ -173,6 +175,7 @@ impl Daemon {
         environment: &BTreeMap<String, String>,
         executable: &Path,
         theirs: Vec<(OwnedFd, i32)>,
+        birthplace: Option<OwnedFd>,
     ) -> Result<Command, SpawnError> {
         let program = &launch.spec.program;
         let mut command = Command::new(text(&executable.to_string_lossy())?);
@@ -186,6 +189,7 @@ impl Daemon {
             .collect::<Result<_, _>>()?;
         command.cwd = text(&program.cwd)?;
         command.descriptors = theirs;
+        command.cgroup = birthplace;
         command.nofile = self.open_files;
         command.credentials = launch.spec.user.as_ref().map(credentials).transpose()?;
         Ok(command)

@@ -33,9 +33,12 @@ impl Daemon {
         }
         let orphans = self.orphans();
         for worker in self.sweeping.clone() {
-            match orphans.of.get(&worker) {
-                Some(left) => self.watch_leftovers(worker, left),
-                None => self.swept(worker),
+            let mut left = self.contained(worker);
+            left.extend(orphans.of.get(&worker).into_iter().flatten());
+            if left.is_empty() {
+                self.swept(worker)
+            } else {
+                self.watch_leftovers(worker, &left)
             }
         }
     }
@@ -46,8 +49,19 @@ impl Daemon {
             return;
         }
         self.sweeping.remove(&worker);
+        self.containment.remove(worker);
         self.settle(worker);
         self.send(Fact::Machine(Event::TreeGone { worker }));
+    }
+
+    /// What lives in its group beside a main process that still runs.
+    fn contained(&self, worker: WorkerId) -> Vec<i32> {
+        let main = self.workers.get(&worker).map(|record| record.pid.0);
+        let members = self.containment.members(worker);
+        members
+            .into_iter()
+            .filter(|pid| Some(*pid) != main && !is_dead(*pid))
+            .collect()
     }
 
     fn watch_leftovers(&self, worker: WorkerId, left: &[i32]) {

@@ -6,13 +6,14 @@
 use super::Daemon;
 use super::changes::{self, JOURNAL_KEY};
 use crate::api::Connections;
+use crate::containment::Containment;
 use crate::effects::observe::Starts;
 use crate::effects::spawn;
 use crate::fact::Fact;
 use crate::hand_over::HandOver;
 use crate::journal::Journal;
 use crate::keeper_link::KeeperLink;
-use crate::logs::{Logs, Vault};
+use crate::logs::{Logs, Note, Vault};
 use crate::operations::Operations;
 use crate::scribe::Scribe;
 use crate::take_over::FOSTERED_KEY;
@@ -65,6 +66,12 @@ impl Daemon {
         let listener = control_socket(&mut keeper, &around.home)?;
         let logs = logs(&mut keeper, &facts)?;
         let generation = hand_over.generation;
+        let home_text = around.home.to_string_lossy().into_owned();
+        let current = restored.machine.slots().map(|slot| WorkerId {
+            slot: slot.id,
+            generation: slot.generation,
+        });
+        let containment = Containment::new(&home_text, &current.collect());
         let mut daemon = Self {
             machine: restored.machine,
             journal,
@@ -77,6 +84,7 @@ impl Daemon {
             versions: Versions::default(),
             watches: Watches::default(),
             starts: Starts::default(),
+            containment,
             sampling: BTreeMap::new(),
             sweeping: BTreeSet::new(),
             sweep_due: false,
@@ -85,7 +93,7 @@ impl Daemon {
             reaped: hand_over.reaped,
             facts,
             connections,
-            home_text: around.home.to_string_lossy().into_owned(),
+            home_text,
             home: around.home,
             own_pid: rustix::process::getpid().as_raw_nonzero().get(),
             keeper_pid: around.keeper_pid,
@@ -96,9 +104,11 @@ impl Daemon {
             history: Vec::new(),
             heard: Vec::new(),
             ending: false,
+            failed: false,
         };
         daemon.deposit_journal();
         daemon.adopt_workers();
+        daemon.logs.adopted();
         for note in notes {
             daemon.note(&note);
         }
@@ -256,7 +266,15 @@ fn logs(keeper: &mut KeeperLink, facts: &UnboundedSender<Fact>) -> io::Result<Lo
     };
     let facts = facts.clone();
     Logs::start(vault, move |note| {
-        let _ = facts.send(Fact::Note(note.to_string()));
+        let text = note.to_string();
+        let _ = facts.send(match note {
+            Note::Ended(_) => Fact::Fatal(text),
+            Note::Dropping(_)
+            | Note::Resumed { .. }
+            | Note::Upkeep(_)
+            | Note::Unguarded(_)
+            | Note::Abandoned { .. } => Fact::Note(text),
+        });
     })
 }
 

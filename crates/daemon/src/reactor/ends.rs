@@ -12,6 +12,9 @@ use std::time::Duration;
 /// How long the keeper may take to say how a child of its own ended.
 const STATUS_PATIENCE: Duration = Duration::from_millis(250);
 
+/// What the OOM killer ends a process with.
+const KILL: i32 = rustix::process::Signal::KILL.as_raw();
+
 impl Daemon {
     /// A worker's pidfd says that it has ended.
     pub(super) fn ended(&mut self, worker: WorkerId) {
@@ -69,10 +72,15 @@ impl Daemon {
         let Some(status) = record.status.filter(|_| !std::mem::replace(&mut record.told, true)) else {
             return;
         };
+        let killed = ExitStatus::Signal {
+            signal: KILL,
+            core_dumped: false,
+        };
+        let oom_killed = status == killed && self.containment.oom_killed(worker);
         self.tell(Event::Exited {
             worker,
             status,
-            oom_killed: false,
+            oom_killed,
         });
         self.bury_later(worker);
     }

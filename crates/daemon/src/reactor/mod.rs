@@ -17,6 +17,7 @@ mod remains;
 pub use adopt::Surroundings;
 
 use crate::api::Connections;
+use crate::containment::Containment;
 use crate::effects::observe::Starts;
 use crate::fact::{Fact, Told};
 use crate::journal::Journal;
@@ -55,6 +56,7 @@ pub struct Daemon {
     pub(crate) versions: Versions,
     pub(crate) watches: Watches,
     pub(crate) starts: Starts,
+    pub(crate) containment: Containment,
     pub(crate) sampling: BTreeMap<WorkerId, Duration>,
     pub(crate) sweeping: BTreeSet<WorkerId>,
     pub(crate) sweep_due: bool,
@@ -78,6 +80,8 @@ pub struct Daemon {
     /// Who is to be told when what came of their facts is in the journal.
     pub(crate) heard: Vec<tokio::sync::oneshot::Sender<()>>,
     pub(crate) ending: bool,
+    /// Cannot go on: end without farewell, so that the keeper starts a successor.
+    pub(crate) failed: bool,
 }
 
 impl Daemon {
@@ -104,7 +108,7 @@ impl Daemon {
     /// Runs until the machine orders the end.
     pub async fn run(&mut self, mut facts: UnboundedReceiver<Fact>) {
         self.carry_out();
-        while !self.ending {
+        while !self.ending && !self.failed {
             tokio::select! {
                 fact = facts.recv() => {
                     let Some(fact) = fact else { return };
@@ -118,7 +122,9 @@ impl Daemon {
             }
             self.carry_out();
         }
-        self.end().await;
+        if !self.failed {
+            self.end().await;
+        }
     }
 
     /// Makes the machine's decisions durable and carries them out.
@@ -160,6 +166,10 @@ impl Daemon {
             Fact::SampleMemory(worker) => self.sample_memory(worker),
             Fact::Told(told) => self.told(told),
             Fact::Note(text) => self.note(&text),
+            Fact::Fatal(text) => {
+                self.note(&text);
+                self.failed = true;
+            }
         }
     }
 
@@ -229,6 +239,7 @@ impl Daemon {
         while self.connections.open() > 0 && std::time::Instant::now() < patience {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
+        self.containment.close();
         self.keeper.farewell();
     }
 }

@@ -190,6 +190,7 @@ impl Daemon {
             environment: patch.environment.clone().unwrap_or_default(),
             username: String::new(),
             node: None,
+            patience: ostler_config::PATIENCE,
         };
         let unchanged = patch.attributes.is_empty() && patch.environment.is_none();
         let specs = match unchanged {
@@ -354,6 +355,7 @@ impl Daemon {
             environment: std::collections::BTreeMap::new(),
             username: user_name(rustix::process::geteuid().as_raw()),
             node: None,
+            patience: ostler_config::PATIENCE,
         };
         let found = saved_list::read(&path, &context)
             .map_err(|error| system_error(format!("No saved list can be read: {error}")))?;
