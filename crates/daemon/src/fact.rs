@@ -28,6 +28,8 @@ pub enum Fact {
     WritersGone(WorkerId),
     /// What was in those pipes is in the log.
     PipesRead(WorkerId),
+    /// Somebody wants to know when what came of the facts before this one is in the journal.
+    Heard(tokio::sync::oneshot::Sender<()>),
     /// Some child that is no worker may have ended (`SIGCHLD`).
     ChildEnded,
     /// A process left over from a worker has ended.

@@ -24,6 +24,9 @@ pub struct Record {
     pub parts: Vec<(Ticket, Option<Outcome>)>,
     /// The answer, once there is one.
     pub answer: Option<Result<Answer, ApiError>>,
+    /// Which answer of all it was: the oldest ones are forgotten first, whichever daemon gave them.
+    #[serde(default)]
+    pub turn: u64,
 }
 
 /// How outcomes become an answer.
@@ -53,6 +56,7 @@ pub struct Operations {
     waiting: BTreeMap<String, Vec<Reply<Answer>>>,
     by_ticket: BTreeMap<Ticket, String>,
     answered: VecDeque<String>,
+    next_turn: u64,
 }
 
 /// A record that changed and must go to the journal, or one that was forgotten.
@@ -67,7 +71,12 @@ pub enum Kept {
 impl Operations {
     /// Goes on with a predecessor's records.
     pub fn restore(records: impl Iterator<Item = Record>) -> Self {
-        let mut operations = Self::default();
+        let mut records: Vec<Record> = records.collect();
+        records.sort_by_key(|record| record.turn);
+        let mut operations = Self {
+            next_turn: records.last().map_or(0, |newest| newest.turn + 1),
+            ..Self::default()
+        };
         for record in records {
             operations.insert(record);
         }
@@ -97,6 +106,7 @@ impl Operations {
             form,
             parts,
             answer: None,
+            turn: 0,
         });
         self.conclude(id)
     }
@@ -104,11 +114,13 @@ impl Operations {
     /// Notes an answer that needed no machine.
     pub fn answer(&mut self, id: &str, answer: Result<Answer, ApiError>, reply: Reply<Answer>) -> Vec<Kept> {
         self.waiting.entry(id.to_owned()).or_default().push(reply);
+        let turn = self.take_turn();
         self.insert(Record {
             id: id.to_owned(),
             form: Form::Immediate,
             parts: Vec::new(),
             answer: Some(answer),
+            turn,
         });
         self.tell(id)
     }
@@ -126,6 +138,12 @@ impl Operations {
         self.conclude(&id)
     }
 
+    fn take_turn(&mut self) -> u64 {
+        let turn = self.next_turn;
+        self.next_turn += 1;
+        turn
+    }
+
     fn insert(&mut self, record: Record) {
         for (ticket, outcome) in &record.parts {
             if outcome.is_none() {
@@ -140,6 +158,7 @@ impl Operations {
 
     /// If all parts have an outcome, makes the answer and tells it.
     fn conclude(&mut self, id: &str) -> Vec<Kept> {
+        let turn = self.take_turn();
         let Some(record) = self.records.get_mut(id) else {
             return Vec::new();
         };
@@ -166,6 +185,7 @@ impl Operations {
             },
             Form::Slots | Form::Immediate => Answer::Slots(outcome),
         }));
+        record.turn = turn;
         self.answered.push_back(id.to_owned());
         self.tell(id)
     }
@@ -252,5 +272,23 @@ mod tests {
         }
         assert_eq!(removed, 10);
         assert_eq!(operations.records.len(), REMEMBERED);
+    }
+
+    #[test]
+    fn a_successor_forgets_the_oldest_answers_first() {
+        let mut first = Operations::default();
+        let done = || Ok(Answer::Done { count: 0 });
+        for number in 0..REMEMBERED {
+            let (reply, _) = oneshot::channel();
+            // Their order by name is the reverse.
+            first.answer(&format!("{:03}", 999 - number), done(), reply);
+        }
+        let mut successor = Operations::restore(first.records.into_values());
+        let (reply, _) = oneshot::channel();
+        let kept = successor.answer("one more", done(), reply);
+        assert!(
+            matches!(&kept[..], [Kept::Put(_), Kept::Remove(oldest)] if oldest == "999"),
+            "{kept:?}"
+        );
     }
 }

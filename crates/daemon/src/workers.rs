@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 /// Where in a worker's deposit which descriptor lies.
@@ -153,8 +154,8 @@ async fn launched(mut outcome: AsyncFd<Outcome>) -> io::Result<ExecOutcome> {
     }
 }
 
-/// Reads an IPC channel: looks at what is there, passes on the messages that are complete, and only then takes them off the
-/// channel. A daemon killed in between leaves them to its successor.
+/// Reads an IPC channel: looks at what is there, passes on the messages that are complete, and takes them off the channel only
+/// when what came of them is in the journal. A daemon killed in between leaves them to its successor.
 async fn hear(channel: AsyncFd<Arc<OwnedFd>>, worker: WorkerId, facts: UnboundedSender<Fact>) {
     let mut decoder = Decoder::default();
     while let Ok(mut ready) = channel.readable().await {
@@ -174,6 +175,9 @@ async fn hear(channel: AsyncFd<Arc<OwnedFd>>, worker: WorkerId, facts: Unbounded
                 if taken == 0 {
                     ready.clear_ready();
                 } else {
+                    let (kept, is_kept) = oneshot::channel();
+                    let _ = facts.send(Fact::Heard(kept));
+                    let _ = is_kept.await;
                     let _ = rustix::net::recv(channel.get_ref(), &mut buffer[..taken], RecvFlags::DONTWAIT);
                 }
             }

@@ -140,7 +140,7 @@ impl Keeper {
             }
             Err(error) => {
                 say(&format!("keeper: starting a daemon failed, trying again: {error}"));
-                self.pace.died(Instant::now());
+                self.pace.died(Instant::now(), None);
             }
         }
     }
@@ -204,6 +204,9 @@ impl Keeper {
     }
 
     fn tell_ready(&mut self) {
+        if let Some(daemon) = &mut self.daemon {
+            daemon.ready = true;
+        }
         if let Some(mut ready) = self.ready.take() {
             // Whoever waited may have gone; that is no trouble of ours.
             let _ = ready.write_all(b"ready\n");
@@ -213,10 +216,10 @@ impl Keeper {
     /// The daemon's end of the socket is closed: it is dead or as good as dead. Make sure, before another one starts.
     fn bury_daemon(&mut self) {
         if let Some(daemon) = self.daemon.take() {
-            let status = daemon.bury();
-            self.pace.died(Instant::now());
+            let end = daemon.bury(&self.reaped);
+            self.pace.died(Instant::now(), Some(end));
             if !self.leaving {
-                say(&format!("keeper: the daemon ended ({status}); starting another"));
+                say(&format!("keeper: the daemon ended ({end}); starting another"));
             }
         }
     }

@@ -102,6 +102,7 @@ impl Daemon {
             next_ticket: u64::from(generation) << 32,
             open_files: around.open_files,
             history: Vec::new(),
+            heard: Vec::new(),
             ending: false,
             failed: false,
         };

@@ -77,6 +77,8 @@ pub struct Daemon {
     /// Limits of open files that apps are given: those we were started with.
     pub(crate) open_files: Option<(u64, u64)>,
     pub(crate) history: Vec<Entry>,
+    /// Who is to be told when what came of their facts is in the journal.
+    pub(crate) heard: Vec<tokio::sync::oneshot::Sender<()>>,
     pub(crate) ending: bool,
     /// Cannot go on: end without farewell, so that the keeper starts a successor.
     pub(crate) failed: bool,
@@ -137,6 +139,10 @@ impl Daemon {
                 self.run_effect(effect);
             }
         }
+        for kept in self.heard.drain(..) {
+            // A worker whose end came meanwhile listens no more.
+            let _ = kept.send(());
+        }
         self.sweep_now();
         self.write_history();
     }
@@ -153,6 +159,7 @@ impl Daemon {
             Fact::Message(worker, message) => self.message(worker, &message),
             Fact::WritersGone(worker) => self.writers_gone(worker),
             Fact::PipesRead(worker) => self.pipes_read(worker),
+            Fact::Heard(kept) => self.heard.push(kept),
             Fact::ChildEnded => self.reap_orphans(),
             Fact::LeftoverEnded(_) => self.leftover_ended(),
             Fact::ObserveStarts => self.look_at_starts(),
