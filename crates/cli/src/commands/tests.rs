@@ -95,7 +95,6 @@ async fn nothing_of_a_name_is_a_failure_and_all_of_nothing_is_not() {
         assert_eq!(error.message, "Process or Namespace nope not found", "{line}");
     }
     for line in [
-        "ping",
         "daemon status",
         "logs",
         "describe x",
