@@ -195,11 +195,15 @@ impl Client {
         self.sender = None;
         let began = Instant::now();
         while began.elapsed() < PATIENCE {
-            if let Connect::Made(stream) = connection::connect(&self.home).await {
-                self.sender = Some(self.shake_hands(stream).await?);
-                return Ok(());
+            match connection::connect(&self.home).await {
+                Connect::Made(stream) => {
+                    self.sender = Some(self.shake_hands(stream).await?);
+                    return Ok(());
+                }
+                // It was told to end: without a keeper none will follow it.
+                Connect::Nobody if !connection::keeper_lives(&self.home) => break,
+                Connect::Nobody | Connect::Busy | Connect::Failed(_) => sleep(RETRY_INTERVAL).await,
             }
-            sleep(RETRY_INTERVAL).await;
         }
         Err(CallError::Lost { cause })
     }
