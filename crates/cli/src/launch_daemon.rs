@@ -82,6 +82,9 @@ pub fn run_keeper() -> ExitCode {
     {
         return role_failed(&format!("setsid: {error}"));
     }
+    if std::env::var_os(READY_VARIABLE).is_some() {
+        ostler_sys::cgroup::leave_worker();
+    }
     match role_home() {
         Ok(home) => ostler_keeper::main(&home),
         Err(message) => role_failed(&message),
