@@ -40,17 +40,17 @@ const LOG_TAIL_LINES: usize = 10;
 pub struct Survivors(Vec<i32>);
 
 impl Survivors {
-    /// What the user should know of them; nothing if there are none.
-    pub fn warning(&self) -> Option<String> {
+    /// Tells the user of them.
+    pub fn warn(&self, printer: &Printer) {
         let pids: Vec<String> = self.0.iter().map(i32::to_string).collect();
-        (!pids.is_empty()).then(|| {
-            format!(
+        if !pids.is_empty() {
+            printer.warn(&format!(
                 "processes that an earlier daemon of this home ran are still there, and nothing supervises them: {}\n\
                  before their apps are started again, end them with `kill {}`",
                 pids.join(", "),
                 pids.join(" ")
-            )
-        })
+            ));
+        }
     }
 }
 

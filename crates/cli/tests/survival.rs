@@ -230,6 +230,38 @@ fn what_a_grandchild_writes_after_its_app_has_ended_is_logged_over_every_death()
     assert_eq!(home.out_log("leave"), "early\nlate\nlater\n");
 }
 
+/// Two deaths at once are beyond the promise: the apps may be orphaned. But nothing may hang, and the next command comes up.
+#[test]
+fn keeper_and_daemon_killed_one_right_after_the_other_leave_a_home_that_comes_up() {
+    let mut random = Random::new(u64::from(std::process::id()));
+    for round in 0..repetitions(6, 60) {
+        let home = home();
+        home.start(json!([sleeper("one")]));
+        let one = home.pid("one");
+        let victims = home.topology();
+        let order = [[Victim::Keeper, Victim::Daemon], [Victim::Daemon, Victim::Keeper]][round % 2];
+        order[0].kill(victims);
+        // A random moment is the point here; nothing is waited for.
+        std::thread::sleep(Duration::from_millis(random.below(40) as u64));
+        order[1].kill(victims);
+        let began = std::time::Instant::now();
+        home.start(json!([sleeper("two")]));
+        assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+        assert_eq!(home.status("two"), "online");
+        home.wait_until("one keeper and one daemon", || home.own_processes().len() == 2);
+        if home.rows("one").is_empty() {
+            process::kill(one);
+        } else {
+            assert_eq!(
+                (home.pid("one"), home.row("one").restarts()),
+                (one, 0),
+                "{}",
+                home.report()
+            );
+        }
+    }
+}
+
 #[test]
 fn descriptors_do_not_pile_up_over_many_deaths() {
     let home = home();
