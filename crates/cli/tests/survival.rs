@@ -391,16 +391,36 @@ fn command(home: &Home, done: &AtomicBool) {
         home.ok(&["delete", &name]);
         assert!(home.rows(&name).is_empty());
         assert!(!process::is_alive(first) && !process::is_alive(second.pid()));
+        come_and_go_with_a_tree(home, round);
     }
+}
+
+/// An app that detaches one process and has another that does not hear: both end with it.
+fn come_and_go_with_a_tree(home: &Home, round: usize) {
+    let (name, mark) = (format!("tree-{round}"), format!("sleep 7{round:05}"));
+    let text =
+        format!("#!/bin/sh\n(trap '' INT; setsid {mark} &)\n(trap '' INT; exec {mark}) &\necho up\nexec {mark}\n");
+    let script = home.script(&format!("{name}.sh"), &text).display().to_string();
+    home.ok(&["start", &script, "--name", &name, "--kill-timeout", "100"]);
+    let left = || {
+        let marked = |process: &process::Process| process.command.contains(&mark);
+        home.processes().into_iter().filter(marked).count()
+    };
+    home.wait_until("the whole tree to be there", || left() == 3);
+    home.ok(&["delete", &name]);
+    assert_eq!(left(), 0, "{}", process::describe(&home.processes()));
 }
 
 fn kill_again_and_again(home: &Home, kills: usize) {
     let mut random = Random::new(u64::from(std::process::id()));
     let mut topology = home.topology();
+    let mut daemons = kills / 2;
     for number in 0..kills {
         // A random moment is the point here; nothing is waited for.
         std::thread::sleep(Duration::from_millis(random.below(80) as u64));
-        let victim = if number % 2 == 0 {
+        // Half of them each, in any order.
+        let victim = if random.below(kills - number) < daemons {
+            daemons -= 1;
             Victim::Daemon
         } else {
             Victim::Keeper
