@@ -140,11 +140,7 @@ impl KeeperLink {
 }
 
 fn entry(key: &str, deposit: &Deposit) -> TableEntry {
-    let descriptors = deposit
-        .descriptors
-        .iter()
-        .map(|descriptor| descriptor.as_raw_fd())
-        .collect();
+    let descriptors = deposit.descriptors.iter().map(AsRawFd::as_raw_fd).collect();
     TableEntry {
         key: Key::new(key),
         data: deposit.data.clone(),

@@ -126,7 +126,7 @@ impl Operations {
     }
 
     /// Takes the machine's reply to one part.
-    pub fn outcome(&mut self, ticket: Ticket, outcome: Outcome) -> Vec<Kept> {
+    pub fn outcome(&mut self, ticket: Ticket, outcome: &Outcome) -> Vec<Kept> {
         let Some(id) = self.by_ticket.remove(&ticket) else {
             return Vec::new();
         };
@@ -232,9 +232,9 @@ mod tests {
         let mut operations = Operations::default();
         let (reply, mut answer) = oneshot::channel();
         operations.begin("x", Form::Slots, vec![Ticket(1), Ticket(2)], reply);
-        operations.outcome(Ticket(2), outcome(2));
+        operations.outcome(Ticket(2), &outcome(2));
         assert!(answer.try_recv().is_err(), "one part is missing");
-        operations.outcome(Ticket(1), outcome(1));
+        operations.outcome(Ticket(1), &outcome(1));
         let slots = [outcome(1).slots, outcome(2).slots].concat();
         assert_eq!(
             answer.try_recv().expect("answered"),
@@ -254,7 +254,7 @@ mod tests {
         let mut successor = Operations::restore(records);
         let (reply, mut answer) = oneshot::channel();
         assert!(successor.join("x", reply).is_none(), "it is known");
-        successor.outcome(Ticket(1), outcome(1));
+        successor.outcome(Ticket(1), &outcome(1));
         assert_eq!(answer.try_recv().expect("answered"), Ok(Answer::Slots(outcome(1))));
         let (reply, mut again) = oneshot::channel();
         assert!(successor.join("x", reply).is_none());

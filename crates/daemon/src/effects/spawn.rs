@@ -112,7 +112,7 @@ impl Daemon {
     }
 
     /// `execve` has told.
-    pub(crate) fn launched(&mut self, worker: WorkerId, outcome: std::io::Result<ExecOutcome>) {
+    pub(crate) fn launched(&mut self, worker: WorkerId, outcome: &std::io::Result<ExecOutcome>) {
         let Some(record) = self.workers.get_mut(&worker) else {
             return;
         };
@@ -128,7 +128,7 @@ impl Daemon {
                     cwd: spec.program.cwd.as_ref(),
                     user,
                 };
-                let Explanation { message, transient } = resolve::explain(&error, attempt);
+                let Explanation { message, transient } = resolve::explain(error, attempt);
                 self.bury(worker);
                 self.send(Fact::Machine(Event::SpawnFailed {
                     worker,
@@ -243,6 +243,7 @@ fn text(value: &str) -> Result<CString, SpawnError> {
     })
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn shortage(error: std::io::Error) -> SpawnError {
     SpawnError {
         message: format!("could not create the process's descriptors: {error}"),

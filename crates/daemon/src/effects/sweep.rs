@@ -36,9 +36,9 @@ impl Daemon {
             let mut left = self.contained(worker);
             left.extend(orphans.of.get(&worker).into_iter().flatten());
             if left.is_empty() {
-                self.swept(worker)
+                self.swept(worker);
             } else {
-                self.watch_leftovers(worker, &left)
+                self.watch_leftovers(worker, &left);
             }
         }
     }

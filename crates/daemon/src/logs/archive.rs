@@ -34,6 +34,9 @@ pub(super) struct Archive {
 /// thread for each would cost more than the tidying.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// How long no further log must be opened before the thread begins.
+const BURST: Duration = Duration::from_millis(200);
+
 #[derive(Default)]
 struct Queue {
     jobs: VecDeque<(PathBuf, Rotation)>,
@@ -70,10 +73,23 @@ impl Archive {
     fn work(&self) {
         // On Linux the priority is the calling thread's, not the process' (setpriority(2), "C library/kernel differences").
         let _ = rustix::process::setpriority_process(None, 19);
+        self.let_a_burst_pass();
         while let Some((log, rotation)) = self.next() {
             if let Err(error) = tidy(&log, &rotation) {
                 (self.notes)(Note::Upkeep(error));
             }
+        }
+    }
+
+    /// Nothing here is urgent, and while a hundred apps start the processors have better things to do.
+    fn let_a_burst_pass(&self) {
+        let (queue, more) = &*self.queue;
+        let mut queue = queue.lock().expect("invariant: nobody panics with this lock");
+        let mut known = 0;
+        while queue.jobs.len() > known {
+            known = queue.jobs.len();
+            let waited = more.wait_timeout_while(queue, BURST, |queue| queue.jobs.len() == known);
+            queue = waited.expect("invariant: nobody panics with this lock").0;
         }
     }
 

@@ -118,9 +118,9 @@ impl Daemon {
     }
 
     /// The keeper says something, or is gone.
-    pub(super) fn hear_keeper(&mut self, message: Option<ToDaemon>) {
+    pub(super) fn hear_keeper(&mut self, message: Option<&ToDaemon>) {
         match message {
-            Some(ToDaemon::Reaped { pid, status }) => self.reaped_by_keeper(pid, status),
+            Some(ToDaemon::Reaped { pid, status }) => self.reaped_by_keeper(*pid, *status),
             Some(ToDaemon::Hello { .. } | ToDaemon::Deposit { .. } | ToDaemon::Go) => {}
             None => self.take_over(),
         }

@@ -151,11 +151,11 @@ impl Daemon {
         match fact {
             Fact::Machine(event) => self.tell(event),
             Fact::Call(call) => self.call(call),
-            Fact::Keeper(message) => self.hear_keeper(message),
+            Fact::Keeper(message) => self.hear_keeper(message.as_ref()),
             Fact::Ended(worker) => self.ended(worker),
             Fact::Drained(worker) => self.drained(worker),
             Fact::StatusOverdue(worker) => self.status_overdue(worker),
-            Fact::Launched(worker, outcome) => self.launched(worker, outcome),
+            Fact::Launched(worker, outcome) => self.launched(worker, &outcome),
             Fact::Message(worker, message) => self.message(worker, &message),
             Fact::WritersGone(worker) => self.writers_gone(worker),
             Fact::PipesRead(worker) => self.pipes_read(worker),
