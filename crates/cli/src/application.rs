@@ -10,6 +10,7 @@ use clap::error::ErrorKind;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::rc::Rc;
 
 /// Carries out the command that the process was called with.
 pub fn run() -> ExitCode {
@@ -68,7 +69,7 @@ fn carry_out(parsed: Parsed, printer: Printer, surroundings: Surroundings) -> Ex
     } = surroundings;
     let (verb, app_args) = (parsed.verb, parsed.app_args);
     let session = Session {
-        printer,
+        printer: Rc::new(printer),
         home,
         cwd,
         environment,

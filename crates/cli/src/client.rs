@@ -8,6 +8,8 @@
 use crate::connection::{self, Connect};
 use crate::frames::{Frame, Frames};
 use crate::home::Home;
+use crate::launch_daemon;
+use crate::printer::Printer;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -16,6 +18,7 @@ use hyper_util::rt::TokioIo;
 use ostler_wire::control::{Action, Answer, ApiError, Follow, Operation};
 use serde::de::DeserializeOwned;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -78,6 +81,8 @@ pub enum CallError {
 pub struct Client {
     home: Home,
     sender: Option<SendRequest<Full<Bytes>>>,
+    /// Whether a daemon is started when none is left, and where is said what was found then.
+    starts: Option<Rc<Printer>>,
 }
 
 /// How a request ended without an answer.
@@ -89,6 +94,7 @@ impl Client {
         let mut client = Self {
             home: home.clone(),
             sender: None,
+            starts: None,
         };
         let began = Instant::now();
         loop {
@@ -111,6 +117,14 @@ impl Client {
                     });
                 }
             }
+        }
+    }
+
+    /// From now on a daemon is started when no keeper is left to start one.
+    pub fn that_starts_daemons(self, printer: Rc<Printer>) -> Self {
+        Self {
+            starts: Some(printer),
+            ..self
         }
     }
 
@@ -193,15 +207,31 @@ impl Client {
 
     async fn reconnect(&mut self, cause: String) -> Result<(), CallError> {
         self.sender = None;
-        let began = Instant::now();
+        let mut began = Instant::now();
         while began.elapsed() < PATIENCE {
-            if let Connect::Made(stream) = connection::connect(&self.home).await {
-                self.sender = Some(self.shake_hands(stream).await?);
-                return Ok(());
+            match connection::connect(&self.home).await {
+                Connect::Made(stream) => {
+                    self.sender = Some(self.shake_hands(stream).await?);
+                    return Ok(());
+                }
+                // It was told to end, or killed with its keeper: none will follow it.
+                Connect::Nobody if !connection::keeper_lives(&self.home) => match &self.starts {
+                    Some(printer) => {
+                        self.launch(printer)?;
+                        began = Instant::now();
+                    }
+                    None => break,
+                },
+                Connect::Nobody | Connect::Busy | Connect::Failed(_) => sleep(RETRY_INTERVAL).await,
             }
-            sleep(RETRY_INTERVAL).await;
         }
         Err(CallError::Lost { cause })
+    }
+
+    fn launch(&self, printer: &Printer) -> Result<(), CallError> {
+        let launched = launch_daemon::launch(&self.home).map_err(|error| CallError::Lost { cause: error.message })?;
+        launched.warn(printer);
+        Ok(())
     }
 
     async fn shake_hands(&self, stream: tokio::net::UnixStream) -> Result<SendRequest<Full<Bytes>>, CallError> {

@@ -18,6 +18,7 @@ use std::convert::Infallible;
 use std::io;
 use std::path::Path;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -178,7 +179,7 @@ impl Stage {
         let home = Home::find(|name| (name == "OSTLER_HOME").then(|| path.clone()), Path::new("/"));
         let (printer, printed) = captured::printer(false, false);
         let session = Session {
-            printer,
+            printer: Rc::new(printer),
             home,
             cwd: directory.path().to_owned(),
             environment: BTreeMap::new(),

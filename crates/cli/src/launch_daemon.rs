@@ -40,17 +40,17 @@ const LOG_TAIL_LINES: usize = 10;
 pub struct Survivors(Vec<i32>);
 
 impl Survivors {
-    /// What the user should know of them; nothing if there are none.
-    pub fn warning(&self) -> Option<String> {
+    /// Tells the user of them.
+    pub fn warn(&self, printer: &Printer) {
         let pids: Vec<String> = self.0.iter().map(i32::to_string).collect();
-        (!pids.is_empty()).then(|| {
-            format!(
+        if !pids.is_empty() {
+            printer.warn(&format!(
                 "processes that an earlier daemon of this home ran are still there, and nothing supervises them: {}\n\
                  before their apps are started again, end them with `kill {}`",
                 pids.join(", "),
                 pids.join(" ")
-            )
-        })
+            ));
+        }
     }
 }
 
@@ -81,6 +81,9 @@ pub fn run_keeper() -> ExitCode {
         && let Err(error) = rustix::process::setsid()
     {
         return role_failed(&format!("setsid: {error}"));
+    }
+    if std::env::var_os(READY_VARIABLE).is_some() {
+        ostler_sys::cgroup::leave_worker();
     }
     match role_home() {
         Ok(home) => ostler_keeper::main(&home),

@@ -8,11 +8,12 @@ use crate::launch_daemon;
 use crate::printer::Printer;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 /// The surroundings of one command.
 pub struct Session {
     /// Output.
-    pub printer: Printer,
+    pub printer: Rc<Printer>,
     /// Where the daemon is.
     pub home: Home,
     /// The caller's working directory.
@@ -44,15 +45,14 @@ impl Session {
 
     /// The daemon, started if none runs.
     pub async fn daemon_started(&self) -> Result<Client> {
-        match self.daemon().await {
+        let client = match self.daemon().await {
             Err(CallError::NoDaemon) => {
-                if let Some(warning) = launch_daemon::launch(&self.home)?.warning() {
-                    self.printer.warn(&warning);
-                }
-                Ok(self.daemon().await?)
+                launch_daemon::launch(&self.home)?.warn(&self.printer);
+                self.daemon().await?
             }
-            answered => Ok(answered?),
-        }
+            answered => answered?,
+        };
+        Ok(client.that_starts_daemons(Rc::clone(&self.printer)))
     }
 
     /// The working directory as text, for the daemon.

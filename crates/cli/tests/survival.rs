@@ -230,6 +230,38 @@ fn what_a_grandchild_writes_after_its_app_has_ended_is_logged_over_every_death()
     assert_eq!(home.out_log("leave"), "early\nlate\nlater\n");
 }
 
+/// Two deaths at once are beyond the promise: the apps may be orphaned. But nothing may hang, and the next command comes up.
+#[test]
+fn keeper_and_daemon_killed_one_right_after_the_other_leave_a_home_that_comes_up() {
+    let mut random = Random::new(u64::from(std::process::id()));
+    for round in 0..repetitions(6, 60) {
+        let home = home();
+        home.start(json!([sleeper("one")]));
+        let one = home.pid("one");
+        let victims = home.topology();
+        let order = [[Victim::Keeper, Victim::Daemon], [Victim::Daemon, Victim::Keeper]][round % 2];
+        order[0].kill(victims);
+        // A random moment is the point here; nothing is waited for.
+        std::thread::sleep(Duration::from_millis(random.below(40) as u64));
+        order[1].kill(victims);
+        let began = std::time::Instant::now();
+        home.start(json!([sleeper("two")]));
+        assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+        assert_eq!(home.status("two"), "online");
+        home.wait_until("one keeper and one daemon", || home.own_processes().len() == 2);
+        if home.rows("one").is_empty() {
+            process::kill(one);
+        } else {
+            assert_eq!(
+                (home.pid("one"), home.row("one").restarts()),
+                (one, 0),
+                "{}",
+                home.report()
+            );
+        }
+    }
+}
+
 #[test]
 fn descriptors_do_not_pile_up_over_many_deaths() {
     let home = home();
@@ -359,16 +391,36 @@ fn command(home: &Home, done: &AtomicBool) {
         home.ok(&["delete", &name]);
         assert!(home.rows(&name).is_empty());
         assert!(!process::is_alive(first) && !process::is_alive(second.pid()));
+        come_and_go_with_a_tree(home, round);
     }
+}
+
+/// An app that detaches one process and has another that does not hear: both end with it.
+fn come_and_go_with_a_tree(home: &Home, round: usize) {
+    let (name, mark) = (format!("tree-{round}"), format!("sleep 7{round:05}"));
+    let text =
+        format!("#!/bin/sh\n(trap '' INT; setsid {mark} &)\n(trap '' INT; exec {mark}) &\necho up\nexec {mark}\n");
+    let script = home.script(&format!("{name}.sh"), &text).display().to_string();
+    home.ok(&["start", &script, "--name", &name, "--kill-timeout", "100"]);
+    let left = || {
+        let marked = |process: &process::Process| process.command.contains(&mark);
+        home.processes().into_iter().filter(marked).count()
+    };
+    home.wait_until("the whole tree to be there", || left() == 3);
+    home.ok(&["delete", &name]);
+    assert_eq!(left(), 0, "{}", process::describe(&home.processes()));
 }
 
 fn kill_again_and_again(home: &Home, kills: usize) {
     let mut random = Random::new(u64::from(std::process::id()));
     let mut topology = home.topology();
+    let mut daemons = kills / 2;
     for number in 0..kills {
         // A random moment is the point here; nothing is waited for.
         std::thread::sleep(Duration::from_millis(random.below(80) as u64));
-        let victim = if number % 2 == 0 {
+        // Half of them each, in any order.
+        let victim = if random.below(kills - number) < daemons {
+            daemons -= 1;
             Victim::Daemon
         } else {
             Victim::Keeper

@@ -18,7 +18,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 /// Where the answer to a call goes. Dropped by the caller if the client has gone.
 pub type Reply<T> = oneshot::Sender<Result<T, ApiError>>;
@@ -58,14 +58,25 @@ pub struct Peer {
     pub pid: i32,
 }
 
-/// How many connections are open, so that an ending daemon can let the last answers out.
+/// The connections that are open, so that an ending daemon can let the last answers out.
 #[derive(Clone, Debug, Default)]
-pub struct Connections(Arc<AtomicUsize>);
+pub struct Connections(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    open: AtomicUsize,
+    ending: Notify,
+}
 
 impl Connections {
     /// How many.
     pub fn open(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.0.open.load(Ordering::Relaxed)
+    }
+
+    /// Closes each as soon as the answer that it waits for, if any, is through.
+    pub fn end(&self) {
+        self.0.ending.notify_waiters();
     }
 }
 
@@ -87,17 +98,22 @@ pub async fn serve(listener: UnixListener, facts: mpsc::UnboundedSender<Fact>, c
 
 async fn connection(stream: UnixStream, facts: mpsc::UnboundedSender<Fact>, connections: Connections) {
     let Some(peer) = authorised(&stream) else { return };
-    connections.0.fetch_add(1, Ordering::Relaxed);
+    connections.0.open.fetch_add(1, Ordering::Relaxed);
     let service = hyper::service::service_fn(move |request| {
         let facts = facts.clone();
         let peer = peer.clone();
         async move { Ok::<_, Infallible>(route::route(request, &facts, peer).await) }
     });
+    let mut conversation = std::pin::pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
     // A broken connection is the client's affair.
-    let _ = http1::Builder::new()
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
-    connections.0.fetch_sub(1, Ordering::Relaxed);
+    tokio::select! {
+        _ = conversation.as_mut() => {}
+        () = connections.0.ending.notified() => {
+            conversation.as_mut().graceful_shutdown();
+            let _ = conversation.await;
+        }
+    }
+    connections.0.open.fetch_sub(1, Ordering::Relaxed);
 }
 
 /// The socket's mode keeps others out already; this also holds where a file system ignores modes.

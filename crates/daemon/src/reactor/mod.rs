@@ -123,7 +123,7 @@ impl Daemon {
             self.carry_out();
         }
         if !self.failed {
-            self.end().await;
+            self.end(facts).await;
         }
     }
 
@@ -231,7 +231,12 @@ impl Daemon {
         }
     }
 
-    async fn end(&mut self) {
+    async fn end(&mut self, mut facts: UnboundedReceiver<Fact>) {
+        // Calls that came too late: letting go of them tells their clients so.
+        facts.close();
+        while facts.try_recv().is_ok() {}
+        drop(facts);
+        self.connections.end();
         let socket = self.home.join(ostler_wire::control::SOCKET);
         let _ = std::fs::remove_file(socket);
         self.scribe.finish(LAST_WORDS);

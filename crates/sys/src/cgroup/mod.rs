@@ -34,6 +34,17 @@ pub struct Group {
     directory: OwnedFd,
 }
 
+/// Moves this process out of the group of a worker, if it is in one: a manager that an app starts is no part of that app, and
+/// must not end with it. Where that is refused it stays.
+pub fn leave_worker() {
+    if let Some(directory) = place::present()
+        && let Some(above) = place::above_branches(&directory)
+    {
+        // 0 is the writing process (cgroups(7)). Without the right to, there is nothing to be done.
+        let _ = fs::write(above.join("cgroup.procs"), "0");
+    }
+}
+
 impl Branch {
     /// Makes, or finds again, `ostler-<id>` below our own cgroup. `None` where that is not ours to do: no version 2
     /// hierarchy, no right to write, or a cgroup of systemd's that was not delegated to us.

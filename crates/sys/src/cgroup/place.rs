@@ -6,11 +6,29 @@ use std::path::{Path, PathBuf};
 
 /// The directory of the cgroup v2 this process lives in, if we may make groups below it.
 pub(super) fn our_own() -> Option<PathBuf> {
-    let mounts = fs::read("/proc/self/mountinfo").ok()?;
-    let membership = fs::read("/proc/self/cgroup").ok()?;
-    let directory = locate(&mounts, &membership)?;
+    let directory = present()?;
     (is_delegated(&directory) && rustix::fs::access(&directory, rustix::fs::Access::WRITE_OK).is_ok())
         .then_some(directory)
+}
+
+/// The directory of the cgroup v2 this process lives in.
+pub(super) fn present() -> Option<PathBuf> {
+    let mounts = fs::read("/proc/self/mountinfo").ok()?;
+    let membership = fs::read("/proc/self/cgroup").ok()?;
+    locate(&mounts, &membership)
+}
+
+/// The directory above the outermost branch that a directory lies in, if it lies in one.
+pub(super) fn above_branches(directory: &Path) -> Option<&Path> {
+    let branches = directory.ancestors().filter(|path| is_branch(path));
+    branches.last()?.parent()
+}
+
+/// Named as [`super::Branch::grow`] names it: `ostler-` and 16 hexadecimal digits.
+fn is_branch(directory: &Path) -> bool {
+    let name = directory.file_name().and_then(|name| name.to_str());
+    let id = name.and_then(|name| name.strip_prefix("ostler-"));
+    id.is_some_and(|id| id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// Where systemd manages the hierarchy, only what it has delegated may be divided; it marks that by an extended
@@ -92,6 +110,18 @@ mod tests {
         assert_eq!(located(plain, "0::/\n").as_deref(), Some("/sys/fs/cgroup"));
         let odd = "41 31 0:38 / /mnt/a\\040b rw - cgroup2 none rw\n";
         assert_eq!(located(odd, "4:memory:/x\n0::/y\n").as_deref(), Some("/mnt/a b/y"));
+    }
+
+    #[test]
+    fn a_process_of_an_app_lives_below_a_branch_and_a_service_called_ostler_does_not() {
+        let above = |path: &str| above_branches(Path::new(path)).map(|path| path.to_string_lossy().into_owned());
+        let outer = Some("/sys/fs/cgroup/a".to_owned());
+        assert_eq!(above("/sys/fs/cgroup/a/ostler-0123456789abcdef/3.1"), outer);
+        assert_eq!(
+            above("/sys/fs/cgroup/a/ostler-0123456789abcdef/3.1/ostler-fedcba9876543210/0.1"),
+            outer
+        );
+        assert_eq!(above("/sys/fs/cgroup/system.slice/ostler-web.service"), None);
     }
 
     #[test]
