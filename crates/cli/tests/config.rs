@@ -131,7 +131,7 @@ fn a_changed_script_and_arguments_take_effect_by_restart_of_the_file() {
     app["args"] = json!("200000");
     let file = home.ecosystem(json!([app]));
     home.call(&["restart"]).arg(file).ok();
-    let command = ostler_testkit::process::read(home.pid("one")).expect("it runs").command;
+    let command = process::read(home.pid("one")).expect("it runs").command;
     assert!(command.ends_with("sleep 200000"), "{command}");
 }
 

@@ -17,7 +17,7 @@ pub struct Reset {
 
 impl Reset {
     pub async fn run(self, session: &Session) -> Result {
-        let selector = targets::selector(session, &self.selectors)?;
+        let selector = targets::selector(session, &self.selectors);
         operate(session, selector, "reset", |selector| Action::Reset { selector }).await
     }
 }
