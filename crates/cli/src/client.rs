@@ -28,8 +28,12 @@ const QUESTION_DEADLINE: Duration = Duration::from_secs(10);
 /// Between two attempts to connect.
 const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
-/// A request that kills every daemon which reads it must not be sent for ever.
+/// A request that kills every daemon which reads it must not be sent for ever. The keeper starts the successors of daemons
+/// that crash more and more slowly, so that this many last longer than [`LONGEST_STORM`] then.
 const MOST_BREAKS: u32 = 25;
+
+/// As long as this, breaks are not counted: somebody may kill one daemon after the other while an app takes its time to stop.
+const LONGEST_STORM: Duration = Duration::from_secs(if cfg!(test) { 0 } else { 30 });
 
 /// Why a call got no answer.
 #[derive(Debug, thiserror::Error)]
@@ -155,7 +159,7 @@ impl Client {
     }
 
     async fn exchange(&mut self, method: &Method, path: &str, body: Bytes) -> Result<Bytes, CallError> {
-        let mut breaks = 0;
+        let (mut breaks, began) = (0, Instant::now());
         loop {
             let cause = match self.attempt(method, path, body.clone()).await {
                 Ok((status, answer)) if status.is_success() => return Ok(answer),
@@ -163,7 +167,7 @@ impl Client {
                 Err(Broken(cause)) => cause,
             };
             breaks += 1;
-            if breaks > MOST_BREAKS {
+            if breaks > MOST_BREAKS && began.elapsed() >= LONGEST_STORM {
                 return Err(CallError::Lost { cause });
             }
             self.reconnect(cause).await?;

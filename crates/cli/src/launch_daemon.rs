@@ -34,22 +34,44 @@ const START_DEADLINE: Duration = Duration::from_secs(15);
 /// How much of the daemon's log is shown when it does not.
 const LOG_TAIL_LINES: usize = 10;
 
-/// Returns once a daemon answers in `home`, started by us or by somebody else at the same time.
-pub fn launch(home: &Home) -> Result {
+/// Processes that apps of this home left behind before the daemon was started: keeper and daemon were killed at once, or
+/// something was meant to outlive its app. Nobody supervises them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Survivors(Vec<i32>);
+
+impl Survivors {
+    /// What the user should know of them; nothing if there are none.
+    pub fn warning(&self) -> Option<String> {
+        let pids: Vec<String> = self.0.iter().map(i32::to_string).collect();
+        (!pids.is_empty()).then(|| {
+            format!(
+                "processes that an earlier daemon of this home ran are still there, and nothing supervises them: {}\n\
+                 before their apps are started again, end them with `kill {}`",
+                pids.join(", "),
+                pids.join(" ")
+            )
+        })
+    }
+}
+
+/// Returns once a daemon answers in `home`, started by us or by somebody else at the same time. If it was us, tells what
+/// was there before.
+pub fn launch(home: &Home) -> Result<Survivors> {
     launch_program(home, &own_program())
 }
 
-fn launch_program(home: &Home, program: &Path) -> Result {
+fn launch_program(home: &Home, program: &Path) -> Result<Survivors> {
     home.create()?;
     let _lock = lock(home)?;
     if UnixStream::connect(home.socket()).is_ok() {
-        return Ok(());
+        return Ok(Survivors::default());
     }
+    let survivors = Survivors(ostler_daemon::tree::survivors(&home.path().to_string_lossy()));
     let (reader, writer) = ostler_sys::pipes::pipe().map_err(|error| system("pipe", error))?;
     let child = spawn(home, program, &writer)?;
     // Ours must be closed, or the end of the keeper would never show.
     drop(writer);
-    await_ready(home, File::from(reader), child)
+    await_ready(home, File::from(reader), child).map(|()| survivors)
 }
 
 /// The keeper's role. Started in the background it leaves the caller's session first, so that neither the terminal's end
@@ -133,11 +155,16 @@ fn spawn(home: &Home, program: &Path, ready: &OwnedFd) -> Result<Child> {
     let second = log
         .try_clone()
         .map_err(|error| system("duplicating the log's descriptor", error))?;
+    ostler_sys::inherit::withhold_all();
     let number = ostler_sys::inherit::bequeath(ready).map_err(|error| system("fcntl", error))?;
     Command::new(program)
         .arg(KEEPER_ROLE)
         .env(HOME_VARIABLE, home.path())
         .env(READY_VARIABLE, number.to_string())
+        // An app may be the one who calls. What marks the app must not mark the keeper as a part of it.
+        .env_remove(ostler_daemon::tree::MARKER)
+        .env_remove("NODE_CHANNEL_FD")
+        .env_remove("NODE_CHANNEL_SERIALIZATION_MODE")
         .stdin(Stdio::null())
         .stdout(log)
         .stderr(second)
@@ -223,7 +250,7 @@ mod tests {
         path
     }
 
-    fn launched(script: &str) -> (Stage, Result) {
+    fn launched(script: &str) -> (Stage, Result<Survivors>) {
         let stage = Stage::new("start");
         let program = keeper(&stage, script);
         let result = launch_program(&stage.session.home, &program);

@@ -15,6 +15,7 @@ mod frames;
 mod history_view;
 mod home;
 mod inspect;
+mod intent;
 mod launch_daemon;
 mod list_view;
 mod log_places;

@@ -46,7 +46,9 @@ impl Session {
     pub async fn daemon_started(&self) -> Result<Client> {
         match self.daemon().await {
             Err(CallError::NoDaemon) => {
-                launch_daemon::launch(&self.home)?;
+                if let Some(warning) = launch_daemon::launch(&self.home)?.warning() {
+                    self.printer.warn(&warning);
+                }
                 Ok(self.daemon().await?)
             }
             answered => Ok(answered?),

@@ -3,6 +3,7 @@
 
 use crate::client::Client;
 use crate::error::{Error, Result};
+use crate::intent::Intent;
 use crate::logs::tail;
 use crate::printer::Printer;
 use crate::signals;
@@ -15,31 +16,34 @@ use std::time::{Duration, SystemTime};
 /// How many lines of the error log explain a failure.
 const LOG_LINES: usize = 15;
 
-/// Prints the verdicts; fails, with everything said, if one of them is a failure. `done` is the verb's past tense, and
-/// `began` when the command was given: older log lines say nothing about it.
-pub async fn report(
-    printer: &Printer,
-    client: &mut Client,
-    outcome: &Outcome,
-    done: &str,
-    began: SystemTime,
-) -> Result {
+/// Prints the verdicts; fails, with everything said, if one of them is a failure.
+pub async fn report(printer: &Printer, client: &mut Client, outcome: &Outcome, intent: &Intent) -> Result {
     for group in groups(outcome) {
-        say(printer, &group, done);
+        say(printer, &group, &intent.done);
     }
     let failures: Vec<(&SlotOutcome, &Failure)> = outcome.slots.iter().filter_map(failure).collect();
     if !failures.is_empty() {
         let processes: Option<Processes> = client.get("/v1/processes/full").await.ok();
         for (slot, failure) in &failures {
-            explain(printer, slot, failure, processes.as_ref(), began);
+            explain(printer, slot, failure, processes.as_ref(), intent.began);
         }
     }
-    let superseded = outcome.slots.iter().any(|slot| slot.verdict == Verdict::Superseded);
-    if failures.is_empty() && !superseded {
+    let overtaken = overtaken(outcome);
+    let in_vain = !overtaken.is_empty() && !intent.came_true(client, &overtaken).await;
+    if failures.is_empty() && !in_vain {
         Ok(())
     } else {
         Err(Error::reported())
     }
+}
+
+fn overtaken(outcome: &Outcome) -> Vec<SlotId> {
+    outcome
+        .slots
+        .iter()
+        .filter(|slot| slot.verdict == Verdict::Superseded)
+        .map(|slot| slot.slot)
+        .collect()
 }
 
 /// Slots of one app with verdicts of one kind.

@@ -96,10 +96,11 @@ fn a_daemon_starts_again_after_keeper_and_daemon_were_both_killed() {
     home.wait_until("nothing of the manager to be left", || {
         !process::is_alive(topology.keeper) && !process::is_alive(topology.daemon)
     });
-    // Both at once is beyond the promise; the next command has to come up all the same.
-    process::kill(pid);
-    home.start(json!([sleeper("two")]));
+    // Both at once is beyond the promise; the next command has to come up all the same, and to say what it found.
+    let started = home.start(json!([sleeper("two")]));
+    assert!(started.stderr.contains(&format!("`kill {pid}`")), "{started}");
     assert_eq!(home.status("two"), "online");
+    process::kill(pid);
 }
 
 #[test]
@@ -122,5 +123,48 @@ fn the_command_that_started_the_daemon_leaves_it_nothing_of_its_terminal() {
                 target.display()
             );
         }
+    }
+}
+
+#[test]
+fn a_daemon_that_an_app_has_started_is_no_part_of_that_app() {
+    let (outer, inner) = (home(), home());
+    let script = outer.script(
+        "starter.sh",
+        "#!/bin/sh\nexec 9>\"$PWD/held\"\nOSTLER_HOME=\"$INNER\" \"$OSTLER\" start /bin/sleep --name deep --interpreter none -- 100000\n\
+         echo started\nexec sleep 100000\n",
+    );
+    let ostler = env!("CARGO_BIN_EXE_ostler");
+    outer.start(json!([{ "name": "starter", "script": script, "env": { "INNER": inner.path(), "OSTLER": ostler } }]));
+    outer.wait_until("the inner app to be started", || {
+        outer.out_log("starter").contains("started")
+    });
+    let (deep, before) = (inner.pid("deep"), inner.topology());
+    outer.ok(&["delete", "starter"]);
+    assert_eq!((inner.pid("deep"), inner.topology()), (deep, before), "it lives on");
+    for pid in [before.keeper, before.daemon, deep] {
+        let held = process::descriptors(pid)
+            .into_iter()
+            .find(|(_, target)| target.ends_with("held"));
+        assert_eq!(held, None, "what the caller left open is not inherited");
+    }
+}
+
+#[test]
+fn a_start_right_after_a_kill_comes_up() {
+    let home = home();
+    for _ in 0..10 {
+        home.start(json!([sleeper("one")]));
+        let kill = home.call(&["kill"]).spawn();
+        let start = home
+            .call(&["start"])
+            .arg(home.ecosystem(json!([sleeper("one")])))
+            .spawn();
+        assert_eq!(kill.wait(DEADLINE).code, Some(0));
+        // It may have been in time for the old daemon, which then refused or ended it; what counts is that it does not hang,
+        // and that the next one comes up.
+        drop(start.wait(DEADLINE * 2));
+        home.start(json!([sleeper("one")]));
+        assert_eq!(home.status("one"), "online");
     }
 }

@@ -172,6 +172,82 @@ fn a_command_under_way_when_the_daemon_dies_is_carried_out_once() {
     assert_eq!((row.status(), row.restarts()), ("online", 1));
 }
 
+/// Kills one after the other, each time once the last one has been replaced.
+fn kill_in_turn(home: &Home, victims: &[Victim]) {
+    for victim in victims {
+        let before = home.topology();
+        victim.kill(before);
+        home.wait_recovered(before);
+    }
+}
+
+/// After these a worker of the first daemon is nobody's child that we know: it fell to the first keeper and then to init.
+const ORPHANING: [Victim; 3] = [Victim::Daemon, Victim::Keeper, Victim::Daemon];
+
+#[test]
+fn the_exit_code_of_an_app_that_has_lost_all_its_parents_is_known() {
+    let home = home();
+    let go = home.work().join("go");
+    home.start(json!([waits_for(&home, &go)]));
+    kill_in_turn(&home, &ORPHANING);
+    std::fs::write(&go, "").expect("a file");
+    let row = home.wait_status("wait", "stopped");
+    assert_eq!((row.number("exit_code"), row.restarts(), row.pid()), (9, 0, 0));
+}
+
+#[test]
+fn what_an_app_has_detached_is_ended_with_it_also_when_both_have_lost_all_their_parents() {
+    let home = home();
+    let script = home.script(
+        "detach.sh",
+        "#!/bin/sh\n(trap '' INT; setsid sleep 100001 &)\n(trap '' INT; sleep 100002) &\nsleep 100000\n",
+    );
+    home.start(json!([{ "name": "detach", "script": script }]));
+    let left = || {
+        let sleeping = |process: &process::Process| process.command.contains("sleep 10000");
+        home.processes().into_iter().filter(sleeping).count()
+    };
+    home.wait_until("all three to sleep", || left() == 3);
+    kill_in_turn(&home, &ORPHANING);
+    assert_eq!(left(), 3);
+    home.ok(&["stop", "detach"]);
+    assert_eq!(left(), 0, "{}", home.report());
+}
+
+#[test]
+fn what_a_grandchild_writes_after_its_app_has_ended_is_logged_over_every_death() {
+    let home = home();
+    let go = home.work().join("go");
+    let text = "#!/bin/sh\n(until [ -e \"$GO\" ]; do sleep 0.02; done; echo late; echo later) &\necho early\n";
+    let script = home.script("leave.sh", text);
+    home.start(json!([{
+        "name": "leave", "script": script, "autorestart": false, "treekill": false, "env": { "GO": go },
+    }]));
+    home.wait_status("leave", "stopped");
+    kill_in_turn(&home, &ORPHANING);
+    std::fs::write(&go, "").expect("a file");
+    home.wait_until("its last words", || home.out_log("leave").contains("later"));
+    assert_eq!(home.out_log("leave"), "early\nlate\nlater\n");
+}
+
+#[test]
+fn descriptors_do_not_pile_up_over_many_deaths() {
+    let home = home();
+    home.start(json!([sleeper("one"), sleeper("two")]));
+    let open = || {
+        let topology = home.topology();
+        [topology.keeper, topology.daemon].map(|pid| process::descriptors(pid).len())
+    };
+    // The first two deaths bring both into the shape they have from then on.
+    kill_in_turn(&home, &[Victim::Daemon, Victim::Keeper]);
+    let before = open();
+    for _ in 0..repetitions(4, 25) {
+        kill_in_turn(&home, &[Victim::Daemon, Victim::Keeper]);
+        home.ok(&["restart", "one"]);
+    }
+    home.wait_for("as many descriptors as before", || (open() == before).then_some(()));
+}
+
 /// The apps that live through the storm.
 struct Storm {
     launches: std::path::PathBuf,

@@ -132,6 +132,14 @@ impl Machine {
         self.slots.get(&id).map(|slot| slot.view(self.specs.get(slot.spec)))
     }
 
+    /// Whether a worker's main process runs or may run as far as the machine knows: its launch has been ordered, and its end
+    /// not been told. A daemon that goes on for another takes such a worker over, whatever its slot shows: the slot of a
+    /// launch whose end was asked for before it was answered is `stopping` and has no pid yet.
+    pub fn may_run(&self, worker: WorkerId) -> bool {
+        let slot = self.slots.get(&worker.slot);
+        slot.is_some_and(|slot| slot.generation == worker.generation && slot.may_run())
+    }
+
     /// Whether the machine is stopping everything for good.
     pub fn is_shutting_down(&self) -> bool {
         self.counters.shutdown.is_some()

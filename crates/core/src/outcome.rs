@@ -53,7 +53,7 @@ pub enum Verdict {
     Signalled,
     /// It failed.
     Failed(Failure),
-    /// Another request (a stop, a delete) overtook this one.
+    /// A later request for something else (a stop, a delete) overtook this one.
     Superseded,
 }
 

@@ -5,7 +5,7 @@
 //! - at most one process of a slot is alive: a launch is ordered only when nothing of the last one is left;
 //! - a signal is ordered only between `Spawned` and the end of what it goes to;
 //! - every transient state has a deadline ([`Slot::deadline`]);
-//! - a waiting ticket is answered exactly once, by [`Slot::answer`].
+//! - a waiting ticket is answered exactly once, by [`Slot::answer`]; several wait together as long as they want the same.
 //!
 //! Cluster mode will let an old generation drain beside the new one: it will be one more field of [`Slot`] (the
 //! outgoing worker with its own [`Ladder`]), beside `state`, which stays the story of the current generation.
@@ -18,8 +18,10 @@ mod running;
 mod stuck;
 #[cfg(test)]
 mod table;
+mod waiters;
 
 pub(crate) use budget::Ledger;
+pub(crate) use waiters::Aim;
 
 use crate::effect::{Effect, Launch, Notice, NoticeKind};
 use crate::event::{ExitStatus, Origin, SpawnError};
@@ -56,8 +58,8 @@ pub struct Slot {
     pub(crate) generation: Generation,
     pub(crate) state: State,
     pub(crate) ledger: Ledger,
-    /// The request that waits for what becomes of this slot.
-    pub(crate) waiter: Option<Ticket>,
+    /// The requests that wait for what becomes of this slot, in the order in which they came.
+    pub(crate) waiters: Vec<Ticket>,
     /// Whether file changes restart it, if its spec says so at all: from a start until a stop by hand.
     pub(crate) watched: bool,
     /// When cron restarts it next.
@@ -284,7 +286,7 @@ impl Slot {
             generation: Generation(0),
             state: State::default(),
             ledger: Ledger::default(),
-            waiter: None,
+            waiters: Vec::new(),
             watched: false,
             cron: None,
         }
@@ -323,6 +325,11 @@ impl Slot {
         }
     }
 
+    /// Whether a main process runs, or is being launched.
+    pub(crate) fn may_run(&self) -> bool {
+        self.pid().is_some() || matches!(self.state, State::Spawning(_))
+    }
+
     /// PM2's word for the state.
     pub(crate) fn status(&self) -> Status {
         match &self.state {
@@ -334,17 +341,6 @@ impl Slot {
             State::Spawning(Spawning { intent: Some(_), .. }) | State::Stopping(_) | State::Sweeping(_) => {
                 Status::Stopping
             }
-        }
-    }
-
-    /// Whether it is going to be forgotten as soon as nothing of it runs.
-    pub(crate) fn is_being_deleted(&self) -> bool {
-        match &self.state {
-            State::Spawning(spawning) => matches!(spawning.intent, Some(Intent::Delete { .. })),
-            State::Stopping(stopping) => matches!(stopping.intent, Intent::Delete { .. }),
-            State::Sweeping(sweeping) => matches!(sweeping.then, Then::Delete { .. }),
-            State::Stuck(stuck) => matches!(stuck.then, Then::Delete { .. }),
-            State::Down { .. } | State::Waiting { .. } | State::Launching { .. } | State::Online(_) => false,
         }
     }
 
@@ -393,13 +389,6 @@ impl Slot {
         }
     }
 
-    /// Answers whoever waits for this slot.
-    fn answer(&mut self, verdict: Verdict, cx: &mut Context<'_>) {
-        if let Some(ticket) = self.waiter.take() {
-            cx.verdicts.push((ticket, verdict));
-        }
-    }
-
     /// Orders a launch.
     fn launch(&mut self, order: Order, cx: &mut Context<'_>) -> State {
         self.generation = Generation(self.generation.0.saturating_add(1));
@@ -434,7 +423,7 @@ impl Slot {
         self.record(What::Deleted { by }, cx);
         self.publish(NoticeKind::Delete, true, cx);
         cx.effects.push_back(Effect::Forget { slot: self.id });
-        self.answer(Verdict::Deleted, cx);
+        self.answer(&Verdict::Deleted, cx);
         (State::default(), Decision::Forget)
     }
 

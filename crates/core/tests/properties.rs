@@ -4,9 +4,11 @@
 mod support;
 
 use ostler_core::{
-    Effect, Event, ExitStatus, Generation, Pid, Request, SlotId, Spec, Status, Verdict, WallTime, WatchSpec, WorkerId,
+    Effect, Event, ExitStatus, Generation, Pid, Request, SlotId, Spec, Status, Ticket, Verdict, WallTime, WatchSpec,
+    WorkerId,
 };
 use proptest::prelude::*;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use support::programs::{Leftovers, Program, Reaction, spec};
 use support::twin::Twin;
@@ -17,6 +19,7 @@ use support::{World, ms, secs};
 enum Op {
     Start { kind: usize, instances: u32 },
     Restart(Vec<u32>),
+    RestartTogether { slots: Vec<u32>, times: usize },
     Respecify { slots: Vec<u32>, kind: usize },
     Stop(Vec<u32>),
     Delete(Vec<u32>),
@@ -44,6 +47,8 @@ enum Wanted {
 #[derive(Default)]
 struct Model {
     wanted: BTreeMap<SlotId, Wanted>,
+    /// What each request wanted of each slot.
+    wishes: Vec<(Ticket, SlotId, Wanted)>,
     /// How much of the log has been checked.
     read: usize,
 }
@@ -67,6 +72,7 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         3 => (0..KINDS, 1..4_u32).prop_map(|(kind, instances)| Op::Start { kind, instances }),
         3 => slots().prop_map(Op::Restart),
+        2 => (slots(), 2..6_usize).prop_map(|(slots, times)| Op::RestartTogether { slots, times }),
         1 => (slots(), 0..KINDS).prop_map(|(slots, kind)| Op::Respecify { slots, kind }),
         3 => slots().prop_map(Op::Stop),
         2 => slots().prop_map(Op::Delete),
@@ -157,10 +163,30 @@ fn program() -> impl Strategy<Value = Program> {
 }
 
 impl Model {
-    fn set(&mut self, slots: impl IntoIterator<Item = SlotId>, wanted: Wanted) {
+    /// The next request wants this.
+    fn set(&mut self, world: &World, slots: impl IntoIterator<Item = SlotId>, wanted: Wanted) {
+        let ticket = Ticket(world.asked.len() as u64 + 1);
         for slot in slots {
             if let Some(entry) = self.wanted.get_mut(&slot) {
                 *entry = wanted;
+                self.wishes.push((ticket, slot, wanted));
+            }
+        }
+    }
+
+    /// Nobody is overtaken but by a later request for something else.
+    fn check_overtaken(&self, world: &World) {
+        for (ticket, outcome) in &world.replies {
+            for told in outcome.slots.iter().filter(|told| told.verdict == Verdict::Superseded) {
+                let about = |wish: &&(Ticket, SlotId, Wanted)| wish.1 == told.slot;
+                let own = self.wishes.iter().filter(about).find(|wish| wish.0 == *ticket);
+                let mut later = self.wishes.iter().filter(about).filter(|wish| wish.0 > *ticket);
+                let own = own.expect("only what was wanted can be overtaken").2;
+                assert!(
+                    later.any(|wish| wish.2 != own),
+                    "{ticket:?} wanted slot {} {own:?} and was overtaken by nobody",
+                    told.slot
+                );
             }
         }
     }
@@ -170,7 +196,10 @@ impl Model {
         let present: BTreeSet<SlotId> = world.machine.slots().map(|slot| slot.id).collect();
         self.wanted.retain(|slot, _| present.contains(slot));
         for slot in present {
-            self.wanted.entry(slot).or_insert(Wanted::Up);
+            if let Entry::Vacant(new) = self.wanted.entry(slot) {
+                new.insert(Wanted::Up);
+                self.wishes.push((Ticket(world.asked.len() as u64), slot, Wanted::Up));
+            }
         }
     }
 
@@ -208,16 +237,22 @@ fn apply(op: &Op, world: &mut World, model: &mut Model) {
             });
         }
         Op::Restart(slots) => {
-            model.set(known(world, slots), Wanted::Up);
+            model.set(world, known(world, slots), Wanted::Up);
             world.restart(slots);
+        }
+        Op::RestartTogether { slots, times } => {
+            for _ in 0..*times {
+                model.set(world, known(world, slots), Wanted::Up);
+                world.restart(slots);
+            }
         }
         Op::Respecify { slots, kind } => respecify(world, model, slots, *kind),
         Op::Stop(slots) => {
-            model.set(known(world, slots), Wanted::Down);
+            model.set(world, known(world, slots), Wanted::Down);
             world.stop(slots);
         }
         Op::Delete(slots) => {
-            model.set(known(world, slots), Wanted::Gone);
+            model.set(world, known(world, slots), Wanted::Gone);
             world.delete(slots);
         }
         Op::Reset(slot) => drop(world.request(Request::Reset {
@@ -248,7 +283,7 @@ fn apply(op: &Op, world: &mut World, model: &mut Model) {
 
 fn respecify(world: &mut World, model: &mut Model, slots: &[u32], kind: usize) {
     let slots = known(world, slots);
-    model.set(slots.clone(), Wanted::Up);
+    model.set(world, slots.clone(), Wanted::Up);
     // The name stays, or numbers could collide; the number of instances stays, scaling has an operation of its own.
     let specs = slots.iter().map(|slot| {
         let old = world.machine.slot(*slot).expect("known").spec;
@@ -267,7 +302,11 @@ fn scale(world: &mut World, model: &mut Model, slot: SlotId, instances: u32) {
     if let Some(view) = world.machine.slot(slot) {
         let mut app: Vec<_> = world.machine.slots().filter(|other| other.app == view.app).collect();
         app.sort_by_key(|slot| (slot.instance, slot.id));
-        model.set(app.iter().skip(instances as usize).map(|slot| slot.id), Wanted::Gone);
+        model.set(
+            world,
+            app.iter().skip(instances as usize).map(|slot| slot.id),
+            Wanted::Gone,
+        );
     }
     world.request(Request::Scale { slot, instances });
 }
@@ -394,9 +433,9 @@ proptest! {
             check_numbers(&world);
         }
         if shutdown {
-            for wanted in model.wanted.values_mut() {
-                *wanted = if *wanted == Wanted::Gone { Wanted::Gone } else { Wanted::Down };
-            }
+            let staying = model.wanted.iter().filter(|(_, wanted)| **wanted != Wanted::Gone);
+            let staying: Vec<SlotId> = staying.map(|(slot, _)| *slot).collect();
+            model.set(&world, staying, Wanted::Down);
             world.request(Request::Shutdown);
         }
         world.run(secs(100));
@@ -404,6 +443,7 @@ proptest! {
         model.adopt(&world);
         check_rest(&world, &model);
         check_unkillable(&world, &model);
+        model.check_overtaken(&world);
         prop_assert_eq!(world.exited, shutdown);
     }
 }

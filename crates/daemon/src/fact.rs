@@ -24,6 +24,12 @@ pub enum Fact {
     Launched(WorkerId, std::io::Result<ostler_sys::spawn::ExecOutcome>),
     /// An app says something over its IPC channel.
     Message(WorkerId, node_ipc::Message),
+    /// Nobody is left who could write into the pipes of a worker that has ended.
+    WritersGone(WorkerId),
+    /// What was in those pipes is in the log.
+    PipesRead(WorkerId),
+    /// Somebody wants to know when what came of the facts before this one is in the journal.
+    Heard(tokio::sync::oneshot::Sender<()>),
     /// Some child that is no worker may have ended (`SIGCHLD`).
     ChildEnded,
     /// A process left over from a worker has ended.
@@ -36,6 +42,8 @@ pub enum Fact {
     Told(Told),
     /// Something to be said in the daemon's own log.
     Note(String),
+    /// A part of this daemon has failed for good; a successor must take over.
+    Fatal(String),
 }
 
 /// What a signal to the daemon asks for.

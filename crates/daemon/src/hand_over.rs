@@ -3,7 +3,6 @@
 use crate::fact::Fact;
 use crate::keeper_link::Deposit;
 use crate::readiness::readable;
-use ostler_core::ExitStatus;
 use ostler_sys::fdpass::{self, ReceiveError, Received};
 use ostler_sys::pipes;
 use ostler_wire::keeper::{MAX_PACKET, ToDaemon};
@@ -22,8 +21,8 @@ pub struct HandOver {
     pub generation: u32,
     /// What earlier daemons deposited.
     pub deposits: BTreeMap<String, Deposit>,
-    /// What the keeper reaped, oldest first.
-    pub reaped: Vec<(i32, ExitStatus)>,
+    /// What the keeper reaped, oldest first: process ids and what `wait(2)` said of them.
+    pub reaped: Vec<(i32, i32)>,
 }
 
 /// Takes the hand-over. Blocks until it is complete; it is the first thing a daemon does.
@@ -55,7 +54,7 @@ pub fn receive(socket: OwnedFd) -> io::Result<HandOver> {
                     .deposits
                     .insert(key.as_str().to_owned(), Deposit { data, descriptors });
             }
-            ToDaemon::Reaped { pid, status } => hand_over.reaped.extend(reaped(pid, status)),
+            ToDaemon::Reaped { pid, status } => hand_over.reaped.push((pid, status)),
             ToDaemon::Go => return Ok(hand_over),
         }
     }
@@ -86,13 +85,6 @@ fn next(socket: &OwnedFd) -> io::Result<Option<(ToDaemon, Vec<OwnedFd>)>> {
     let message =
         ToDaemon::decode(&packet[..length]).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     Ok(Some((message, descriptors)))
-}
-
-fn reaped(pid: i32, status: i32) -> Option<(i32, ExitStatus)> {
-    Some((
-        pid,
-        crate::reactor::converted(ostler_sys::ExitStatus::from_wait_status(status)?),
-    ))
 }
 
 fn wait_readable(socket: &OwnedFd) -> io::Result<()> {

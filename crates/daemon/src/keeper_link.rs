@@ -5,7 +5,7 @@
 //! lies in the keeper's socket and outlives this process.
 
 use ostler_sys::fdpass::{self, SendError};
-use ostler_wire::keeper::{Key, TableEntry, ToKeeper, encode_table};
+use ostler_wire::keeper::{Key, TableEntry, ToKeeper};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -126,16 +126,9 @@ impl KeeperLink {
         }
     }
 
-    /// Everything kept, as a table for this process's next life as keeper, with the count of daemons so far.
-    pub fn table(&self, generation: u32) -> Vec<u8> {
-        let mut entries: Vec<TableEntry> = self.kept.iter().map(|(key, deposit)| entry(key, deposit)).collect();
-        let data = generation.to_le_bytes().to_vec();
-        entries.push(TableEntry {
-            key: Key::new("generation"),
-            data,
-            descriptors: Vec::new(),
-        });
-        encode_table(&entries)
+    /// Everything kept, as rows of the table for this process's next life as keeper.
+    pub fn entries(&self) -> Vec<TableEntry> {
+        self.kept.iter().map(|(key, deposit)| entry(key, deposit)).collect()
     }
 
     /// Every descriptor kept.
@@ -147,11 +140,7 @@ impl KeeperLink {
 }
 
 fn entry(key: &str, deposit: &Deposit) -> TableEntry {
-    let descriptors = deposit
-        .descriptors
-        .iter()
-        .map(|descriptor| descriptor.as_raw_fd())
-        .collect();
+    let descriptors = deposit.descriptors.iter().map(AsRawFd::as_raw_fd).collect();
     TableEntry {
         key: Key::new(key),
         data: deposit.data.clone(),

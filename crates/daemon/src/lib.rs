@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+mod containment;
 mod durable;
 mod effects;
 mod fact;

@@ -24,6 +24,9 @@ pub struct Record {
     pub parts: Vec<(Ticket, Option<Outcome>)>,
     /// The answer, once there is one.
     pub answer: Option<Result<Answer, ApiError>>,
+    /// Which answer of all it was: the oldest ones are forgotten first, whichever daemon gave them.
+    #[serde(default)]
+    pub turn: u64,
 }
 
 /// How outcomes become an answer.
@@ -53,6 +56,7 @@ pub struct Operations {
     waiting: BTreeMap<String, Vec<Reply<Answer>>>,
     by_ticket: BTreeMap<Ticket, String>,
     answered: VecDeque<String>,
+    next_turn: u64,
 }
 
 /// A record that changed and must go to the journal, or one that was forgotten.
@@ -67,7 +71,12 @@ pub enum Kept {
 impl Operations {
     /// Goes on with a predecessor's records.
     pub fn restore(records: impl Iterator<Item = Record>) -> Self {
-        let mut operations = Self::default();
+        let mut records: Vec<Record> = records.collect();
+        records.sort_by_key(|record| record.turn);
+        let mut operations = Self {
+            next_turn: records.last().map_or(0, |newest| newest.turn + 1),
+            ..Self::default()
+        };
         for record in records {
             operations.insert(record);
         }
@@ -97,6 +106,7 @@ impl Operations {
             form,
             parts,
             answer: None,
+            turn: 0,
         });
         self.conclude(id)
     }
@@ -104,17 +114,19 @@ impl Operations {
     /// Notes an answer that needed no machine.
     pub fn answer(&mut self, id: &str, answer: Result<Answer, ApiError>, reply: Reply<Answer>) -> Vec<Kept> {
         self.waiting.entry(id.to_owned()).or_default().push(reply);
+        let turn = self.take_turn();
         self.insert(Record {
             id: id.to_owned(),
             form: Form::Immediate,
             parts: Vec::new(),
             answer: Some(answer),
+            turn,
         });
         self.tell(id)
     }
 
     /// Takes the machine's reply to one part.
-    pub fn outcome(&mut self, ticket: Ticket, outcome: Outcome) -> Vec<Kept> {
+    pub fn outcome(&mut self, ticket: Ticket, outcome: &Outcome) -> Vec<Kept> {
         let Some(id) = self.by_ticket.remove(&ticket) else {
             return Vec::new();
         };
@@ -124,6 +136,12 @@ impl Operations {
             }
         }
         self.conclude(&id)
+    }
+
+    fn take_turn(&mut self) -> u64 {
+        let turn = self.next_turn;
+        self.next_turn += 1;
+        turn
     }
 
     fn insert(&mut self, record: Record) {
@@ -140,6 +158,7 @@ impl Operations {
 
     /// If all parts have an outcome, makes the answer and tells it.
     fn conclude(&mut self, id: &str) -> Vec<Kept> {
+        let turn = self.take_turn();
         let Some(record) = self.records.get_mut(id) else {
             return Vec::new();
         };
@@ -166,6 +185,7 @@ impl Operations {
             },
             Form::Slots | Form::Immediate => Answer::Slots(outcome),
         }));
+        record.turn = turn;
         self.answered.push_back(id.to_owned());
         self.tell(id)
     }
@@ -212,9 +232,9 @@ mod tests {
         let mut operations = Operations::default();
         let (reply, mut answer) = oneshot::channel();
         operations.begin("x", Form::Slots, vec![Ticket(1), Ticket(2)], reply);
-        operations.outcome(Ticket(2), outcome(2));
+        operations.outcome(Ticket(2), &outcome(2));
         assert!(answer.try_recv().is_err(), "one part is missing");
-        operations.outcome(Ticket(1), outcome(1));
+        operations.outcome(Ticket(1), &outcome(1));
         let slots = [outcome(1).slots, outcome(2).slots].concat();
         assert_eq!(
             answer.try_recv().expect("answered"),
@@ -234,7 +254,7 @@ mod tests {
         let mut successor = Operations::restore(records);
         let (reply, mut answer) = oneshot::channel();
         assert!(successor.join("x", reply).is_none(), "it is known");
-        successor.outcome(Ticket(1), outcome(1));
+        successor.outcome(Ticket(1), &outcome(1));
         assert_eq!(answer.try_recv().expect("answered"), Ok(Answer::Slots(outcome(1))));
         let (reply, mut again) = oneshot::channel();
         assert!(successor.join("x", reply).is_none());
@@ -252,5 +272,23 @@ mod tests {
         }
         assert_eq!(removed, 10);
         assert_eq!(operations.records.len(), REMEMBERED);
+    }
+
+    #[test]
+    fn a_successor_forgets_the_oldest_answers_first() {
+        let mut first = Operations::default();
+        let done = || Ok(Answer::Done { count: 0 });
+        for number in 0..REMEMBERED {
+            let (reply, _) = oneshot::channel();
+            // Their order by name is the reverse.
+            first.answer(&format!("{:03}", 999 - number), done(), reply);
+        }
+        let mut successor = Operations::restore(first.records.into_values());
+        let (reply, _) = oneshot::channel();
+        let kept = successor.answer("one more", done(), reply);
+        assert!(
+            matches!(&kept[..], [Kept::Put(_), Kept::Remove(oldest)] if oldest == "999"),
+            "{kept:?}"
+        );
     }
 }

@@ -12,13 +12,10 @@ use std::path::Path;
 ///
 /// # Errors
 /// If a word matches nothing, or is a regular expression that cannot be read. `all` may match nothing.
-pub fn select<'a>(
-    selector: &Selector,
-    slots: impl Iterator<Item = &'a SlotView> + Clone,
-) -> Result<BTreeSet<SlotId>, ApiError> {
+pub fn select(selector: &Selector, slots: &[SlotView]) -> Result<BTreeSet<SlotId>, ApiError> {
     let mut chosen = BTreeSet::new();
     for word in &selector.words {
-        let matching = one_word(word, &selector.cwd, slots.clone())?;
+        let matching = one_word(word, &selector.cwd, slots)?;
         if matching.is_empty() && word != "all" {
             return Err(not_found(word));
         }
@@ -36,13 +33,9 @@ pub fn not_found(word: &str) -> ApiError {
     }
 }
 
-fn one_word<'a>(
-    word: &str,
-    cwd: &str,
-    slots: impl Iterator<Item = &'a SlotView> + Clone,
-) -> Result<BTreeSet<SlotId>, ApiError> {
+fn one_word(word: &str, cwd: &str, slots: &[SlotView]) -> Result<BTreeSet<SlotId>, ApiError> {
     if word == "all" {
-        return Ok(slots.map(|slot| slot.id).collect());
+        return Ok(slots.iter().map(|slot| slot.id).collect());
     }
     if let Some(pattern) = word.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')) {
         return by_pattern(pattern, slots);
@@ -57,7 +50,7 @@ fn one_word<'a>(
         .iter()
         .map(|rule| {
             slots
-                .clone()
+                .iter()
                 .filter(|slot| rule(slot))
                 .map(|slot| slot.id)
                 .collect::<BTreeSet<_>>()
@@ -66,13 +59,14 @@ fn one_word<'a>(
         .unwrap_or_default())
 }
 
-fn by_pattern<'a>(pattern: &str, slots: impl Iterator<Item = &'a SlotView>) -> Result<BTreeSet<SlotId>, ApiError> {
+fn by_pattern(pattern: &str, slots: &[SlotView]) -> Result<BTreeSet<SlotId>, ApiError> {
     let pattern = regex_lite::Regex::new(pattern).map_err(|error| ApiError {
         kind: ApiErrorKind::User,
         message: format!("`/{pattern}/` is not a regular expression: {error}"),
         hint: None,
     })?;
     Ok(slots
+        .iter()
         .filter(|slot| pattern.is_match(&slot.spec.name))
         .map(|slot| slot.id)
         .collect())

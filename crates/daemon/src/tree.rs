@@ -102,14 +102,21 @@ fn marked(pid: i32, home: &str) -> Option<WorkerId> {
     parse_marker(std::str::from_utf8(value).ok()?, home)
 }
 
+/// Processes of this home's apps, whoever started them, but for ourselves: for a start from cold, when there should be none.
+pub fn survivors(home: &str) -> Vec<i32> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let pids = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let own = i32::try_from(std::process::id()).unwrap_or_default();
+    pids.filter(|pid| *pid != own && marked(*pid, home).is_some()).collect()
+}
+
 fn parse_marker(value: &str, home: &str) -> Option<WorkerId> {
     let (worker, of) = value.split_once('@')?;
-    let (slot, generation) = worker.split_once('.')?;
-    let worker = WorkerId {
-        slot: ostler_core::SlotId(slot.parse().ok()?),
-        generation: ostler_core::Generation(generation.parse().ok()?),
-    };
-    (of == home).then_some(worker)
+    crate::workers::named(worker).filter(|_| of == home)
 }
 
 #[cfg(test)]
@@ -155,6 +162,8 @@ mod tests {
         assert_eq!(found.of.get(&worker()), Some(&vec![pid]), "{found:?}");
         let known = orphans(&[own], &BTreeSet::from([pid]), &BTreeMap::new(), "/h");
         assert_eq!(known.of.get(&worker()), None);
+        assert!(survivors("/h").contains(&pid));
+        assert!(!survivors("/other").contains(&pid));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 /// Where in a worker's deposit which descriptor lies.
@@ -51,6 +52,8 @@ pub struct Worker {
     pub status: Option<ExitStatus>,
     /// The machine has been told of the end; only the tree is still of interest.
     pub told: bool,
+    /// Whether its program runs at all is not known yet.
+    pub launching: bool,
     tasks: Vec<AbortHandle>,
 }
 
@@ -70,6 +73,7 @@ impl Worker {
             descriptors,
             status: None,
             told: false,
+            launching: false,
             tasks: Vec::new(),
         };
         worker.listen(facts)?;
@@ -89,6 +93,7 @@ impl Worker {
     /// Reports when `execve` has succeeded or failed.
     pub fn await_launch(&mut self, outcome: Outcome, facts: &UnboundedSender<Fact>) -> io::Result<()> {
         let outcome = readable(outcome)?;
+        self.launching = true;
         let (worker, facts) = (self.id(), facts.clone());
         self.spawn(async move {
             let result = launched(outcome).await;
@@ -149,12 +154,13 @@ async fn launched(mut outcome: AsyncFd<Outcome>) -> io::Result<ExecOutcome> {
     }
 }
 
-/// Reads an IPC channel: looks at what is there, passes on the messages that are complete, and only then takes them off the
-/// channel. A daemon killed in between leaves them to its successor.
+/// Reads an IPC channel: looks at what is there, passes on the messages that are complete, and takes them off the channel only
+/// when what came of them is in the journal. A daemon killed in between leaves them to its successor.
 async fn hear(channel: AsyncFd<Arc<OwnedFd>>, worker: WorkerId, facts: UnboundedSender<Fact>) {
     let mut decoder = Decoder::default();
-    let mut buffer = vec![0; 64 * 1024];
     while let Ok(mut ready) = channel.readable().await {
+        // Made anew each time: most apps say little, and a hundred idle buffers would be most of our memory.
+        let mut buffer = vec![0; 64 * 1024];
         match rustix::net::recv(
             channel.get_ref(),
             &mut buffer[..],
@@ -169,6 +175,9 @@ async fn hear(channel: AsyncFd<Arc<OwnedFd>>, worker: WorkerId, facts: Unbounded
                 if taken == 0 {
                     ready.clear_ready();
                 } else {
+                    let (kept, is_kept) = oneshot::channel();
+                    let _ = facts.send(Fact::Heard(kept));
+                    let _ = is_kept.await;
                     let _ = rustix::net::recv(channel.get_ref(), &mut buffer[..taken], RecvFlags::DONTWAIT);
                 }
             }
@@ -215,12 +224,27 @@ impl Mark {
 
 /// The key of a worker's deposit.
 pub fn key(worker: WorkerId) -> String {
-    format!("worker/{worker}")
+    format!("{WORKERS}{worker}")
 }
+
+/// The key of the deposit that holds a worker's gate, until it is known whether its program runs.
+pub fn gate_key(worker: WorkerId) -> String {
+    format!("{GATES}{worker}")
+}
+
+/// How the keys of workers' deposits begin.
+pub const WORKERS: &str = "worker/";
+/// How the keys of their gates' deposits begin.
+pub const GATES: &str = "gate/";
 
 /// The worker whose deposit lies under a key.
 pub fn of_key(key: &str) -> Option<WorkerId> {
-    let (slot, generation) = key.strip_prefix("worker/")?.split_once('.')?;
+    named(key.split_once('/')?.1)
+}
+
+/// The worker that is written so, e.g. `3.1`.
+pub fn named(text: &str) -> Option<WorkerId> {
+    let (slot, generation) = text.split_once('.')?;
     Some(WorkerId {
         slot: SlotId(slot.parse().ok()?),
         generation: Generation(generation.parse().ok()?),

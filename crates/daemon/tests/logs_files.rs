@@ -2,17 +2,17 @@
 
 mod logs_common;
 
-use logs_common::{Bench, error, out, rotation, stream, wait_for, write};
+use logs_common::{Bench, PATIENCE, error, out, raw_target, rotation, stream, wait_for, write};
 use ostler_core::{LogFormat, Rotation, SlotId};
-use ostler_daemon::logs::{StreamKind, Target, rotated_files};
+use ostler_daemon::logs::{Logs, StreamKind, Target, Vault, rotated_files};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::Duration;
 
 #[test]
 fn raw_output_is_written_as_it_is_and_at_once() {
     let bench = Bench::new();
-    let mut pipe = bench.attach(out(0), bench.target("a.log"));
-    write(&mut pipe, b"a prompt \xff\0> ");
+    let pipe = bench.attach(out(0), bench.target("a.log"));
+    write(&pipe, b"a prompt \xff\0> ");
     wait_for("the prompt", || bench.content("a.log") == b"a prompt \xff\0> ");
 }
 
@@ -35,9 +35,9 @@ fn every_line_gets_one_date_and_an_unfinished_last_one_is_ended() {
         date_format: Some("[<]YYYY[>]".into()),
         ..bench.target("a.log")
     };
-    let mut pipe = bench.attach(out(0), target);
+    let pipe = bench.attach(out(0), target);
     for piece in ["on", "e\n", "\ntwo\nthr", "ee"] {
-        write(&mut pipe, piece.as_bytes());
+        write(&pipe, piece.as_bytes());
         bench.ended(stream(9, 1, StreamKind::Out));
     }
     bench.ended(out(0));
@@ -62,8 +62,8 @@ fn json_lines_have_the_keys_of_pm2_and_one_object_each() {
         format: LogFormat::Json,
         ..bench.target("a.log")
     };
-    let mut pipe = bench.attach(error(3), target);
-    write(&mut pipe, b"o1\n\"q\" \xff\xc3\xa9\nrest");
+    let pipe = bench.attach(error(3), target);
+    write(&pipe, b"o1\n\"q\" \xff\xc3\xa9\nrest");
     bench.ended(error(3));
     let text = String::from_utf8(bench.content("a.log")).expect("text");
     let objects: Vec<serde_json::Value> = text
@@ -89,9 +89,9 @@ fn a_json_line_that_is_too_long_becomes_several_objects_of_whole_characters() {
         format: LogFormat::Json,
         ..bench.target("a.log")
     };
-    let mut pipe = bench.attach(out(0), target);
+    let pipe = bench.attach(out(0), target);
     let line = "x".to_owned() + &"€".repeat(100_000) + "\n";
-    write(&mut pipe, line.as_bytes());
+    write(&pipe, line.as_bytes());
     bench.ended(out(0));
     let text = String::from_utf8(bench.content("a.log")).expect("text");
     let objects: Vec<serde_json::Value> = text
@@ -107,16 +107,16 @@ fn a_json_line_that_is_too_long_becomes_several_objects_of_whole_characters() {
 #[test]
 fn streams_that_share_a_file_never_cut_each_others_lines() {
     let bench = Bench::new();
-    let mut first = bench.attach(out(0), bench.target("a.log"));
-    let mut second = bench.attach(out(1), bench.target("a.log"));
+    let first = bench.attach(out(0), bench.target("a.log"));
+    let second = bench.attach(out(1), bench.target("a.log"));
     for number in 0..200 {
-        write(&mut first, b"first ");
-        write(&mut second, b"second ");
+        write(&first, b"first ");
+        write(&second, b"second ");
         bench.ended(stream(9, 1, StreamKind::Out));
-        write(&mut second, format!("{number}\n").as_bytes());
-        write(&mut first, format!("{number}\n").as_bytes());
+        write(&second, format!("{number}\n").as_bytes());
+        write(&first, format!("{number}\n").as_bytes());
     }
-    write(&mut first, b"unfinished");
+    write(&first, b"unfinished");
     bench.ended(out(0));
     bench.ended(out(1));
     let text = String::from_utf8(bench.content("a.log")).expect("text");
@@ -132,24 +132,24 @@ fn streams_that_share_a_file_never_cut_each_others_lines() {
 fn a_combined_file_gets_both_outputs() {
     let bench = Bench::new();
     let combined = Some(bench.path("both.log"));
-    let mut plain = bench.attach(
+    let plain = bench.attach(
         out(0),
         Target {
             combined: combined.clone(),
             ..bench.target("o.log")
         },
     );
-    let mut wrong = bench.attach(
+    let wrong = bench.attach(
         error(0),
         Target {
             combined,
             ..bench.target("e.log")
         },
     );
-    write(&mut plain, b"good\n");
+    write(&plain, b"good\n");
     bench.ended(stream(9, 1, StreamKind::Out));
     wait_for("the output", || bench.content("both.log") == b"good\n");
-    write(&mut wrong, b"bad\n");
+    write(&wrong, b"bad\n");
     bench.ended(out(0));
     assert_eq!(
         (bench.content("o.log"), bench.content("e.log")),
@@ -161,13 +161,13 @@ fn a_combined_file_gets_both_outputs() {
 #[test]
 fn the_next_process_does_not_continue_the_line_of_the_last_one() {
     let bench = Bench::new();
-    let mut pipe = bench.attach(out(0), bench.target("a.log"));
-    write(&mut pipe, b"Segf");
+    let pipe = bench.attach(out(0), bench.target("a.log"));
+    write(&pipe, b"Segf");
     bench.ended(out(0));
     assert_eq!(bench.content("a.log"), b"Segf", "raw output gets nothing added");
     let next = stream(0, 2, StreamKind::Out);
-    let mut pipe = bench.attach(next, bench.target("a.log"));
-    write(&mut pipe, b"listening\n");
+    let pipe = bench.attach(next, bench.target("a.log"));
+    write(&pipe, b"listening\n");
     bench.ended(next);
     assert_eq!(bench.content("a.log"), b"Segf\nlistening\n");
 }
@@ -175,16 +175,16 @@ fn the_next_process_does_not_continue_the_line_of_the_last_one() {
 #[test]
 fn output_of_grandchildren_is_still_logged_after_the_end_until_the_close() {
     let bench = Bench::new();
-    let mut pipe = bench.attach(out(0), bench.target("a.log"));
-    write(&mut pipe, b"parent\n");
+    let pipe = bench.attach(out(0), bench.target("a.log"));
+    write(&pipe, b"parent\n");
     bench.ended(out(0));
-    write(&mut pipe, b"child\n");
+    write(&pipe, b"child\n");
     wait_for("the child's line", || bench.content("a.log") == b"parent\nchild\n");
-    write(&mut pipe, b"last\n");
+    write(&pipe, b"last\n");
     bench.logs.close(out(0).worker);
     bench.ended(out(0));
     assert_eq!(bench.content("a.log"), b"parent\nchild\nlast\n");
-    let lost = std::io::Write::write(&mut pipe, b"x").map_err(|error| error.kind());
+    let lost = std::io::Write::write(&mut &pipe, b"x").map_err(|error| error.kind());
     assert_eq!(
         lost,
         Err(std::io::ErrorKind::BrokenPipe),
@@ -195,14 +195,14 @@ fn output_of_grandchildren_is_still_logged_after_the_end_until_the_close() {
 #[test]
 fn disabled_logs_make_no_file_and_do_not_block_the_app() {
     let bench = Bench::new();
-    let mut pipe = bench.attach(
+    let pipe = bench.attach(
         out(0),
         Target {
             disabled: true,
             ..bench.target("a.log")
         },
     );
-    write(&mut pipe, &vec![b'x'; 5 << 20]);
+    write(&pipe, &vec![b'x'; 5 << 20]);
     bench.ended(out(0));
     assert!(!bench.path("a.log").exists());
 }
@@ -210,8 +210,8 @@ fn disabled_logs_make_no_file_and_do_not_block_the_app() {
 #[test]
 fn flushing_empties_files_open_or_not_and_output_goes_on_from_the_beginning() {
     let bench = Bench::new();
-    let mut pipe = bench.attach(out(0), bench.target("a.log"));
-    write(&mut pipe, b"old\n");
+    let pipe = bench.attach(out(0), bench.target("a.log"));
+    write(&pipe, b"old\n");
     bench.ended(out(0));
     std::fs::write(bench.path("other.log"), "of a stopped app").expect("a file");
     let failed = bench.flush(vec![
@@ -221,7 +221,7 @@ fn flushing_empties_files_open_or_not_and_output_goes_on_from_the_beginning() {
     ]);
     assert_eq!(failed, Vec::<String>::new());
     assert_eq!(bench.content("other.log"), b"");
-    write(&mut pipe, b"new\n");
+    write(&pipe, b"new\n");
     bench.ended(out(0));
     assert_eq!(bench.content("a.log"), b"new\n");
 }
@@ -229,14 +229,14 @@ fn flushing_empties_files_open_or_not_and_output_goes_on_from_the_beginning() {
 #[test]
 fn after_an_external_rename_and_reopen_the_next_line_is_in_the_new_file() {
     let bench = Bench::new();
-    let mut pipe = bench.attach(out(0), bench.target("a.log"));
-    write(&mut pipe, b"one\n");
+    let pipe = bench.attach(out(0), bench.target("a.log"));
+    write(&pipe, b"one\n");
     bench.ended(out(0));
     std::fs::rename(bench.path("a.log"), bench.path("a.log.1")).expect("a rename");
-    write(&mut pipe, b"two\n");
+    write(&pipe, b"two\n");
     bench.ended(out(0));
     assert_eq!(bench.reopen(), Vec::<String>::new());
-    write(&mut pipe, b"three\n");
+    write(&pipe, b"three\n");
     bench.ended(out(0));
     assert_eq!(
         (bench.content("a.log.1"), bench.content("a.log")),
@@ -247,15 +247,15 @@ fn after_an_external_rename_and_reopen_the_next_line_is_in_the_new_file() {
 #[test]
 fn a_log_that_was_deleted_or_cut_from_outside_goes_on() {
     let bench = Bench::new();
-    let mut pipe = bench.attach(out(0), bench.target("a.log"));
-    write(&mut pipe, b"one\n");
+    let pipe = bench.attach(out(0), bench.target("a.log"));
+    write(&pipe, b"one\n");
     bench.ended(out(0));
     std::fs::remove_file(bench.path("a.log")).expect("a deletion");
-    write(&mut pipe, b"two\n");
+    write(&pipe, b"two\n");
     bench.ended(out(0));
     assert_eq!(bench.content("a.log"), b"two\n");
     std::fs::write(bench.path("a.log"), "").expect("a truncation");
-    write(&mut pipe, b"three\n");
+    write(&pipe, b"three\n");
     bench.ended(out(0));
     assert_eq!(bench.content("a.log"), b"three\n", "no hole where the old content was");
 }
@@ -267,7 +267,7 @@ fn rotated_files_are_compressed_and_joined_they_are_everything() {
         compress: true,
         ..rotation(10_000)
     };
-    let mut pipe = bench.attach(
+    let pipe = bench.attach(
         out(0),
         Target {
             rotation: Some(rotation),
@@ -275,7 +275,7 @@ fn rotated_files_are_compressed_and_joined_they_are_everything() {
         },
     );
     let lines: String = (0..5000).map(|number| format!("line {number}\n")).collect();
-    write(&mut pipe, lines.as_bytes());
+    write(&pipe, lines.as_bytes());
     bench.ended(out(0));
     let is_compressed = |file: &std::path::PathBuf| file.extension().is_some_and(|extension| extension == "gz");
     let log = bench.path("a.log");
@@ -300,7 +300,7 @@ fn only_the_newest_rotated_files_are_kept_by_number_and_by_size() {
         max_total: Some(3500),
         ..rotation(1000)
     };
-    let mut pipe = bench.attach(
+    let pipe = bench.attach(
         out(0),
         Target {
             rotation: Some(limits),
@@ -308,7 +308,7 @@ fn only_the_newest_rotated_files_are_kept_by_number_and_by_size() {
         },
     );
     let lines: String = (0..1000).map(|number| format!("{number:09}\n")).collect();
-    write(&mut pipe, lines.as_bytes());
+    write(&pipe, lines.as_bytes());
     bench.ended(out(0));
     let log = bench.path("a.log");
     wait_for("deletion", || rotated_files(&log).expect("a listing").len() == 3);
@@ -326,7 +326,7 @@ fn an_old_file_is_rotated_whatever_its_size() {
         max_age: Some(Duration::from_millis(50)),
         ..rotation(1 << 30)
     };
-    let mut pipe = bench.attach(
+    let pipe = bench.attach(
         out(0),
         Target {
             rotation: Some(limits),
@@ -334,11 +334,10 @@ fn an_old_file_is_rotated_whatever_its_size() {
         },
     );
     wait_for("a rotation", || {
-        let mut pipe = pipe.try_clone().expect("a copy of the pipe");
-        write(&mut pipe, b"tick\n");
+        write(&pipe, b"tick\n");
         !rotated_files(&bench.path("a.log")).expect("a listing").is_empty()
     });
-    write(&mut pipe, b"end\n");
+    write(&pipe, b"end\n");
     bench.ended(out(0));
 }
 
@@ -356,14 +355,14 @@ fn a_huge_log_that_exists_already_is_only_renamed() {
     )
     .expect("an end of line");
     let inode = file.metadata().expect("its data").ino();
-    let mut pipe = bench.attach(
+    let pipe = bench.attach(
         out(0),
         Target {
             rotation: Some(rotation(1 << 20)),
             ..bench.target("a.log")
         },
     );
-    write(&mut pipe, b"new\n");
+    write(&pipe, b"new\n");
     bench.ended(out(0));
     assert_eq!(bench.content("a.log"), b"new\n");
     let rotated = rotated_files(&bench.path("a.log")).expect("a listing");
@@ -398,8 +397,8 @@ fn what_a_killed_daemon_left_half_compressed_is_finished() {
 fn a_log_that_cannot_be_written_is_told_once_and_does_not_block_the_app() {
     let bench = Bench::new();
     std::fs::create_dir(bench.path("a.log")).expect("a folder in the way");
-    let mut pipe = bench.attach(out(0), bench.target("a.log"));
-    write(&mut pipe, &vec![b'x'; 1 << 20]);
+    let pipe = bench.attach(out(0), bench.target("a.log"));
+    write(&pipe, &vec![b'x'; 1 << 20]);
     bench.ended(out(0));
     let stats = bench
         .logs
@@ -411,7 +410,7 @@ fn a_log_that_cannot_be_written_is_told_once_and_does_not_block_the_app() {
     assert_eq!(bench.notes().len(), 1, "{:?}", bench.notes());
     std::fs::remove_dir(bench.path("a.log")).expect("the way freed");
     wait_for("a written line", || {
-        write(&mut pipe.try_clone().expect("a copy of the pipe"), b"back\n");
+        write(&pipe, b"back\n");
         bench.ended(out(0));
         bench.notes().len() == 2
     });
@@ -429,8 +428,35 @@ fn a_fifo_without_a_reader_holds_nobody_up() {
     let path = bench.path("a.log");
     let mode = rustix::fs::Mode::from_raw_mode(0o600);
     rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).expect("a fifo");
-    let mut pipe = bench.attach(out(0), bench.target("a.log"));
-    write(&mut pipe, &vec![b'x'; 1 << 20]);
+    let pipe = bench.attach(out(0), bench.target("a.log"));
+    write(&pipe, &vec![b'x'; 1 << 20]);
     bench.ended(out(0));
     assert_eq!(bench.logs.stats()[&(SlotId(0), StreamKind::Out)].dropped, 1 << 20);
+}
+
+#[test]
+fn what_a_predecessor_held_back_of_a_stream_that_is_gone_is_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let vault = Vault::create().expect("a vault");
+    let target = Target {
+        format: LogFormat::Json,
+        ..raw_target(folder.path().join("a.log"))
+    };
+    let start = || Logs::start(vault.try_clone().expect("a copy"), |note| panic!("{note}")).expect("logs");
+    let predecessor = start();
+    let (read, pipe) = std::io::pipe().expect("a pipe");
+    write(&pipe, b"half a line");
+    predecessor.attach(out(0), "app".into(), read.try_clone().expect("a copy").into(), target);
+    wait_for("the bytes to be taken", || {
+        rustix::io::ioctl_fionread(&read).expect("a level") == 0
+    });
+    let (sender, receiver) = std::sync::mpsc::channel();
+    predecessor.stop(move || sender.send(()).expect("a waiting test"));
+    receiver.recv_timeout(PATIENCE).expect("the end");
+    let content = || std::fs::read_to_string(folder.path().join("a.log")).unwrap_or_default();
+    assert_eq!(content(), "");
+    start().adopted();
+    wait_for("the held back line", || {
+        content().contains("\"half a line\"") && content().ends_with('\n')
+    });
 }

@@ -7,8 +7,24 @@ use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::os::fd::OwnedFd;
 
-/// The deposit in which a daemon that becomes keeper leaves the count of daemons so far.
-const GENERATION_KEY: &str = "generation";
+/// The row of the table in which a daemon that becomes keeper leaves the count of daemons so far.
+pub const GENERATION_KEY: &str = "generation";
+/// The row in which it leaves the statuses of processes that were reaped: see [`encode_reaped`].
+pub const REAPED_KEY: &str = "reaped";
+
+/// Process ids and what `wait(2)` said of them, as bytes: two little-endian numbers each.
+pub fn encode_reaped(reaped: &[(i32, i32)]) -> Vec<u8> {
+    let numbers = reaped.iter().flat_map(|(pid, status)| [*pid, *status]);
+    numbers.flat_map(i32::to_le_bytes).collect()
+}
+
+fn decode_reaped(bytes: &[u8]) -> Vec<(i32, i32)> {
+    let pairs = bytes.chunks_exact(8).map(|pair| pair.split_at(4));
+    let number = |bytes: &[u8]| Some(i32::from_le_bytes(bytes.try_into().ok()?));
+    pairs
+        .filter_map(|(pid, status)| Some((number(pid)?, number(status)?)))
+        .collect()
+}
 
 /// The deposits.
 #[derive(Debug, Default)]
@@ -45,6 +61,12 @@ impl Deposits {
             .unwrap_or(0)
     }
 
+    /// What the daemon that became this keeper knew of processes that were reaped.
+    pub fn reaped(&mut self) -> Vec<(i32, i32)> {
+        let data = self.kept.remove(REAPED_KEY).map(|(data, _)| data);
+        data.map(|data| decode_reaped(&data)).unwrap_or_default()
+    }
+
     /// Whether there is something under the key.
     pub fn contains(&self, key: &str) -> bool {
         self.kept.contains_key(key)
@@ -76,4 +98,15 @@ impl Deposits {
 pub fn inherited(variable: &str) -> Option<OwnedFd> {
     let number = std::env::var(variable).ok()?.parse::<i32>().ok()?;
     adopt(number).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_survive_the_exec() {
+        let reaped = [(1, 0), (i32::MAX, 9), (77, 256)];
+        assert_eq!(decode_reaped(&encode_reaped(&reaped)), reaped);
+    }
 }

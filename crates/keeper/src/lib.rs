@@ -15,7 +15,7 @@ mod deposits;
 mod successor;
 
 use deposits::Deposits;
-pub use deposits::inherited;
+pub use deposits::{GENERATION_KEY, REAPED_KEY, encode_reaped, inherited};
 use ostler_sys::fdpass::{ReceiveError, Received};
 use ostler_sys::lock::LockFile;
 use ostler_sys::signals::{self, Signals};
@@ -41,12 +41,16 @@ pub const OPEN_FILES_VARIABLE: &str = "OSTLER_OPEN_FILES";
 pub const LOCK: &str = "keeper.lock";
 /// The deposit that holds that lock, so that it outlives any single process of ours.
 const LOCK_KEY: &str = "lock";
+/// How long a new keeper waits for its predecessor to be gone.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 /// How many statuses of reaped processes are remembered for the next daemon.
 const REMEMBERED: usize = 4096;
 
 struct Keeper {
     deposits: Deposits,
     reaped: Vec<(i32, i32)>,
+    /// How many of the newest in `reaped` the daemon has not been told yet, because its socket was full.
+    untold: usize,
     daemon: Option<Daemon>,
     pace: Pace,
     generation: u32,
@@ -82,14 +86,14 @@ impl Keeper {
         let mut deposits = Deposits::from_environment(TABLE_VARIABLE)?;
         let generation = deposits.generation();
         if !deposits.contains(LOCK_KEY) {
-            let lock = LockFile::try_take(&home.join(LOCK))?
-                .ok_or_else(|| std::io::Error::other("another keeper runs for this home"))?;
+            let lock = take_lock(home)?.ok_or_else(|| std::io::Error::other("another keeper runs for this home"))?;
             deposits.insert(LOCK_KEY, Vec::new(), vec![lock.as_fd().try_clone_to_owned()?]);
         }
         let ready = inherited(READY_VARIABLE).map(std::fs::File::from);
         Ok(Self {
+            reaped: deposits.reaped(),
             deposits,
-            reaped: Vec::new(),
+            untold: 0,
             daemon: None,
             pace: Pace::default(),
             generation,
@@ -130,10 +134,13 @@ impl Keeper {
             generation: self.generation,
         };
         match Daemon::start(&hello, &self.deposits, &self.reaped, self.open_files) {
-            Ok(daemon) => self.daemon = Some(daemon),
+            Ok(daemon) => {
+                self.daemon = Some(daemon);
+                self.untold = 0;
+            }
             Err(error) => {
                 say(&format!("keeper: starting a daemon failed, trying again: {error}"));
-                self.pace.died(Instant::now());
+                self.pace.died(Instant::now(), None);
             }
         }
     }
@@ -147,7 +154,12 @@ impl Keeper {
         let timeout = timeout.and_then(|span| Timespec::try_from(span).ok());
         let mut sources = vec![PollFd::new(&self.signals, PollFlags::IN)];
         if let Some(daemon) = &self.daemon {
-            sources.push(PollFd::new(&daemon.socket, PollFlags::IN));
+            let room = if self.untold > 0 {
+                PollFlags::OUT
+            } else {
+                PollFlags::empty()
+            };
+            sources.push(PollFd::new(&daemon.socket, PollFlags::IN | room));
         }
         match poll(&mut sources, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
@@ -192,6 +204,9 @@ impl Keeper {
     }
 
     fn tell_ready(&mut self) {
+        if let Some(daemon) = &mut self.daemon {
+            daemon.ready = true;
+        }
         if let Some(mut ready) = self.ready.take() {
             // Whoever waited may have gone; that is no trouble of ours.
             let _ = ready.write_all(b"ready\n");
@@ -201,10 +216,10 @@ impl Keeper {
     /// The daemon's end of the socket is closed: it is dead or as good as dead. Make sure, before another one starts.
     fn bury_daemon(&mut self) {
         if let Some(daemon) = self.daemon.take() {
-            let status = daemon.bury();
-            self.pace.died(Instant::now());
+            let end = daemon.bury(&self.reaped);
+            self.pace.died(Instant::now(), Some(end));
             if !self.leaving {
-                say(&format!("keeper: the daemon ended ({status}); starting another"));
+                say(&format!("keeper: the daemon ended ({end}); starting another"));
             }
         }
     }
@@ -213,13 +228,39 @@ impl Keeper {
     fn reap(&mut self) {
         while let Ok(Some((pid, status))) = reap::reap_any() {
             let (pid, status) = (pid.as_raw_nonzero().get(), status.to_wait_status());
-            if let Some(daemon) = self.daemon.as_ref().filter(|daemon| daemon.pid != pid) {
-                daemon.tell(&ToDaemon::Reaped { pid, status });
-            }
             self.reaped.push((pid, status));
+            self.untold += 1;
             let excess = self.reaped.len().saturating_sub(REMEMBERED);
             self.reaped.drain(..excess);
         }
+        self.tell_reaped();
+    }
+
+    fn tell_reaped(&mut self) {
+        let Some(daemon) = &self.daemon else { return };
+        let untold = self.untold.min(self.reaped.len());
+        self.untold = untold;
+        for (pid, status) in &self.reaped[self.reaped.len() - untold..] {
+            if !daemon.tell(&ToDaemon::Reaped {
+                pid: *pid,
+                status: *status,
+            }) {
+                return;
+            }
+            self.untold -= 1;
+        }
+    }
+}
+
+/// A keeper that has just been told to end may hold the lock a moment longer than its socket answers.
+fn take_lock(home: &Path) -> std::io::Result<Option<LockFile>> {
+    let began = Instant::now();
+    loop {
+        let lock = LockFile::try_take(&home.join(LOCK))?;
+        if lock.is_some() || began.elapsed() > LOCK_PATIENCE {
+            return Ok(lock);
+        }
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -3,10 +3,11 @@
 use crate::deposits::Deposits;
 use crate::{KEEPER_VARIABLE, OPEN_FILES_VARIABLE};
 use ostler_sys::fdpass::SendError;
-use ostler_sys::{fdpass, inherit, pipes};
+use ostler_sys::{ExitStatus, fdpass, inherit, pipes};
 use ostler_wire::keeper::ToDaemon;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
+use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -26,10 +27,11 @@ const WAITS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 /// The running daemon.
 #[derive(Debug)]
 pub struct Daemon {
-    /// Its process id.
-    pub pid: i32,
+    pid: i32,
     /// Our end of the socket pair.
     pub socket: OwnedFd,
+    /// It has said that it answers clients.
+    pub ready: bool,
     pidfd: OwnedFd,
 }
 
@@ -55,14 +57,18 @@ impl Daemon {
             .stdin(Stdio::null())
             .spawn()?;
         drop(theirs);
-        let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
         // Race-free: it is our own child and not yet waited for.
         let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
-        let daemon = Self { pid, socket, pidfd };
+        let daemon = Self {
+            pid: i32::try_from(child.id()).map_err(io::Error::other)?,
+            socket,
+            ready: false,
+            pidfd,
+        };
         match daemon.hand_over(hello, deposits, reaped) {
             Ok(()) => Ok(daemon),
             Err(error) => {
-                daemon.bury();
+                daemon.bury(&[]);
                 Err(error)
             }
         }
@@ -116,16 +122,50 @@ impl Daemon {
         }
     }
 
-    /// Makes sure that it is dead and waited for. Says how it ended, if that is still to be learnt.
-    pub fn bury(self) -> String {
+    /// Makes sure that it is dead and waited for. `reaped` is what was waited for before, newest last.
+    pub fn bury(self, reaped: &[(i32, i32)]) -> End {
         let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
-        match waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED) {
+        let status = match waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED) {
             Ok(Some(status)) => match (status.exit_status(), status.terminating_signal()) {
-                (Some(code), _) => format!("exit code {code}"),
-                (None, Some(signal)) => format!("signal {signal}"),
-                (None, None) => "unknown status".to_owned(),
+                (None, Some(signal)) => Some(ExitStatus::Signal {
+                    signal,
+                    core_dumped: status.dumped(),
+                }),
+                (code, _) => code.map(ExitStatus::Code),
             },
-            Ok(None) | Err(_) => "already reaped".to_owned(),
+            Ok(None) | Err(_) => {
+                let newest = reaped.iter().rev().find(|(pid, _)| *pid == self.pid);
+                newest.and_then(|(_, status)| ExitStatus::from_wait_status(*status))
+            }
+        };
+        End {
+            status,
+            was_ready: self.ready,
+        }
+    }
+}
+
+/// How a daemon ended.
+#[derive(Clone, Copy, Debug)]
+pub struct End {
+    status: Option<ExitStatus>,
+    was_ready: bool,
+}
+
+impl End {
+    /// Somebody killed one that was up: no fault of its own, and none that its successor could have.
+    fn is_murder(self) -> bool {
+        let kill = Signal::KILL.as_raw();
+        self.was_ready && matches!(self.status, Some(ExitStatus::Signal { signal, .. }) if signal == kill)
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.status {
+            Some(ExitStatus::Code(code)) => write!(f, "exit code {code}"),
+            Some(ExitStatus::Signal { signal, .. }) => write!(f, "signal {signal}"),
+            None => f.write_str("unknown status"),
         }
     }
 }
@@ -151,10 +191,11 @@ impl Pace {
         self.started = Some(now);
     }
 
-    /// Notes that it has ended, or could not be started.
-    pub fn died(&mut self, now: Instant) {
+    /// Notes that it has ended; without an end, that it could not be started.
+    pub fn died(&mut self, now: Instant, end: Option<End>) {
         let young = self.started.is_some_and(|start| now.duration_since(start) < HEALTHY);
-        self.young_deaths = if young { self.young_deaths + 1 } else { 0 };
+        let to_blame = young && !end.is_some_and(End::is_murder);
+        self.young_deaths = if to_blame { self.young_deaths + 1 } else { 0 };
         let doublings = self.young_deaths.checked_sub(FREE_ATTEMPTS + 1);
         self.earliest = doublings.map(|count| now + WAITS.0.saturating_mul(1 << count.min(16)).min(WAITS.1));
     }
@@ -176,7 +217,7 @@ mod tests {
     fn wait_after_a_life_of(pace: &mut Pace, now: &mut Instant, life: Duration) -> Duration {
         pace.started(*now);
         *now += life;
-        pace.died(*now);
+        pace.died(*now, None);
         let wait = pace.remaining(*now).unwrap_or_default();
         *now += wait;
         wait
@@ -192,6 +233,27 @@ mod tests {
         assert_eq!(
             waits,
             [0, 0, 0, 50, 100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000, 5000]
+        );
+    }
+
+    #[test]
+    fn daemons_that_were_up_and_killed_are_replaced_at_once_however_often() {
+        let (mut pace, now) = (Pace::default(), Instant::now());
+        let killed = ExitStatus::from_wait_status(Signal::KILL.as_raw());
+        for was_ready in [[true; 20], [false; 20]].concat() {
+            pace.started(now);
+            pace.died(
+                now,
+                Some(End {
+                    status: killed,
+                    was_ready,
+                }),
+            );
+            assert!(pace.remaining(now).is_none() || !was_ready);
+        }
+        assert!(
+            pace.remaining(now).is_some(),
+            "those killed before they were up have to wait"
         );
     }
 

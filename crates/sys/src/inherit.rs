@@ -24,6 +24,31 @@ pub fn adopt(number: i32) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
+/// Closes a descriptor on the next `execve` after all: undoes [`bequeath`].
+///
+/// # Errors
+/// What `fcntl(2)` gives.
+pub fn withhold(descriptor: impl AsFd) -> io::Result<()> {
+    Ok(fcntl_setfd(descriptor, FdFlags::CLOEXEC)?)
+}
+
+/// Closes every descriptor but standard input, output and error on the next `execve`, whoever left it open to us: a
+/// program that goes on in the background must not hold a caller's pipes and locks.
+pub fn withhold_all() {
+    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else {
+        return;
+    };
+    let numbers: Vec<i32> = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
+    for number in numbers.into_iter().filter(|number| *number >= 3) {
+        // SAFETY: only borrowed to set a flag; the number of the listing itself, closed by now, fails harmlessly.
+        let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+        let _ = withhold(borrowed);
+    }
+}
+
 /// Lets a descriptor survive the next `execve`; gives its number for the other side to [`adopt`].
 ///
 /// # Errors

@@ -1,5 +1,6 @@
 //! Pipes: what apps write their output to.
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags};
 use std::io;
@@ -42,6 +43,23 @@ pub fn set_capacity(end: impl AsFd, bytes: usize) -> io::Result<usize> {
 /// `ioctl(FIONREAD)`.
 pub fn unread(end: impl AsFd) -> io::Result<u64> {
     Ok(rustix::io::ioctl_fionread(end)?)
+}
+
+/// Whether nobody is left who could write into the pipe of this read end. What was written before may still wait in it.
+///
+/// # Errors
+/// `poll(2)`.
+pub fn writers_are_gone(end: impl AsFd) -> io::Result<bool> {
+    let now = rustix::event::Timespec::default();
+    // `POLLHUP` is told without being asked for.
+    let mut ends = [PollFd::new(&end, PollFlags::empty())];
+    loop {
+        match poll(&mut ends, Some(&now)) {
+            Ok(_) => return Ok(ends[0].revents().contains(PollFlags::HUP)),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// Moves at most `length` bytes from one pipe to another (or to a file or socket) inside the kernel, without

@@ -34,9 +34,8 @@ impl Signals {
             return Err(io::Error::last_os_error());
         }
         // SAFETY: the descriptor was just made and nobody else knows of it.
-        Ok(Self {
-            descriptor: unsafe { OwnedFd::from_raw_fd(number) },
-        })
+        let descriptor = unsafe { OwnedFd::from_raw_fd(number) };
+        Ok(Self { descriptor })
     }
 
     /// The next pending signal's number, if any.

@@ -1,5 +1,6 @@
 use super::operate;
 use crate::error::Result;
+use crate::intent::{Intent, Wanted};
 use crate::session::Session;
 use crate::targets;
 use clap::Args;
@@ -23,6 +24,9 @@ pub struct Delete {
 impl Delete {
     pub async fn run(self, session: &Session) -> Result {
         let selector = targets::named(session, &self.selectors, self.only.as_deref())?;
-        operate(session, selector, "deleted", |selector| Action::Delete { selector }).await
+        operate(session, selector, Intent::new("deleted", Wanted::Down), |selector| {
+            Action::Delete { selector }
+        })
+        .await
     }
 }

@@ -1,12 +1,13 @@
 use crate::client::{CallError, Client};
 use crate::connection;
 use crate::error::Result;
+use crate::intent::{Intent, Wanted};
 use crate::session::Session;
 use crate::verdicts;
 use clap::Args;
 use ostler_core::Outcome;
 use ostler_wire::control::{Action, Answer};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// How long the daemon may take to be gone after its answer.
@@ -30,7 +31,7 @@ impl Kill {
 
 /// Ends the daemon and waits until it is gone.
 pub async fn run(session: &Session, client: &mut Client) -> Result {
-    let began = SystemTime::now();
+    let intent = Intent::new("stopped", Wanted::Down);
     let outcome = match client.operate(&session.verb, Action::Kill).await {
         Ok(Answer::Killed(outcome)) => outcome,
         Ok(other) => return Err(super::unexpected(&other)),
@@ -38,7 +39,7 @@ pub async fn run(session: &Session, client: &mut Client) -> Result {
         Err(CallError::Lost { .. }) if !connection::keeper_lives(&session.home) => Outcome::default(),
         Err(error) => return Err(error.into()),
     };
-    let reported = verdicts::report(&session.printer, client, &outcome, "stopped", began).await;
+    let reported = verdicts::report(&session.printer, client, &outcome, &intent).await;
     let deadline = Instant::now() + END_DEADLINE;
     while connection::somebody_listens(&session.home).await || connection::keeper_lives(&session.home) {
         if Instant::now() > deadline {

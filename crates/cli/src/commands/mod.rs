@@ -35,6 +35,7 @@ mod tests;
 
 use crate::client::{CallError, Client};
 use crate::error::{Error, Kind, Result};
+use crate::intent::Intent;
 use crate::list_view::{self, Order};
 use crate::printer::Printer;
 use crate::selection;
@@ -42,7 +43,6 @@ use crate::session::Session;
 use crate::verdicts;
 use ostler_core::Outcome;
 use ostler_wire::control::{Action, Answer, ApiErrorKind, ProcessRows, Processes, Selector};
-use std::time::SystemTime;
 
 /// Prints an error with its hints.
 pub fn show(printer: &Printer, error: &Error) {
@@ -67,17 +67,16 @@ pub async fn processes(session: &Session) -> Result<Processes> {
 pub async fn operate(
     session: &Session,
     selector: Selector,
-    done: &str,
+    intent: Intent,
     action: impl FnOnce(Selector) -> Action,
 ) -> Result {
     let words = selector.words.clone();
-    let began = SystemTime::now();
     let Some(mut client) = session.daemon_if_any().await? else {
         return nothing_found(session, &words);
     };
     match client.operate(&session.verb, action(selector)).await {
         Ok(answer) => {
-            let reported = report(session, &mut client, answer, done, began).await;
+            let reported = report(session, &mut client, answer, &intent).await;
             show_list(session, &mut client, Order::default(), false).await?;
             reported
         }
@@ -102,9 +101,9 @@ fn is_all(words: &[String]) -> bool {
 }
 
 /// Reports an answer that consists of verdicts.
-pub async fn report(session: &Session, client: &mut Client, answer: Answer, done: &str, began: SystemTime) -> Result {
+pub async fn report(session: &Session, client: &mut Client, answer: Answer, intent: &Intent) -> Result {
     let outcome = verdicts_of(answer)?;
-    verdicts::report(&session.printer, client, &outcome, done, began).await
+    verdicts::report(&session.printer, client, &outcome, intent).await
 }
 
 /// The verdicts of an answer that must consist of them.

@@ -1,5 +1,6 @@
 use super::operate;
 use crate::error::Result;
+use crate::intent::{Intent, Wanted};
 use crate::session::Session;
 use crate::targets;
 use clap::Args;
@@ -18,6 +19,9 @@ pub struct Reset {
 impl Reset {
     pub async fn run(self, session: &Session) -> Result {
         let selector = targets::selector(session, &self.selectors);
-        operate(session, selector, "reset", |selector| Action::Reset { selector }).await
+        operate(session, selector, Intent::new("reset", Wanted::Neither), |selector| {
+            Action::Reset { selector }
+        })
+        .await
     }
 }

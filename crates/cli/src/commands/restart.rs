@@ -1,6 +1,7 @@
 use super::{operate, start};
 use crate::arguments::app_options::AppOptions;
 use crate::error::{Error, Result};
+use crate::intent::{Intent, Wanted};
 use crate::logs;
 use crate::session::Session;
 use crate::targets;
@@ -49,7 +50,10 @@ pub async fn run(session: &Session, words: &[String], options: &AppOptions, done
     start::notice_options(session, options);
     let patch = targets::patch(session, options);
     let selector = targets::selector(session, &names);
-    let result = operate(session, selector, done, |selector| Action::Restart { selector, patch }).await;
+    let result = operate(session, selector, Intent::new(done, Wanted::Up), |selector| {
+        Action::Restart { selector, patch }
+    })
+    .await;
     if options.attach {
         logs::attach(session, &names, false).await?;
     }

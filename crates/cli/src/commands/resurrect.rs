@@ -1,11 +1,11 @@
 use super::{show_list, unexpected};
 use crate::error::Result;
+use crate::intent::{Intent, Wanted};
 use crate::list_view::Order;
 use crate::session::Session;
 use crate::verdicts;
 use clap::Args;
 use ostler_wire::control::{Action, Answer};
-use std::time::SystemTime;
 
 /// Start what the saved list has and the current list has not
 #[derive(Args, Debug)]
@@ -15,7 +15,7 @@ pub struct Resurrect {}
 
 impl Resurrect {
     pub async fn run(self, session: &Session) -> Result {
-        let began = SystemTime::now();
+        let intent = Intent::new("started", Wanted::Up);
         let mut client = session.daemon_started().await?;
         let answer = client.operate(&session.verb, Action::Resurrect).await?;
         let Answer::Resurrected {
@@ -38,7 +38,7 @@ impl Resurrect {
                 .printer
                 .say(&format!("left alone, since they exist: {}", present.join(", ")));
         }
-        let reported = verdicts::report(&session.printer, &mut client, &outcome, "started", began).await;
+        let reported = verdicts::report(&session.printer, &mut client, &outcome, &intent).await;
         show_list(session, &mut client, Order::default(), false).await?;
         reported
     }

@@ -1,5 +1,6 @@
 use super::operate;
 use crate::error::{Error, Result};
+use crate::intent::{Intent, Wanted};
 use crate::session::Session;
 use crate::targets;
 use clap::Args;
@@ -24,7 +25,10 @@ impl Scale {
     pub async fn run(self, session: &Session) -> Result {
         let to = parse(&self.number)?;
         let selector = targets::selector(session, std::slice::from_ref(&self.app));
-        operate(session, selector, "started", |selector| Action::Scale { selector, to }).await
+        operate(session, selector, Intent::new("started", Wanted::Neither), |selector| {
+            Action::Scale { selector, to }
+        })
+        .await
     }
 }
 

@@ -1,11 +1,11 @@
 use super::{report, verdicts_of};
 use crate::error::{Error, Result};
+use crate::intent::{Intent, Wanted};
 use crate::selection;
 use crate::session::Session;
 use crate::{signals, targets};
 use clap::Args;
 use ostler_wire::control::{Action, Answer};
-use std::time::SystemTime;
 
 /// Send a signal to the main processes of apps
 #[derive(Args, Debug)]
@@ -25,7 +25,7 @@ impl SendSignal {
     pub async fn run(self, session: &Session) -> Result {
         let signal = signals::number(&self.signal)
             .ok_or_else(|| Error::user(format!("{} is no signal", self.signal)).hint("e.g. SIGUSR2, HUP or 10"))?;
-        let began = SystemTime::now();
+        let intent = Intent::new(&format!("sent {} to", signals::name(signal)), Wanted::Neither);
         let Some(mut client) = session.daemon_if_any().await? else {
             return Err(selection::not_found(&self.selectors.join(", ")));
         };
@@ -34,7 +34,6 @@ impl SendSignal {
             .operate(&session.verb, Action::Signal { selector, signal })
             .await?;
         let outcome = verdicts_of(answer)?;
-        let done = format!("sent {} to", signals::name(signal));
-        report(session, &mut client, Answer::Slots(outcome), &done, began).await
+        report(session, &mut client, Answer::Slots(outcome), &intent).await
     }
 }

@@ -2,6 +2,7 @@ use super::{report, show, show_list};
 use crate::arguments::app_options::AppOptions;
 use crate::client::Client;
 use crate::error::{Error, Result};
+use crate::intent::{Intent, Wanted};
 use crate::list_view::Order;
 use crate::logs;
 use crate::session::Session;
@@ -9,7 +10,6 @@ use crate::targets::{self, Target};
 use clap::Args;
 use ostler_core::Spec;
 use ostler_wire::control::{Action, Answer};
-use std::time::SystemTime;
 
 /// Start scripts, programs, commands, or what a config file declares
 ///
@@ -110,12 +110,12 @@ fn actions(session: &Session, targets: &[String], options: &AppOptions) -> Resul
 }
 
 async fn carry_out(session: &Session, client: &mut Client, action: Action, started: &mut Vec<String>) -> Result {
-    let began = SystemTime::now();
+    let intent = Intent::new("started", Wanted::Up);
     let answer = client.operate(&session.verb, action).await?;
     if let Answer::Slots(outcome) = &answer {
         started.extend(outcome.slots.iter().map(|slot| slot.slot.to_string()));
     }
-    report(session, client, answer, "started", began).await
+    report(session, client, answer, &intent).await
 }
 
 /// PM2's `--write`: the app as a config file.

@@ -1,5 +1,6 @@
 use super::operate;
 use crate::error::Result;
+use crate::intent::{Intent, Wanted};
 use crate::session::Session;
 use crate::targets;
 use clap::Args;
@@ -30,6 +31,9 @@ pub struct Stop {
 impl Stop {
     pub async fn run(self, session: &Session) -> Result {
         let selector = targets::named(session, &self.selectors, self.only.as_deref())?;
-        operate(session, selector, "stopped", |selector| Action::Stop { selector }).await
+        operate(session, selector, Intent::new("stopped", Wanted::Down), |selector| {
+            Action::Stop { selector }
+        })
+        .await
     }
 }

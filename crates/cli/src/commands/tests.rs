@@ -380,3 +380,44 @@ async fn without_words_and_without_a_config_file_there_is_nothing_to_start() {
     let error = run(&stage_with_files(), "start").await.expect_err("nothing is named");
     assert!(error.message.starts_with("nothing to start"), "{}", error.message);
 }
+
+#[tokio::test]
+async fn a_command_that_is_overtaken_has_failed_only_if_its_wish_is_not_so() {
+    use ostler_core::{Mode, Status};
+    for (line, status, well) in [
+        ("restart api", Status::Online, true),
+        ("restart api", Status::Stopped, false),
+        ("stop api", Status::Stopped, true),
+        ("stop api", Status::Online, false),
+    ] {
+        let stage = Stage::new("x");
+        let mut looks = 0;
+        let _daemon = FakeDaemon::start(&stage.session.home, move |(method, _, _): &Asked| {
+            if method == "POST" {
+                return json(&Answer::Slots(outcome(Verdict::Superseded)));
+            }
+            looks += 1;
+            // The other command is still at work at the first look.
+            let status = if looks == 1 { Status::Launching } else { status };
+            let row = ostler_wire::control::ProcessRow {
+                id: SlotId(0),
+                name: "api".into(),
+                namespace: "default".into(),
+                version: None,
+                mode: Mode::Fork,
+                instance: 0,
+                pid: None,
+                uptime_ms: 0,
+                restarts: 0,
+                status,
+                usage: None,
+                user: "u".into(),
+                watching: false,
+            };
+            json(&ProcessRows { processes: vec![row] })
+        });
+        let result = run(&stage, line).await;
+        assert_eq!(result.is_ok(), well, "{line}, {status:?}: {}", stage.printed.error());
+        assert!(stage.printed.error().contains("another command overtook this one"));
+    }
+}

@@ -272,7 +272,7 @@ fn anew(slot: &Slot, spec: &Arc<Spec>, settings: &Settings) -> Vec<Effect> {
         }
         State::Launching { .. } => sample.into_iter().collect(),
         State::Online(_) => {
-            let observe = slot.waiter.map(|_| Effect::ObserveStart { worker });
+            let observe = slot.is_awaited().then_some(Effect::ObserveStart { worker });
             sample.into_iter().chain(observe).collect()
         }
         State::Sweeping(_) => vec![Effect::Sweep { worker }],

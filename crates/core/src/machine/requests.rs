@@ -4,10 +4,9 @@ use super::Machine;
 use super::journal::Awaited;
 use crate::effect::{Effect, Scope};
 use crate::event::{Origin, Request, SavedInstance};
-use crate::history::Cause;
 use crate::ids::{AppId, SlotId, Ticket};
 use crate::outcome::{Failure, Verdict};
-use crate::slot::{Input, Slot, SpecKey};
+use crate::slot::{Aim, Slot, SpecKey};
 use crate::spec::Spec;
 use crate::time::Now;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,8 +14,8 @@ use std::sync::Arc;
 
 /// What is to be done with one slot for a ticket.
 enum Step {
-    /// Tell it something and wait for what becomes of it.
-    Tell(Input),
+    /// Ask it to become something and wait for what becomes of it.
+    Ask(Aim),
     /// It has its verdict.
     Say(Verdict),
 }
@@ -31,21 +30,21 @@ impl Machine {
             return self.refuse(ticket, &request);
         }
         let plan = match request {
-            Request::Start { specs } => self.plan_start(specs, by, now),
-            Request::Restore { instances } => self.plan_restore(instances, by, now),
-            Request::Restart { slots, specs } => self.plan_restart(&slots, &specs, by, now),
-            Request::Stop { slots } => self.plan_each(&slots, |_| Step::Tell(Input::Stop { by: by.clone() })),
-            Request::Delete { slots } => self.plan_each(&slots, |_| Step::Tell(Input::Delete { by: by.clone() })),
+            Request::Start { specs } => self.plan_start(specs, now),
+            Request::Restore { instances } => self.plan_restore(instances, now),
+            Request::Restart { slots, specs } => self.plan_restart(&slots, &specs, now),
+            Request::Stop { slots } => self.plan_each(&slots, |_| Step::Ask(Aim::Down)),
+            Request::Delete { slots } => self.plan_each(&slots, |_| Step::Ask(Aim::Gone)),
             Request::Reset { slots } => self.plan_reset(&slots, now),
-            Request::Scale { slot, instances } => self.plan_scale(slot, instances, by, now),
+            Request::Scale { slot, instances } => self.plan_scale(slot, instances, now),
             Request::Signal { slots, signal } => self.plan_signal(&slots, signal),
-            Request::Shutdown => self.plan_shutdown(ticket, by),
+            Request::Shutdown => self.plan_shutdown(ticket),
         };
-        self.carry_through(ticket, plan, now);
+        self.carry_through(ticket, plan, by, now);
     }
 
     /// Opens the ticket and does what was planned.
-    fn carry_through(&mut self, ticket: Ticket, plan: Plan, now: Now) {
+    fn carry_through(&mut self, ticket: Ticket, plan: Plan, by: &Origin, now: Now) {
         let awaited = plan.0.iter().map(|(slot, name, _)| Awaited {
             slot: *slot,
             name: name.clone(),
@@ -55,21 +54,22 @@ impl Machine {
         for (slot, _, step) in plan.0 {
             match step {
                 Step::Say(verdict) => self.tickets.conclude(ticket, slot, verdict),
-                Step::Tell(input) => {
-                    self.take_over(slot, ticket, &input);
-                    self.tell(slot, input, now);
+                Step::Ask(aim) => {
+                    self.line_up(slot, ticket, aim);
+                    self.tell(slot, aim.input(by.clone()), now);
                 }
             }
         }
         self.send_off(ticket);
     }
 
-    /// The latest request is the one that a slot answers to.
-    fn take_over(&mut self, id: SlotId, ticket: Ticket, input: &Input) {
+    /// Joins those who wait for the same of a slot. The latest request is the one that a slot answers to: whoever waits for
+    /// something else is overtaken.
+    fn line_up(&mut self, id: SlotId, ticket: Ticket, aim: Aim) {
         let Some(slot) = self.slots.get_mut(&id) else { return };
-        slot.watched = !matches!(input, Input::Stop { .. } | Input::Delete { .. });
+        slot.watched = aim == Aim::Up;
         self.touched.insert(id);
-        if let Some(overtaken) = slot.waiter.replace(ticket) {
+        for overtaken in slot.await_by(ticket, aim) {
             self.conclude(overtaken, id, Verdict::Superseded);
         }
     }
@@ -121,7 +121,7 @@ impl Machine {
         plan
     }
 
-    fn plan_start(&mut self, specs: Vec<Spec>, by: &Origin, now: Now) -> Plan {
+    fn plan_start(&mut self, specs: Vec<Spec>, now: Now) -> Plan {
         let mut plan = Plan::default();
         for spec in specs {
             let (instances, autostart) = (spec.instances.max(1), spec.autostart);
@@ -129,14 +129,14 @@ impl Machine {
             let key = self.add_spec(Arc::new(spec));
             for _ in 0..instances {
                 let slot = self.add_slot(app, key, None, now);
-                plan.0.push((slot, self.name(slot), first_step(autostart, by)));
+                plan.0.push((slot, self.name(slot), first_step(autostart)));
             }
         }
         plan
     }
 
     /// Saved instances that were started together become one app again.
-    fn plan_restore(&mut self, instances: Vec<SavedInstance>, by: &Origin, now: Now) -> Plan {
+    fn plan_restore(&mut self, instances: Vec<SavedInstance>, now: Now) -> Plan {
         let mut plan = Plan::default();
         let mut apps: BTreeMap<(String, String, String), (AppId, SpecKey)> = BTreeMap::new();
         for SavedInstance {
@@ -158,24 +158,20 @@ impl Machine {
             };
             apps.insert(together, (app, key));
             let slot = self.add_slot(app, key, Some(instance), now);
-            plan.0.push((slot, self.name(slot), first_step(running, by)));
+            plan.0.push((slot, self.name(slot), first_step(running)));
         }
         plan
     }
 
     /// New specs take effect at once, also for the way the running process is stopped. An app whose declared number of
     /// instances differs from what was declared before is scaled to it.
-    fn plan_restart(&mut self, slots: &[SlotId], specs: &[Arc<Spec>], by: &Origin, now: Now) -> Plan {
+    fn plan_restart(&mut self, slots: &[SlotId], specs: &[Arc<Spec>], now: Now) -> Plan {
         let resized = self.respecify(slots, specs, now);
-        let mut plan = self.plan_each(slots, |_| {
-            Step::Tell(Input::Restart {
-                cause: Cause::Asked(by.clone()),
-            })
-        });
+        let mut plan = self.plan_each(slots, |_| Step::Ask(Aim::Up));
         for (app, (key, instances)) in resized {
             let surplus = self.surplus(app, instances);
             plan.0.retain(|(slot, _, _)| !surplus.contains(slot));
-            self.plan_size(app, key, instances, by, now, &mut plan);
+            self.plan_size(app, key, instances, now, &mut plan);
         }
         plan
     }
@@ -212,24 +208,23 @@ impl Machine {
         resized
     }
 
-    fn plan_scale(&mut self, slot: SlotId, instances: u32, by: &Origin, now: Now) -> Plan {
+    fn plan_scale(&mut self, slot: SlotId, instances: u32, now: Now) -> Plan {
         let Some((app, key)) = self.slots.get(&slot).map(|slot| (slot.app, slot.spec)) else {
             return self.plan_each(&[slot], |_| Step::Say(Verdict::Failed(Failure::NotRunning)));
         };
         let mut plan = Plan::default();
-        self.plan_size(app, key, instances, by, now, &mut plan);
+        self.plan_size(app, key, instances, now, &mut plan);
         plan
     }
 
     /// Adds copies, or deletes the slots with the highest instance numbers.
-    fn plan_size(&mut self, app: AppId, key: SpecKey, instances: u32, by: &Origin, now: Now, plan: &mut Plan) {
+    fn plan_size(&mut self, app: AppId, key: SpecKey, instances: u32, now: Now, plan: &mut Plan) {
         for slot in self.surplus(app, instances) {
-            plan.0
-                .push((slot, self.name(slot), Step::Tell(Input::Delete { by: by.clone() })));
+            plan.0.push((slot, self.name(slot), Step::Ask(Aim::Gone)));
         }
         for _ in 0..self.missing(app, instances) {
             let slot = self.add_slot(app, key, None, now);
-            plan.0.push((slot, self.name(slot), first_step(true, by)));
+            plan.0.push((slot, self.name(slot), Step::Ask(Aim::Up)));
         }
     }
 
@@ -261,28 +256,23 @@ impl Machine {
     }
 
     /// What is being deleted already is deleted, the rest is stopped and stays in the list.
-    fn plan_shutdown(&mut self, ticket: Ticket, by: &Origin) -> Plan {
+    fn plan_shutdown(&mut self, ticket: Ticket) -> Plan {
         self.counters.shutdown = Some(ticket);
         self.dirty.counters = true;
         let slots: Vec<SlotId> = self.slots.keys().copied().collect();
         self.plan_each(&slots, |id| {
-            let leaving = self.slots.get(&id).is_some_and(Slot::is_being_deleted);
-            let by = by.clone();
-            Step::Tell(if leaving {
-                Input::Delete { by }
-            } else {
-                Input::Stop { by }
+            Step::Ask(match self.slots.get(&id).map(Slot::aim) {
+                Some(Aim::Gone) => Aim::Gone,
+                Some(Aim::Up | Aim::Down) | None => Aim::Down,
             })
         })
     }
 }
 
-/// The first thing told to a new slot.
-fn first_step(launch: bool, by: &Origin) -> Step {
+/// The first step with a new slot.
+fn first_step(launch: bool) -> Step {
     if launch {
-        Step::Tell(Input::Restart {
-            cause: Cause::Asked(by.clone()),
-        })
+        Step::Ask(Aim::Up)
     } else {
         Step::Say(Verdict::Registered)
     }

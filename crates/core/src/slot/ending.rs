@@ -131,7 +131,7 @@ impl Slot {
         let retrying = matches!(judgement, Judgement::Restart { .. });
         let as_meant = matches!(judgement, Judgement::Done) && is_success(&cx.spec.restart, status);
         self.answer(
-            if as_meant {
+            &if as_meant {
                 Verdict::Finished { status }
             } else {
                 Verdict::Failed(Failure::Exited {
@@ -178,7 +178,7 @@ impl Slot {
                 self.note_end(status, cause, judgement.next(), cx);
                 let waited_ms = millis(cx.spec.ready.listen_timeout);
                 let retrying = matches!(judgement, Judgement::Restart { .. });
-                self.answer(Verdict::Failed(Failure::NotReady { waited_ms, retrying }), cx);
+                self.answer(&Verdict::Failed(Failure::NotReady { waited_ms, retrying }), cx);
                 self.then_by(judgement, cx)
             }
         };

@@ -20,7 +20,7 @@ impl Slot {
                 took(self.launch(Order::new(cause, false), cx))
             }
             Input::Stop { by: _ } => {
-                self.answer(Verdict::WasStopped, cx);
+                self.answer(&Verdict::WasStopped, cx);
                 took(State::Down { errored: false })
             }
             Input::Delete { by } => self.forget(by, cx),
@@ -44,7 +44,7 @@ impl Slot {
             Input::Stop { by } => {
                 self.record(What::Stopped { by }, cx);
                 self.publish(NoticeKind::Stop, true, cx);
-                self.answer(Verdict::Stopped { killed: false }, cx);
+                self.answer(&Verdict::Stopped { killed: false }, cx);
                 took(State::Down { errored: false })
             }
             Input::Delete { by } => self.forget(by, cx),
@@ -96,7 +96,7 @@ impl Slot {
             })),
             Input::Deadline if cx.now.instant < spawning.until => ignored(State::Spawning(spawning), Reason::NotDue),
             Input::Deadline => {
-                self.answer(overdue(spawning.intent.as_ref()), cx);
+                self.answer(&overdue(spawning.intent.as_ref()), cx);
                 spawning.until = cx.now.instant + SPAWN_TIMEOUT;
                 took(State::Spawning(spawning))
             }
@@ -133,7 +133,7 @@ impl Slot {
                 until: cx.now.instant + cx.spec.ready.listen_timeout,
             });
         }
-        if self.waiter.is_some() {
+        if self.is_awaited() {
             cx.effects.push_back(Effect::ObserveStart { worker: self.worker() });
         }
         took(State::Online(run))
@@ -151,7 +151,8 @@ impl Slot {
         match spawning.intent {
             Some(Intent::Stop { by: _ }) => self.carry_out(Then::Stop, false, cx),
             Some(Intent::Delete { by }) => self.carry_out(Then::Delete { by }, false, cx),
-            Some(Intent::Restart(order)) => took(self.launch(order, cx)),
+            // Nothing ran that had to be ended first: what failed has been counted, if it was to be.
+            Some(Intent::Restart(order)) => took(self.launch(Order::new(order.cause, false), cx)),
             Some(Intent::Judge) | None => self.judge_failed_spawn(spawning.order, error, cx),
         }
     }
@@ -183,7 +184,7 @@ impl Slot {
             }
         };
         self.answer(
-            Verdict::Failed(Failure::Spawn {
+            &Verdict::Failed(Failure::Spawn {
                 message: error.message,
                 retrying,
             }),
@@ -199,7 +200,7 @@ impl Slot {
             Then::Rest { errored } => took(State::Down { errored }),
             Then::Stop => {
                 self.publish(NoticeKind::Stop, true, cx);
-                self.answer(Verdict::Stopped { killed }, cx);
+                self.answer(&Verdict::Stopped { killed }, cx);
                 took(State::Down { errored: false })
             }
             Then::Delete { by } => self.forget(by, cx),

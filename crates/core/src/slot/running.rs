@@ -32,7 +32,7 @@ impl Slot {
     pub(super) fn on_online(&mut self, run: Run, input: Input, cx: &mut Context<'_>) -> Turn {
         let same = State::Online(run);
         match input {
-            Input::Ready | Input::Settled if self.waiter.is_some() => took(self.up(run, cx)),
+            Input::Ready | Input::Settled if self.is_awaited() => took(self.up(run, cx)),
             Input::Ready | Input::Settled => ignored(same, Reason::NotAwaited),
             Input::Deadline => self.online_for_long(run, cx),
             Input::Exited { status, oom_killed } => self.ended_by_itself(status, oom_killed, cx),
@@ -46,7 +46,7 @@ impl Slot {
 
     /// It is proven to be up.
     fn up(&mut self, run: Run, cx: &mut Context<'_>) -> State {
-        self.answer(Verdict::Online { pid: run.pid }, cx);
+        self.answer(&Verdict::Online { pid: run.pid }, cx);
         State::Online(run)
     }
 
@@ -65,7 +65,7 @@ impl Slot {
     /// Two things become true by mere time: that it is up, and that its back-off is over.
     fn online_for_long(&mut self, run: Run, cx: &mut Context<'_>) -> Turn {
         let age = self.age(cx.now.instant);
-        let proven = self.waiter.is_some() && age >= cx.spec.restart.min_uptime;
+        let proven = self.is_awaited() && age >= cx.spec.restart.min_uptime;
         let calmed = self.ledger.delay_ms > 0 && age >= cx.settings.backoff_reset;
         if calmed {
             self.ledger.delay_ms = 0;
@@ -79,7 +79,7 @@ impl Slot {
 
     pub(super) fn online_deadline(&self, spec: &Spec, settings: &Settings) -> Option<Instant> {
         let launched = self.ledger.launched?.instant;
-        let proven = self.waiter.is_some().then_some(launched + spec.restart.min_uptime);
+        let proven = self.is_awaited().then_some(launched + spec.restart.min_uptime);
         let calmed = (self.ledger.delay_ms > 0).then_some(launched + settings.backoff_reset);
         proven.into_iter().chain(calmed).min()
     }

@@ -14,7 +14,7 @@ use crate::time::Instant;
 impl Slot {
     /// SIGKILL has not helped.
     pub(super) fn give_up(&mut self, main: Option<(Run, Why)>, then: Then, cx: &mut Context<'_>) -> Turn {
-        self.answer(Verdict::Failed(Failure::Unkillable), cx);
+        self.answer(&Verdict::Failed(Failure::Unkillable), cx);
         let then = match then {
             Then::Launch { .. } => Then::Rest { errored: true },
             Then::Rest { .. } | Then::Stop | Then::Delete { .. } => then,

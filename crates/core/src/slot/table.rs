@@ -214,7 +214,7 @@ fn slot(state: State) -> Slot {
         instant: Instant(40_000),
         ..NOW
     });
-    slot.waiter = Some(Ticket(1));
+    slot.waiters = vec![Ticket(1), Ticket(2)];
     slot.state = state;
     slot
 }
@@ -350,13 +350,15 @@ fn cell(state: &State, input: Input, spec: &Arc<Spec>) -> String {
     for effect in &effects {
         let _ = write!(line, "; {}", effect_name(effect));
     }
-    for (_, verdict) in &verdicts {
+    if let Some((_, verdict)) = verdicts.first() {
         let _ = write!(line, "; → {verdict:?}");
+        let both = [Ticket(1), Ticket(2)].map(|ticket| (ticket, verdict.clone()));
+        assert_eq!(verdicts, both, "all who wait get the same verdict");
     }
     assert_eq!(
         verdicts.is_empty(),
-        slot.waiter.is_some(),
-        "a waiter is answered or waits on"
+        slot.is_awaited(),
+        "who waits is answered or waits on"
     );
     line
 }
@@ -364,7 +366,7 @@ fn cell(state: &State, input: Input, spec: &Arc<Spec>) -> String {
 fn table(spec: &Arc<Spec>) -> String {
     let mut table = String::new();
     for (state_name, state) in states() {
-        let _ = writeln!(table, "\n{state_name}");
+        let _ = writeln!(table, "\n{state_name} (aim: {:?})", slot(state.clone()).aim());
         for (input_name, input) in inputs() {
             let _ = writeln!(table, "  {input_name:<20} → {}", cell(&state, input, spec));
         }

@@ -5,6 +5,7 @@
 //! points a test chooses): both must always want the same. So each scenario is also a test of the journal.
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
+mod daemons;
 pub mod programs;
 mod questions;
 pub mod twin;
@@ -292,16 +293,26 @@ impl World {
     }
 
     fn obey(&mut self) {
-        let mut effects: Vec<Effect> = std::iter::from_fn(|| self.machine.poll_effect()).collect();
+        let effects = self.ordered();
+        self.check_states();
+        self.carry_out_all(effects);
+    }
+
+    /// What the machine has ordered, once its changes are in the journal.
+    fn ordered(&mut self) -> Vec<Effect> {
+        let effects: Vec<Effect> = std::iter::from_fn(|| self.machine.poll_effect()).collect();
         if let Some(twin) = &mut self.twin {
             twin.compare(&mut self.machine, &effects);
         } else {
             let _ = self.machine.drain_changes();
         }
-        self.check_states();
+        effects
+    }
+
+    fn carry_out_all(&mut self, effects: Vec<Effect>) {
         let at = u64::try_from(self.now.instant.since(BEGIN.instant).as_millis()).expect("short");
         self.log.extend(effects.iter().map(|effect| (at, effect.clone())));
-        for effect in effects.drain(..) {
+        for effect in effects {
             self.carry_out(effect);
         }
     }

@@ -70,6 +70,18 @@ impl Twin {
 
     /// The daemon dies; a new one goes on, from a compacted journal or from a whole one.
     pub fn replace(&mut self, compacted: bool) {
+        self.machine = self.heir(compacted);
+        while let Some(effect) = self.machine.poll_effect() {
+            assert!(is_repeatable(&effect), "{effect:?} must not be ordered anew");
+        }
+        assert!(
+            self.machine.drain_changes().is_empty(),
+            "a restored machine has nothing new to remember"
+        );
+    }
+
+    /// The machine of a new daemon, with all that it orders anew.
+    pub fn heir(&self, compacted: bool) -> Machine {
         let texts: Vec<&String> = if compacted {
             self.compacted.values().collect()
         } else {
@@ -78,14 +90,7 @@ impl Twin {
         let changes = texts
             .into_iter()
             .map(|text| serde_json::from_str::<Change>(text).expect("a change can be read"));
-        self.machine = Machine::restore(settings(), changes);
-        while let Some(effect) = self.machine.poll_effect() {
-            assert!(is_repeatable(&effect), "{effect:?} must not be ordered anew");
-        }
-        assert!(
-            self.machine.drain_changes().is_empty(),
-            "a restored machine has nothing new to remember"
-        );
+        Machine::restore(settings(), changes)
     }
 }
 

@@ -33,7 +33,7 @@ pub enum Call {
     /// The list with everything.
     Full(Reply<Processes>),
     /// Change something.
-    Operate(Operation, Peer, Reply<Answer>),
+    Operate(Box<Operation>, Peer, Reply<Answer>),
     /// Live output.
     Follow(Follow, Reply<Follower>),
     /// The names of the apps meant, to find their history by; all if `None`.

@@ -27,7 +27,7 @@ pub async fn route(request: Request<Incoming>, facts: &Facts, peer: Peer) -> Res
         (Method::GET, "/v1/processes/full") => json(ask(facts, Call::Full).await),
         (Method::GET, "/v1/history") => json(read_history(facts, request.uri().query()).await),
         (Method::POST, "/v1/operations") => match body(request).await {
-            Ok(operation) => json(ask(facts, |reply| Call::Operate(operation, peer, reply)).await),
+            Ok(operation) => json(ask(facts, |reply| Call::Operate(Box::new(operation), peer, reply)).await),
             Err(error) => failure(&error),
         },
         (Method::POST, "/v1/follow") => match body(request).await {
@@ -53,12 +53,12 @@ async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, ApiE
     let bytes: Bytes = Limited::new(request.into_body(), MAX_BODY)
         .collect()
         .await
-        .map_err(unreadable)?
+        .map_err(|error| unreadable(&*error))?
         .to_bytes();
     serde_json::from_slice(&bytes).map_err(|error| user(format!("the call's body is not what was expected: {error}")))
 }
 
-fn unreadable(error: Box<dyn std::error::Error + Send + Sync>) -> ApiError {
+fn unreadable(error: &(dyn std::error::Error + Send + Sync + 'static)) -> ApiError {
     if error.is::<LengthLimitError>() {
         return user(format!("the call's body is larger than {MAX_BODY} bytes"));
     }

@@ -2,7 +2,7 @@
 
 pub mod observe;
 mod signal;
-mod spawn;
+pub mod spawn;
 mod sweep;
 
 use crate::fact::Fact;
@@ -85,6 +85,7 @@ impl Daemon {
 
     fn forget(&mut self, slot: SlotId) {
         self.logs.forget(slot);
+        self.abandon_remains(slot);
     }
 
     /// Appends what was recorded since the last time to the history file.

@@ -14,9 +14,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// How often a starting worker is looked at.
-const EVERY: Duration = Duration::from_millis(10);
+const EVERY: Duration = Duration::from_millis(8);
 /// How long a program must rest to count as up.
-const REST: Duration = Duration::from_millis(20);
+const REST: Duration = Duration::from_millis(15);
 /// How often to look for a listening socket: it costs a read of the system's socket tables.
 const LISTENING_EVERY: u32 = 5;
 

@@ -7,6 +7,9 @@ use ostler_core::{Scope, WorkerId};
 use ostler_sys::proc::Stat;
 use ostler_sys::{Pid, pidfd};
 use serde_json::json;
+use std::collections::BTreeSet;
+
+const KILL: i32 = rustix::process::Signal::KILL.as_raw();
 
 impl Daemon {
     /// Sends a signal. Whatever has ended meanwhile is passed over: its pidfd has told the machine, or will.
@@ -30,7 +33,17 @@ impl Daemon {
 
     /// Deepest first, and what the worker has detached before what hangs below it.
     fn signal_tree_below(&self, worker: WorkerId, signal: i32) {
-        let mut pids = Vec::new();
+        if signal == KILL && self.containment.kill(worker).unwrap_or(false) {
+            return;
+        }
+        let main = self.workers.get(&worker).map(|record| record.pid.0);
+        let mut pids: Vec<i32> = self
+            .containment
+            .members(worker)
+            .into_iter()
+            .filter(|pid| Some(*pid) != main)
+            .collect();
+        pids.reverse();
         for orphan in self.orphans().of.get(&worker).into_iter().flatten() {
             pids.extend(tree::below(*orphan));
             pids.push(*orphan);
@@ -38,6 +51,8 @@ impl Daemon {
         if let Some(record) = self.workers.get(&worker).filter(|record| record.status.is_none()) {
             pids.extend(tree::below(record.pid.0));
         }
+        let mut told = BTreeSet::new();
+        pids.retain(|pid| told.insert(*pid));
         for pid in pids {
             signal_held(pid, signal);
         }

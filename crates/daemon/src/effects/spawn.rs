@@ -1,20 +1,22 @@
 //! `Effect::Spawn`: from a launch to a process.
 //!
 //! Order matters: descriptors are made, the process is created held, copies go to the keeper, the log is attached, and only then is it
-//! let go. Whenever this daemon is killed, the process either runs and its descriptors are with the keeper, or it never ran.
+//! let go. Whenever this daemon is killed, either the keeper has the descriptors, with the gate among them that lets the process go,
+//! and the successor carries on with this very process; or the process ends without having run anything, and nobody knew of it.
 
 use crate::fact::Fact;
+use crate::keeper_link::Deposit;
 use crate::logs::{StreamId, StreamKind, Target};
 use crate::paths;
 use crate::reactor::Daemon;
 use crate::tree;
 use crate::workers::{self, Mark, Part, Worker};
 use ostler_config as config;
-use ostler_core::{Event, Interpreter, Launch, SpawnError, WorkerId};
+use ostler_core::{Event, Interpreter, Launch, SpawnError, Spec, WorkerId};
 use ostler_sys::proc::Stat;
 use ostler_sys::resolve::{Attempt, Explanation};
 use ostler_sys::spawn::{Command, Credentials, ExecOutcome, Held};
-use ostler_sys::{channel, pipes, resolve, users};
+use ostler_sys::{channel, pidfd, pipes, resolve, users};
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
@@ -27,18 +29,20 @@ impl Daemon {
     /// Launches a worker; what comes of it is sent back as a fact.
     pub(crate) fn spawn(&mut self, launch: Launch) {
         let worker = launch.worker;
-        if self.workers.contains_key(&worker) {
-            return self.confirm_spawned(worker);
+        if let Some(record) = self.workers.get(&worker) {
+            return self.confirm_spawned(worker, record);
         }
         if let Err(error) = self.try_spawn(launch) {
             self.send(Fact::Machine(Event::SpawnFailed { worker, error }));
         }
     }
 
-    /// A successor's machine orders again what its predecessor had done already.
-    fn confirm_spawned(&mut self, worker: WorkerId) {
-        let pid = self.workers[&worker].pid;
-        self.send(Fact::Machine(Event::Spawned { worker, pid }));
+    /// A successor's machine orders again what its predecessor had done already, or begun.
+    fn confirm_spawned(&self, worker: WorkerId, record: &Worker) {
+        if !record.launching {
+            let pid = record.pid;
+            self.send(Fact::Machine(Event::Spawned { worker, pid }));
+        }
     }
 
     fn try_spawn(&mut self, launch: Launch) -> Result<(), SpawnError> {
@@ -46,47 +50,60 @@ impl Daemon {
         let environment = self.child_environment(&launch)?;
         let ends = Ends::make().map_err(shortage)?;
         let executable = find(&launch, &environment)?;
-        let command = self.command(&launch, &environment, &executable, ends.theirs)?;
+        let tree = launch.spec.stop.tree;
+        let birthplace = tree.then(|| self.containment.birthplace(worker)).flatten();
+        let command = self.command(&launch, &environment, &executable, ends.theirs, birthplace)?;
         let held = command.hold().map_err(|error| SpawnError {
             transient: error.transient(),
             message: error.to_string(),
         })?;
-        let mark = self.deposit(worker, &held, ends.ours).map_err(shortage)?;
+        let let_go = self.let_go(launch, held, ends.ours, executable);
+        let_go.map_err(|error| {
+            self.keeper.release(&workers::key(worker));
+            self.keeper.release(&workers::gate_key(worker));
+            shortage(error)
+        })
+    }
+
+    fn let_go(&mut self, launch: Launch, held: Held, ours: Vec<OwnedFd>, executable: PathBuf) -> std::io::Result<()> {
+        let worker = launch.worker;
+        let mark = self.deposit(worker, &held, ours)?;
         let deposit = self
             .keeper
             .get(&workers::key(worker))
             .expect("invariant: deposited just now")
             .clone();
-        let mut record = Worker::new(mark, launch, &deposit, &self.facts).map_err(shortage)?;
+        // Statuses of processes that had its number before it say nothing of it.
+        self.reaped.retain(|(pid, _)| *pid != mark.pid);
+        let mut record = Worker::new(mark, launch, &deposit, &self.facts)?;
         record.executable = executable;
-        self.attach_logs(&record).map_err(shortage)?;
-        let released = held.release().map_err(shortage)?;
-        record.await_launch(released.outcome, &self.facts).map_err(shortage)?;
+        self.attach_logs(worker, &record.launch.spec, &deposit)?;
+        let released = held.release()?;
+        record.await_launch(released.outcome, &self.facts)?;
         self.workers.insert(worker, record);
         Ok(())
     }
 
     fn deposit(&mut self, worker: WorkerId, held: &Held, mut ours: Vec<OwnedFd>) -> std::io::Result<Mark> {
         ours.insert(Part::Pidfd as usize, held.pidfd().try_clone_to_owned()?);
+        let gate = held.gate().try_clone_to_owned()?;
         let start = Stat::read(held.pid())?.map_or(0, |stat| stat.start_time.0);
         let mark = Mark {
             pid: held.pid().as_raw_nonzero().get(),
             start,
         };
+        // A gate without its worker is closed by a successor, and the process ends; a worker without its gate would count as running.
+        self.keeper.deposit(&workers::gate_key(worker), Vec::new(), vec![gate]);
         self.keeper.deposit(&workers::key(worker), mark.encode(), ours);
         Ok(mark)
     }
 
     /// Hands the read ends of a worker's output to the log.
-    pub(crate) fn attach_logs(&self, worker: &Worker) -> std::io::Result<()> {
+    pub(crate) fn attach_logs(&self, worker: WorkerId, spec: &Spec, deposit: &Deposit) -> std::io::Result<()> {
         for (part, kind) in [(Part::Out, StreamKind::Out), (Part::Error, StreamKind::Error)] {
-            if let Some(pipe) = worker.descriptor(part) {
-                let stream = StreamId {
-                    worker: worker.id(),
-                    kind,
-                };
-                let spec = &worker.launch.spec;
-                let target = Target::of(&spec.logs, kind, worker.id().slot);
+            if let Some(pipe) = deposit.descriptors.get(part as usize) {
+                let stream = StreamId { worker, kind };
+                let target = Target::of(&spec.logs, kind, worker.slot);
                 self.logs
                     .attach(stream, spec.name.clone(), pipe.as_fd().try_clone_to_owned()?, target);
             }
@@ -95,10 +112,11 @@ impl Daemon {
     }
 
     /// `execve` has told.
-    pub(crate) fn launched(&mut self, worker: WorkerId, outcome: std::io::Result<ExecOutcome>) {
-        let Some(record) = self.workers.get(&worker) else {
+    pub(crate) fn launched(&mut self, worker: WorkerId, outcome: &std::io::Result<ExecOutcome>) {
+        let Some(record) = self.workers.get_mut(&worker) else {
             return;
         };
+        record.launching = false;
         let pid = record.pid;
         match outcome {
             Ok(ExecOutcome::Failed(error)) => {
@@ -110,7 +128,7 @@ impl Daemon {
                     cwd: spec.program.cwd.as_ref(),
                     user,
                 };
-                let Explanation { message, transient } = resolve::explain(&error, attempt);
+                let Explanation { message, transient } = resolve::explain(error, attempt);
                 self.bury(worker);
                 self.send(Fact::Machine(Event::SpawnFailed {
                     worker,
@@ -122,8 +140,21 @@ impl Daemon {
                 self.scribe.write_pid(path, pid.0);
                 self.versions.note(&record.launch.spec.program.path);
                 self.send(Fact::Machine(Event::Spawned { worker, pid }));
+                // Its end may have been told before its beginning, and was not listened to then.
+                if self.has_ended(worker) {
+                    self.send(Fact::Ended(worker));
+                }
             }
         }
+        self.keeper.release(&workers::gate_key(worker));
+    }
+
+    fn has_ended(&self, worker: WorkerId) -> bool {
+        let pidfd = self
+            .workers
+            .get(&worker)
+            .and_then(|record| record.descriptor(Part::Pidfd));
+        pidfd.is_some_and(|pidfd| pidfd::has_exited(pidfd).unwrap_or(false))
     }
 
     fn child_environment(&self, launch: &Launch) -> Result<BTreeMap<String, String>, SpawnError> {
@@ -144,6 +175,7 @@ impl Daemon {
         environment: &BTreeMap<String, String>,
         executable: &Path,
         theirs: Vec<(OwnedFd, i32)>,
+        birthplace: Option<OwnedFd>,
     ) -> Result<Command, SpawnError> {
         let program = &launch.spec.program;
         let mut command = Command::new(text(&executable.to_string_lossy())?);
@@ -157,6 +189,7 @@ impl Daemon {
             .collect::<Result<_, _>>()?;
         command.cwd = text(&program.cwd)?;
         command.descriptors = theirs;
+        command.cgroup = birthplace;
         command.nofile = self.open_files;
         command.credentials = launch.spec.user.as_ref().map(credentials).transpose()?;
         Ok(command)
@@ -173,7 +206,7 @@ fn find(launch: &Launch, environment: &BTreeMap<String, String>) -> Result<PathB
 }
 
 /// What `execve` is given: the interpreter, or the program itself.
-fn executable(launch: &Launch) -> &str {
+pub(crate) fn executable(launch: &Launch) -> &str {
     match &launch.spec.program.interpreter {
         Interpreter::None => &launch.spec.program.path,
         Interpreter::Program(interpreter) => interpreter,
@@ -210,6 +243,7 @@ fn text(value: &str) -> Result<CString, SpawnError> {
     })
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn shortage(error: std::io::Error) -> SpawnError {
     SpawnError {
         message: format!("could not create the process's descriptors: {error}"),

@@ -1,7 +1,9 @@
 //! `Effect::Sweep`: nothing of a worker's tree may be left.
 //!
 //! Whatever a dead main process leaves behind has become a child of this daemon or of the keeper (both are subreapers). So the answer in
-//! the usual case, "nothing", costs two reads in `/proc`. Leftovers are watched by pidfd until they end.
+//! the usual case, "nothing", costs two reads in `/proc`. Only what was started before a keeper was killed may have fallen to whoever
+//! stands above the keeper (init as a rule); for such workers that one's children are looked at too. Leftovers are watched by pidfd until
+//! they end.
 
 use crate::fact::Fact;
 use crate::reactor::Daemon;
@@ -31,9 +33,12 @@ impl Daemon {
         }
         let orphans = self.orphans();
         for worker in self.sweeping.clone() {
-            match orphans.of.get(&worker) {
-                Some(left) => self.watch_leftovers(worker, left),
-                None => self.swept(worker),
+            let mut left = self.contained(worker);
+            left.extend(orphans.of.get(&worker).into_iter().flatten());
+            if left.is_empty() {
+                self.swept(worker);
+            } else {
+                self.watch_leftovers(worker, &left);
             }
         }
     }
@@ -44,8 +49,19 @@ impl Daemon {
             return;
         }
         self.sweeping.remove(&worker);
-        self.dead.remove(&worker);
+        self.containment.remove(worker);
+        self.settle(worker);
         self.send(Fact::Machine(Event::TreeGone { worker }));
+    }
+
+    /// What lives in its group beside a main process that still runs.
+    fn contained(&self, worker: WorkerId) -> Vec<i32> {
+        let main = self.workers.get(&worker).map(|record| record.pid.0);
+        let members = self.containment.members(worker);
+        members
+            .into_iter()
+            .filter(|pid| Some(*pid) != main && !is_dead(*pid))
+            .collect()
     }
 
     fn watch_leftovers(&self, worker: WorkerId, left: &[i32]) {
@@ -71,19 +87,22 @@ impl Daemon {
 
     /// What hangs below us and the keeper without being a worker.
     pub(crate) fn orphans(&self) -> Orphans {
-        let ours = [self.own_pid, self.keeper_pid];
+        let mut ours = vec![self.own_pid, self.keeper_pid];
+        if !self.fostered.is_empty() {
+            ours.extend(parent(self.keeper_pid));
+        }
         let mut known: BTreeSet<i32> = self
             .workers
             .values()
             .filter(|record| record.status.is_none())
             .map(|record| record.pid.0)
             .collect();
-        known.extend(ours);
+        known.extend(&ours);
         let living = self.workers.values().map(|record| (record.pid.0, record.id()));
         let sessions: BTreeMap<i32, WorkerId> = self
-            .dead
+            .remains
             .iter()
-            .map(|(worker, pid)| (*pid, *worker))
+            .map(|(worker, remains)| (remains.pid.0, *worker))
             .chain(living)
             .collect();
         let mut orphans = tree::orphans(&ours, &known, &sessions, &self.home_text);
@@ -106,6 +125,11 @@ impl Daemon {
             }
         }
     }
+}
+
+fn parent(pid: i32) -> Option<i32> {
+    let stat = Stat::read(Pid::from_raw(pid)?).ok()??;
+    Some(stat.parent?.as_raw_nonzero().get())
 }
 
 /// A zombie holds nothing and runs nothing: it only waits for its parent.

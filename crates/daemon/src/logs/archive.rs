@@ -16,8 +16,9 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
+use std::time::Duration;
 
 /// Where the thread's notes go.
 pub(super) type Notes = Arc<dyn Fn(Note) + Send + Sync>;
@@ -25,9 +26,16 @@ pub(super) type Notes = Arc<dyn Fn(Note) + Send + Sync>;
 /// The way to the thread.
 #[derive(Clone)]
 pub(super) struct Archive {
-    queue: Arc<Mutex<Queue>>,
+    queue: Arc<(Mutex<Queue>, Condvar)>,
     notes: Notes,
 }
+
+/// How long the thread waits for more before it ends: starting a hundred apps opens hundreds of logs one by one, and a
+/// thread for each would cost more than the tidying.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// How long no further log must be opened before the thread begins.
+const BURST: Duration = Duration::from_millis(200);
 
 #[derive(Default)]
 struct Queue {
@@ -45,11 +53,13 @@ impl Archive {
 
     /// Has the rotated files of `log` put in order, some time.
     pub fn tidy(&self, log: &Path, rotation: &Rotation) {
-        let mut queue = self.queue.lock().expect("invariant: nobody panics with this lock");
+        let (queue, more) = &*self.queue;
+        let mut queue = queue.lock().expect("invariant: nobody panics with this lock");
         if queue.jobs.iter().any(|(path, _)| path == log) {
             return;
         }
         queue.jobs.push_back((log.to_owned(), rotation.clone()));
+        more.notify_one();
         if !queue.running {
             let archive = self.clone();
             // Should no thread be had, the job waits for the next one.
@@ -63,6 +73,7 @@ impl Archive {
     fn work(&self) {
         // On Linux the priority is the calling thread's, not the process' (setpriority(2), "C library/kernel differences").
         let _ = rustix::process::setpriority_process(None, 19);
+        self.let_a_burst_pass();
         while let Some((log, rotation)) = self.next() {
             if let Err(error) = tidy(&log, &rotation) {
                 (self.notes)(Note::Upkeep(error));
@@ -70,8 +81,23 @@ impl Archive {
         }
     }
 
+    /// Nothing here is urgent, and while a hundred apps start the processors have better things to do.
+    fn let_a_burst_pass(&self) {
+        let (queue, more) = &*self.queue;
+        let mut queue = queue.lock().expect("invariant: nobody panics with this lock");
+        let mut known = 0;
+        while queue.jobs.len() > known {
+            known = queue.jobs.len();
+            let waited = more.wait_timeout_while(queue, BURST, |queue| queue.jobs.len() == known);
+            queue = waited.expect("invariant: nobody panics with this lock").0;
+        }
+    }
+
     fn next(&self) -> Option<(PathBuf, Rotation)> {
-        let mut queue = self.queue.lock().expect("invariant: nobody panics with this lock");
+        let (queue, more) = &*self.queue;
+        let queue = queue.lock().expect("invariant: nobody panics with this lock");
+        let waited = more.wait_timeout_while(queue, LINGER, |queue| queue.jobs.is_empty());
+        let (mut queue, _) = waited.expect("invariant: nobody panics with this lock");
         let job = queue.jobs.pop_front();
         queue.running = job.is_some();
         job

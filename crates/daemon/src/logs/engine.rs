@@ -142,6 +142,31 @@ impl Engine {
         }
     }
 
+    /// Lets go of those of the predecessor's streams that were not attached again: what is held back of them goes out.
+    pub fn disown(&mut self, which: impl Fn(StreamId) -> bool) {
+        let ids: Vec<StreamId> = self.inherited.keys().copied().filter(|id| which(*id)).collect();
+        for id in ids {
+            let ended = self.end_inherited(id);
+            self.guard(ended);
+            if let Some(files) = self.inherited.remove(&id) {
+                self.files.release(files);
+            }
+        }
+    }
+
+    fn end_inherited(&mut self, id: StreamId) -> io::Result<()> {
+        let Some((entry, state)) = self.journal.find(id)? else {
+            return Ok(());
+        };
+        let settings = self.journal.settings(entry)?;
+        let mut flow = self.flow(id, settings.name, &settings.target);
+        flow.entry = Some(entry);
+        flow.state = state;
+        self.end_line(&mut flow);
+        self.files.release(flow.files);
+        self.journal.release(entry)
+    }
+
     /// Gives a stream one turn: at most one chunk.
     pub fn turn(&mut self, key: usize) {
         let Some(stream) = self.streams.get_mut(key).and_then(Option::take) else {
@@ -171,9 +196,7 @@ impl Engine {
                 self.remove(&stream);
             }
         }
-        for (_, files) in self.inherited.extract_if(.., |id, _| which(*id)) {
-            self.files.release(files);
-        }
+        self.disown(which);
         for entry in self.journal.entries(which) {
             let released = self.journal.release(entry);
             self.guard(released);

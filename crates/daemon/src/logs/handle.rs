@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -44,6 +45,7 @@ enum Command {
         pipe: OwnedFd,
         target: Box<Target>,
     },
+    Adopted,
     Ended {
         worker: WorkerId,
         done: Done,
@@ -122,7 +124,9 @@ impl Logs {
             epoll,
         };
         let run = move || {
-            if let Err(error) = thread.run() {
+            // A panic must not leave a daemon that goes on without logs.
+            let ended = catch_unwind(AssertUnwindSafe(|| thread.run()));
+            if let Err(error) = ended.unwrap_or_else(|_| Err(io::Error::other("it panicked"))) {
                 notes(Note::Ended(error));
             }
         };
@@ -139,6 +143,12 @@ impl Logs {
             pipe,
             target: Box::new(target),
         });
+    }
+
+    /// After a takeover: every stream that goes on has been attached again. What the predecessor held back of others is
+    /// written, and they are forgotten.
+    pub fn adopted(&self) {
+        self.send(Command::Adopted);
     }
 
     /// The worker's main process is gone: what is in its pipes now is written, an unfinished last line is ended, then
@@ -260,6 +270,7 @@ impl LogThread {
                 .pop_front();
             match next? {
                 Command::Attach { id, name, pipe, target } => self.engine.attach(id, name, pipe, &target),
+                Command::Adopted => self.engine.disown(|_| true),
                 Command::Ended { worker, done } => {
                     self.engine.ended(|id| id.worker == worker);
                     done();

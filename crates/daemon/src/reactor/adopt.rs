@@ -6,19 +6,23 @@
 use super::Daemon;
 use super::changes::{self, JOURNAL_KEY};
 use crate::api::Connections;
+use crate::containment::Containment;
 use crate::effects::observe::Starts;
+use crate::effects::spawn;
 use crate::fact::Fact;
 use crate::hand_over::HandOver;
 use crate::journal::Journal;
 use crate::keeper_link::KeeperLink;
-use crate::logs::{Logs, Vault};
+use crate::logs::{Logs, Note, Vault};
 use crate::operations::Operations;
 use crate::scribe::Scribe;
+use crate::take_over::FOSTERED_KEY;
 use crate::usage::Usages;
 use crate::versions::Versions;
 use crate::watches::Watches;
 use crate::workers::{self, Mark, Part, Worker};
-use ostler_core::{Launch, Settings, SlotView, Status, WorkerId};
+use ostler_core::{Launch, Pid, Settings, SlotView, WorkerId};
+use ostler_sys::spawn::Outcome;
 use ostler_sys::{pidfd, socket};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -62,6 +66,12 @@ impl Daemon {
         let listener = control_socket(&mut keeper, &around.home)?;
         let logs = logs(&mut keeper, &facts)?;
         let generation = hand_over.generation;
+        let home_text = around.home.to_string_lossy().into_owned();
+        let current = restored.machine.slots().map(|slot| WorkerId {
+            slot: slot.id,
+            generation: slot.generation,
+        });
+        let containment = Containment::new(&home_text, &current.collect());
         let mut daemon = Self {
             machine: restored.machine,
             journal,
@@ -74,14 +84,16 @@ impl Daemon {
             versions: Versions::default(),
             watches: Watches::default(),
             starts: Starts::default(),
+            containment,
             sampling: BTreeMap::new(),
             sweeping: BTreeSet::new(),
             sweep_due: false,
-            dead: BTreeMap::new(),
+            remains: BTreeMap::new(),
+            fostered: BTreeSet::new(),
             reaped: hand_over.reaped,
             facts,
             connections,
-            home_text: around.home.to_string_lossy().into_owned(),
+            home_text,
             home: around.home,
             own_pid: rustix::process::getpid().as_raw_nonzero().get(),
             keeper_pid: around.keeper_pid,
@@ -90,10 +102,13 @@ impl Daemon {
             next_ticket: u64::from(generation) << 32,
             open_files: around.open_files,
             history: Vec::new(),
+            heard: Vec::new(),
             ending: false,
+            failed: false,
         };
         daemon.deposit_journal();
         daemon.adopt_workers();
+        daemon.logs.adopted();
         for note in notes {
             daemon.note(&note);
         }
@@ -101,20 +116,45 @@ impl Daemon {
     }
 
     fn adopt_workers(&mut self) {
-        let keys: Vec<WorkerId> = self
-            .keeper
-            .with_prefix("worker/")
-            .filter_map(|(key, _)| workers::of_key(key))
-            .collect();
-        for worker in keys {
+        for worker in self.deposited(workers::WORKERS) {
             if let Err(error) = self.adopt_worker(worker) {
                 self.note(&format!("worker {worker} could not be taken over: {error}"));
             }
         }
+        self.open_gates();
         let slots = self.slots();
         for slot in slots.iter().filter(|slot| slot.pid.is_some()) {
             self.versions.note(&slot.spec.program.path);
             self.must_be_known(slot);
+        }
+    }
+
+    fn deposited(&self, prefix: &str) -> Vec<WorkerId> {
+        let keys = self.keeper.with_prefix(prefix);
+        keys.filter_map(|(key, _)| workers::of_key(key)).collect()
+    }
+
+    /// Launches that a predecessor had begun are gone on with. A gate whose worker was not deposited yet is closed, which ends a
+    /// process that has run nothing.
+    fn open_gates(&mut self) {
+        for worker in self.deposited(workers::GATES) {
+            if let Err(error) = self.open_gate(worker) {
+                self.note(&format!(
+                    "the launch of worker {worker} could not be gone on with: {error}"
+                ));
+            }
+        }
+    }
+
+    fn open_gate(&mut self, worker: WorkerId) -> io::Result<()> {
+        let key = workers::gate_key(worker);
+        let gate = first_of(&self.keeper, &key)?;
+        match (gate, self.workers.get_mut(&worker)) {
+            (Some(gate), Some(record)) => record.await_launch(Outcome::inherited(gate)?, &self.facts),
+            (Some(_) | None, _) => {
+                self.keeper.release(&key);
+                Ok(())
+            }
         }
     }
 
@@ -143,27 +183,27 @@ impl Daemon {
         let Some(deposit) = self.keeper.get(&key).cloned() else {
             return Ok(());
         };
-        let slot = self
-            .machine
-            .slot(worker.slot)
-            .filter(|slot| slot.generation == worker.generation);
-        let (Some(mark), Some(slot)) = (Mark::decode(&deposit.data), slot) else {
+        let (Some(mark), Some(slot)) = (Mark::decode(&deposit.data), self.machine.slot(worker.slot)) else {
             return self.dismiss(&key, &deposit);
         };
+        if self.keeper.get(FOSTERED_KEY).is_some() {
+            self.fostered.insert(worker);
+        }
+        self.attach_logs(worker, &slot.spec, &deposit)?;
+        if slot.generation != worker.generation {
+            // Its end is history. Somebody it has started may still write into its pipes.
+            self.leave_remains(worker, Pid(mark.pid));
+            return Ok(());
+        }
         let launch = Launch {
             worker,
             instance: slot.instance,
             spec: Arc::clone(&slot.spec),
         };
-        let runs = slot.pid.is_some() || slot.status == Status::Launching;
-        let record = Worker::new(mark, launch, &deposit, &self.facts)?;
-        self.attach_logs(&record)?;
+        // If it has ended, its pidfd says so at once. A machine that knew it already passes over the news.
+        let mut record = Worker::new(mark, launch, &deposit, &self.facts)?;
+        record.executable = PathBuf::from(spawn::executable(&record.launch));
         self.workers.insert(worker, record);
-        if !runs {
-            // The machine knew of its end already; what is left is to read out its pipes and to forget it.
-            self.logs.ended(worker, || ());
-            self.bury(worker);
-        }
         Ok(())
     }
 
@@ -226,7 +266,15 @@ fn logs(keeper: &mut KeeperLink, facts: &UnboundedSender<Fact>) -> io::Result<Lo
     };
     let facts = facts.clone();
     Logs::start(vault, move |note| {
-        let _ = facts.send(Fact::Note(note.to_string()));
+        let text = note.to_string();
+        let _ = facts.send(match note {
+            Note::Ended(_) => Fact::Fatal(text),
+            Note::Dropping(_)
+            | Note::Resumed { .. }
+            | Note::Upkeep(_)
+            | Note::Unguarded(_)
+            | Note::Abandoned { .. } => Fact::Note(text),
+        });
     })
 }
 

@@ -18,7 +18,7 @@ impl Daemon {
             Call::Ping(reply) => drop(reply.send(Ok(self.pong()))),
             Call::Rows(reply) => drop(reply.send(Ok(self.rows()))),
             Call::Full(reply) => drop(reply.send(Ok(self.full()))),
-            Call::Operate(operation, peer, reply) => self.operate(operation, &peer, reply),
+            Call::Operate(operation, peer, reply) => self.operate(*operation, &peer, reply),
             Call::Follow(follow, reply) => drop(reply.send(self.follow(follow))),
             Call::Names(selector, reply) => drop(reply.send(Ok(self.names(selector)))),
         }
@@ -105,10 +105,7 @@ impl Daemon {
 
     fn follow(&mut self, follow: Follow) -> Result<Follower, ApiError> {
         let slots = self.slots();
-        let wanted = follow
-            .selector
-            .map(|selector| select(&selector, slots.iter()))
-            .transpose()?;
+        let wanted = follow.selector.map(|selector| select(&selector, &slots)).transpose()?;
         // Names, not ids alone: an app that is deleted and started again, or scaled, goes on being followed.
         let names: Option<BTreeSet<String>> = wanted.as_ref().map(|wanted| {
             slots
@@ -140,7 +137,7 @@ impl Daemon {
     fn names(&self, selector: Option<Selector>) -> Names {
         let names = selector.map(|selector| {
             let slots = self.slots();
-            let chosen = select(&selector, slots.iter()).unwrap_or_default();
+            let chosen = select(&selector, &slots).unwrap_or_default();
             let known = slots
                 .iter()
                 .filter(|slot| chosen.contains(&slot.id))

@@ -17,7 +17,7 @@ impl Daemon {
         }
         for effect in effects {
             if let Effect::Reply { ticket, outcome } = effect {
-                let kept = self.operations.outcome(*ticket, outcome.clone());
+                let kept = self.operations.outcome(*ticket, outcome);
                 self.keep_operations(kept);
             }
         }

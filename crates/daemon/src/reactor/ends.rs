@@ -3,7 +3,7 @@
 use super::Daemon;
 use crate::fact::Fact;
 use crate::paths;
-use crate::workers::{self, Part, Worker};
+use crate::workers::{Part, Worker};
 use ostler_core::{Event, ExitStatus, WorkerId};
 use ostler_sys::{Pid, pidfd};
 use ostler_wire::keeper::ToDaemon;
@@ -12,10 +12,15 @@ use std::time::Duration;
 /// How long the keeper may take to say how a child of its own ended.
 const STATUS_PATIENCE: Duration = Duration::from_millis(250);
 
+/// What the OOM killer ends a process with.
+const KILL: i32 = rustix::process::Signal::KILL.as_raw();
+
 impl Daemon {
     /// A worker's pidfd says that it has ended.
     pub(super) fn ended(&mut self, worker: WorkerId) {
-        let Some(record) = self.workers.get(&worker).filter(|record| record.status.is_none()) else {
+        // The machine has to hear of a worker's beginning first: `launched` comes back here.
+        let of_interest = |record: &&Worker| record.status.is_none() && !record.launching;
+        let Some(record) = self.workers.get(&worker).filter(of_interest) else {
             return;
         };
         match self.learn_status(record) {
@@ -31,20 +36,19 @@ impl Daemon {
     }
 
     /// From the process itself if it is our child, without reaping it yet: a successor must be able to ask again. Else from
-    /// whoever can tell: the keeper, the kernel's memory of it, its zombie.
+    /// whoever can tell: the kernel's memory of it, its zombie, and the keeper, which knows it by a number only.
     fn learn_status(&self, record: &Worker) -> Option<ExitStatus> {
         let pidfd = record.descriptor(Part::Pidfd)?;
         if let Ok(Some(status)) = pidfd::peek(pidfd) {
             return Some(converted(status));
         }
-        let reported = self
-            .reaped
-            .iter()
-            .rev()
-            .find(|(pid, _)| *pid == record.pid.0)
-            .map(|(_, status)| *status);
-        let asked = || pidfd::exit_status_of_foreign(pidfd, Pid::from_raw(record.pid.0)?, record.start).map(converted);
-        reported.or_else(asked)
+        let pid = Pid::from_raw(record.pid.0)?;
+        let asked = pidfd::exit_status_of_foreign(pidfd, pid, record.start);
+        let reported = || {
+            let newest = self.reaped.iter().rev().find(|(pid, _)| *pid == record.pid.0)?;
+            ostler_sys::ExitStatus::from_wait_status(newest.1)
+        };
+        asked.or_else(reported).map(converted)
     }
 
     fn ended_with(&mut self, worker: WorkerId, status: ExitStatus) {
@@ -68,10 +72,15 @@ impl Daemon {
         let Some(status) = record.status.filter(|_| !std::mem::replace(&mut record.told, true)) else {
             return;
         };
+        let killed = ExitStatus::Signal {
+            signal: KILL,
+            core_dumped: false,
+        };
+        let oom_killed = status == killed && self.containment.oom_killed(worker);
         self.tell(Event::Exited {
             worker,
             status,
-            oom_killed: false,
+            oom_killed,
         });
         self.bury_later(worker);
     }
@@ -93,38 +102,32 @@ impl Daemon {
         for effect in effects {
             self.run_effect(effect);
         }
+        self.settle(worker);
     }
 
-    /// Reaps a worker's main process and lets go of its descriptors. What still writes to its pipes goes on being logged.
+    /// Reaps a worker's main process. What it has left behind is looked after by `remains`.
     pub(crate) fn bury(&mut self, worker: WorkerId) {
         if let Some(record) = self.workers.remove(&worker) {
             if let Some(pidfd) = record.descriptor(Part::Pidfd) {
                 let _ = pidfd::wait(pidfd);
             }
-            let spec = &record.launch.spec;
-            self.scribe.remove(paths::pid_file(spec, worker.slot));
-            self.keeper.release(&workers::key(worker));
-            if spec.stop.tree {
-                self.dead.insert(worker, record.pid.0);
-            }
+            self.scribe.remove(paths::pid_file(&record.launch.spec, worker.slot));
+            self.leave_remains(worker, record.pid);
             self.sweep_due |= self.sweeping.contains(&worker);
         }
     }
 
     /// The keeper says something, or is gone.
-    pub(super) fn hear_keeper(&mut self, message: Option<ToDaemon>) {
+    pub(super) fn hear_keeper(&mut self, message: Option<&ToDaemon>) {
         match message {
-            Some(ToDaemon::Reaped { pid, status }) => self.reaped_by_keeper(pid, status),
+            Some(ToDaemon::Reaped { pid, status }) => self.reaped_by_keeper(*pid, *status),
             Some(ToDaemon::Hello { .. } | ToDaemon::Deposit { .. } | ToDaemon::Go) => {}
             None => self.take_over(),
         }
     }
 
     fn reaped_by_keeper(&mut self, pid: i32, status: i32) {
-        let Some(status) = ostler_sys::ExitStatus::from_wait_status(status) else {
-            return;
-        };
-        self.reaped.push((pid, converted(status)));
+        self.reaped.push((pid, status));
         let excess = self.reaped.len().saturating_sub(1024);
         self.reaped.drain(..excess);
         let waiting = self
@@ -138,7 +141,7 @@ impl Daemon {
 
     fn take_over(&mut self) {
         self.note("the keeper is gone; taking its place");
-        match crate::take_over::become_keeper(&self.keeper, self.generation) {
+        match crate::take_over::become_keeper(&self.keeper, self.generation, &self.reaped) {
             Ok(never) => match never {},
             // Apps run on and are supervised; only the next death of this daemon would find nobody to follow it.
             Err(error) => self.note(&format!("taking the keeper's place failed: {error}")),
@@ -147,7 +150,7 @@ impl Daemon {
 }
 
 /// The operating system's word in the machine's.
-pub fn converted(status: ostler_sys::ExitStatus) -> ExitStatus {
+fn converted(status: ostler_sys::ExitStatus) -> ExitStatus {
     match status {
         ostler_sys::ExitStatus::Code(code) => ExitStatus::Code(code),
         ostler_sys::ExitStatus::Signal { signal, core_dumped } => ExitStatus::Signal { signal, core_dumped },

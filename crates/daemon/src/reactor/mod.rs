@@ -12,11 +12,12 @@ mod calls;
 mod changes;
 mod ends;
 mod operate;
+mod remains;
 
 pub use adopt::Surroundings;
-pub use ends::converted;
 
 use crate::api::Connections;
+use crate::containment::Containment;
 use crate::effects::observe::Starts;
 use crate::fact::{Fact, Told};
 use crate::journal::Journal;
@@ -55,13 +56,16 @@ pub struct Daemon {
     pub(crate) versions: Versions,
     pub(crate) watches: Watches,
     pub(crate) starts: Starts,
+    pub(crate) containment: Containment,
     pub(crate) sampling: BTreeMap<WorkerId, Duration>,
     pub(crate) sweeping: BTreeSet<WorkerId>,
     pub(crate) sweep_due: bool,
-    /// Main processes that have ended, as the sessions of what they may have left, until their trees are swept.
-    pub(crate) dead: BTreeMap<WorkerId, i32>,
-    /// Statuses that the keeper reported, newest last: for workers that are its children.
-    pub(crate) reaped: Vec<(i32, ostler_core::ExitStatus)>,
+    /// Workers whose main process has ended, as long as something of them may be left.
+    pub(crate) remains: BTreeMap<WorkerId, remains::Remains>,
+    /// Workers that were started before a keeper was killed: what they detach does not fall to us.
+    pub(crate) fostered: BTreeSet<WorkerId>,
+    /// Statuses that the keeper reported, as `wait(2)` gives them, newest last: for workers that are its children.
+    pub(crate) reaped: Vec<(i32, i32)>,
     pub(crate) facts: UnboundedSender<Fact>,
     pub(crate) connections: Connections,
     pub(crate) home: PathBuf,
@@ -73,7 +77,11 @@ pub struct Daemon {
     /// Limits of open files that apps are given: those we were started with.
     pub(crate) open_files: Option<(u64, u64)>,
     pub(crate) history: Vec<Entry>,
+    /// Who is to be told when what came of their facts is in the journal.
+    pub(crate) heard: Vec<tokio::sync::oneshot::Sender<()>>,
     pub(crate) ending: bool,
+    /// Cannot go on: end without farewell, so that the keeper starts a successor.
+    pub(crate) failed: bool,
 }
 
 impl Daemon {
@@ -100,7 +108,7 @@ impl Daemon {
     /// Runs until the machine orders the end.
     pub async fn run(&mut self, mut facts: UnboundedReceiver<Fact>) {
         self.carry_out();
-        while !self.ending {
+        while !self.ending && !self.failed {
             tokio::select! {
                 fact = facts.recv() => {
                     let Some(fact) = fact else { return };
@@ -114,7 +122,9 @@ impl Daemon {
             }
             self.carry_out();
         }
-        self.end().await;
+        if !self.failed {
+            self.end().await;
+        }
     }
 
     /// Makes the machine's decisions durable and carries them out.
@@ -129,6 +139,10 @@ impl Daemon {
                 self.run_effect(effect);
             }
         }
+        for kept in self.heard.drain(..) {
+            // A worker whose end came meanwhile listens no more.
+            let _ = kept.send(());
+        }
         self.sweep_now();
         self.write_history();
     }
@@ -137,18 +151,25 @@ impl Daemon {
         match fact {
             Fact::Machine(event) => self.tell(event),
             Fact::Call(call) => self.call(call),
-            Fact::Keeper(message) => self.hear_keeper(message),
+            Fact::Keeper(message) => self.hear_keeper(message.as_ref()),
             Fact::Ended(worker) => self.ended(worker),
             Fact::Drained(worker) => self.drained(worker),
             Fact::StatusOverdue(worker) => self.status_overdue(worker),
-            Fact::Launched(worker, outcome) => self.launched(worker, outcome),
+            Fact::Launched(worker, outcome) => self.launched(worker, &outcome),
             Fact::Message(worker, message) => self.message(worker, &message),
+            Fact::WritersGone(worker) => self.writers_gone(worker),
+            Fact::PipesRead(worker) => self.pipes_read(worker),
+            Fact::Heard(kept) => self.heard.push(kept),
             Fact::ChildEnded => self.reap_orphans(),
             Fact::LeftoverEnded(_) => self.leftover_ended(),
             Fact::ObserveStarts => self.look_at_starts(),
             Fact::SampleMemory(worker) => self.sample_memory(worker),
             Fact::Told(told) => self.told(told),
             Fact::Note(text) => self.note(&text),
+            Fact::Fatal(text) => {
+                self.note(&text);
+                self.failed = true;
+            }
         }
     }
 
@@ -218,6 +239,7 @@ impl Daemon {
         while self.connections.open() > 0 && std::time::Instant::now() < patience {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
+        self.containment.close();
         self.keeper.farewell();
     }
 }

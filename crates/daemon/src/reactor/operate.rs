@@ -23,8 +23,11 @@ enum Plan {
     /// It is done.
     Done(Answer),
     /// Something else answers later, with this operation's id and reply.
-    Elsewhere(Box<dyn FnOnce(&mut Daemon, Waiting)>),
+    Elsewhere(Later),
 }
+
+/// Arranges for the answer.
+type Later = Box<dyn FnOnce(&mut Daemon, Waiting)>;
 
 /// Who waits for an answer that comes from elsewhere.
 struct Waiting {
@@ -96,7 +99,7 @@ impl Daemon {
     }
 
     fn chosen(&self, selector: &Selector) -> Result<BTreeSet<SlotId>, ApiError> {
-        select(selector, self.slots().iter())
+        select(selector, &self.slots())
     }
 
     fn on_slots(
@@ -150,7 +153,7 @@ impl Daemon {
             });
         }
         let slots: Vec<SlotId> = same.iter().map(|slot| slot.id).collect();
-        let specs = vec![Arc::new(spec); slots.len()];
+        let specs = for_each(spec, &slots);
         Ok(self.requests(Form::Slots, vec![Request::Restart { slots, specs }], by))
     }
 
@@ -167,7 +170,7 @@ impl Daemon {
             if slots.is_empty() {
                 new.push(spec);
             } else if !only_missing {
-                let specs = vec![Arc::new(spec); slots.len()];
+                let specs = for_each(spec, &slots);
                 requests.push(Request::Restart { slots, specs });
             }
         }
@@ -279,7 +282,7 @@ impl Daemon {
 
     fn plan_flush(&mut self, selector: Option<&Selector>) -> Result<Plan, ApiError> {
         let slots = self.slots();
-        let chosen = selector.map(|selector| select(selector, slots.iter())).transpose()?;
+        let chosen = selector.map(|selector| select(selector, &slots)).transpose()?;
         let views = slots
             .iter()
             .filter(|slot| chosen.as_ref().is_none_or(|chosen| chosen.contains(&slot.id)));
@@ -379,6 +382,12 @@ impl Daemon {
         };
         Ok(self.requests(form, vec![Request::Restore { instances: missing }], by))
     }
+}
+
+/// The same spec for all of them.
+fn for_each(spec: Spec, slots: &[SlotId]) -> Vec<Arc<Spec>> {
+    let spec = Arc::new(spec);
+    slots.iter().map(|_| Arc::clone(&spec)).collect()
 }
 
 fn is_same(one: &Spec, other: &Spec) -> bool {

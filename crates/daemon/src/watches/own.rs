@@ -15,9 +15,8 @@ pub(super) struct OwnFiles {
 
 #[derive(Debug)]
 struct OwnFile {
+    /// May contain `{id}`.
     folder: PathBuf,
-    /// The folder, if its path contains `{id}`.
-    folders: Option<Regex>,
     name: Regex,
 }
 
@@ -51,11 +50,9 @@ impl OwnFiles {
 
     /// Whether one of them lies in or below the folder: it may be Ostler that made it.
     pub fn lie_below(&self, folder: &Path) -> bool {
-        let real = folder.canonicalize();
-        let real = real.as_deref().unwrap_or(folder);
-        self.files
-            .iter()
-            .any(|file| file.folder.starts_with(folder) || file.folder.starts_with(real))
+        let real = folder.canonicalize().unwrap_or_default();
+        let is_one = |above: &Path| is_meant(above, folder) || is_meant(above, &real);
+        self.files.iter().any(|file| file.folder.ancestors().any(is_one))
     }
 }
 
@@ -77,24 +74,28 @@ impl OwnFile {
     }
 
     fn new(path: &Path, name: &str) -> Option<Self> {
-        let folder = path.parent()?;
-        let text = folder.to_string_lossy();
-        let folders = text.contains("{id}").then(|| format!("^{}$", pattern(&text)));
         Some(Self {
-            folder: folder.to_owned(),
-            folders: folders.and_then(|folders| Regex::new(&folders).ok()),
+            folder: path.parent()?.to_owned(),
             name: Regex::new(name).ok()?,
         })
     }
 
     fn lies_in(&self, folder: &Path) -> bool {
-        if let Some(folders) = &self.folders {
-            let real = folder.canonicalize().unwrap_or_default();
-            return folders.is_match(&folder.to_string_lossy()) || folders.is_match(&real.to_string_lossy());
+        if is_meant(&self.folder, folder) {
+            return true;
         }
-        self.folder == folder
-            || matches!((self.folder.canonicalize(), folder.canonicalize()), (Ok(own), Ok(other)) if own == other)
+        let real = folder.canonicalize().unwrap_or_default();
+        is_meant(&self.folder, &real) || self.folder.canonicalize().is_ok_and(|own| own == real)
     }
+}
+
+/// Whether `path` is `own`, in which `{id}` is any number.
+fn is_meant(own: &Path, path: &Path) -> bool {
+    let text = own.to_string_lossy();
+    if !text.contains("{id}") {
+        return own == path;
+    }
+    Regex::new(&format!("^{}$", pattern(&text))).is_ok_and(|own| own.is_match(&path.to_string_lossy()))
 }
 
 /// A path's text as a pattern: everything literal but `{id}`.

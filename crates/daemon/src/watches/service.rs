@@ -25,6 +25,9 @@ pub(super) enum Command {
     Unwatch {
         slot: SlotId,
     },
+    /// To be answered when everything before it is done.
+    #[cfg(test)]
+    Settled(std::sync::mpsc::Sender<()>),
 }
 
 /// The thread's state.
@@ -76,6 +79,8 @@ impl Service {
                     self.trees.insert(slot, tree);
                 }
                 Ok(Command::Unwatch { slot }) => self.unwatch(slot),
+                #[cfg(test)]
+                Ok(Command::Settled(answer)) => answer.send(()).expect("a test waits"),
                 Err(TryRecvError::Empty) => return Ok(()),
                 Err(TryRecvError::Disconnected) => return Err(Ended),
             }

@@ -140,6 +140,7 @@ impl Tree {
     }
 
     /// Something happened to a name on the way to a watched path.
+    /// Something happened to a name on the way to a watched path.
     pub fn anchor(&mut self, kernel: &mut Kernel, root: usize, what: What) {
         let Root { path, state, .. } = &self.roots[root];
         let (path, before) = (path.clone(), *state);
@@ -177,7 +178,15 @@ impl Tree {
         for index in 0..self.roots.len() {
             self.settle_anchors(kernel, index);
             match self.roots[index].state {
-                RootState::Folder => self.enter(kernel, self.roots[index].path.clone(), found),
+                RootState::Folder => {
+                    // Of a path that is watched as a whole, it is the path itself that is reported.
+                    let found = if self.roots[index].is_glob() {
+                        found
+                    } else {
+                        Found::Known
+                    };
+                    self.enter(kernel, self.roots[index].path.clone(), found);
+                }
                 RootState::File | RootState::Missing => {}
             }
         }
@@ -237,11 +246,15 @@ impl Tree {
             }
             let Ok(entries) = folder.read_dir() else { continue };
             for entry in entries.filter_map(Result::ok) {
+                let may_be_folder = entry.file_type().is_ok_and(|kind| kind.is_dir() || kind.is_symlink());
+                // Most entries are files that were there before: they cost nothing more.
+                if found == Found::Known && !may_be_folder {
+                    continue;
+                }
                 let path = entry.path();
                 if self.skips(&path) {
                     continue;
                 }
-                let may_be_folder = entry.file_type().is_ok_and(|kind| kind.is_dir() || kind.is_symlink());
                 if found == Found::New && self.is_news(&path, may_be_folder) {
                     self.outbox.changed(&path);
                 }

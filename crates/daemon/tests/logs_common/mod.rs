@@ -150,7 +150,7 @@ pub fn stream(slot: u32, generation: u32, kind: StreamKind) -> StreamId {
 }
 
 /// Writes all of it, as an app would.
-pub fn write(pipe: &mut PipeWriter, bytes: &[u8]) {
+pub fn write(mut pipe: &PipeWriter, bytes: &[u8]) {
     pipe.write_all(bytes).expect("a writable pipe");
 }
 

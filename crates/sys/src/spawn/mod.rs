@@ -4,7 +4,8 @@
 //! pid and pidfd, descriptors in place, but waits on a gate before `execve`. Whoever created it uses that time to hand
 //! copies of its descriptors to the keeper, and then releases it; so there is no moment at which an app runs that
 //! the keeper does not know. If the creator dies first, the gate closes and the process exits without having run
-//! anything.
+//! anything; unless a copy of the gate ([`Held::gate`]) was handed on too, then whoever has it opens it
+//! ([`Outcome::inherited`]).
 //!
 //! Invariants: no descriptor but those named in the [`Command`] is open in the new program; every signal has its
 //! default disposition and none is blocked there; nothing between creation and `execve` allocates, locks, panics or
@@ -159,6 +160,12 @@ impl Held {
         self.parts().pidfd.as_fd()
     }
 
+    /// The gate's descriptor, to be duplicated for the keeper: with it a successor can open the gate if we cannot any
+    /// more, and hear what came of it.
+    pub fn gate(&self) -> BorrowedFd<'_> {
+        self.parts().outcome.link.as_fd()
+    }
+
     /// Whether it was put into the cgroup its command named. `false` when none was named.
     pub fn contained(&self) -> bool {
         self.parts().contained
@@ -169,14 +176,19 @@ impl Held {
     /// # Errors
     /// When the gate cannot be opened (`send(2)`); the process is then ended.
     pub fn release(mut self) -> io::Result<Released> {
-        match rustix::net::send(&self.parts().outcome.link, b"g", SendFlags::NOSIGNAL) {
-            Ok(_) | Err(Errno::PIPE | Errno::CONNRESET) => {}
-            Err(error) => return Err(error.into()),
-        }
+        open(&self.parts().outcome.link)?;
         let Parts {
             pid, pidfd, outcome, ..
         } = self.0.take().expect("invariant: taken only here");
         Ok(Released { pid, pidfd, outcome })
+    }
+}
+
+/// Sends the go byte. One that is sent twice is read once.
+fn open(gate: impl AsFd) -> io::Result<()> {
+    match rustix::net::send(gate, b"g", SendFlags::NOSIGNAL) {
+        Ok(_) | Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -194,6 +206,19 @@ impl Drop for Held {
 }
 
 impl Outcome {
+    /// From a copy of the gate of a process that a predecessor created, and may have let go or not: opens the gate.
+    ///
+    /// # Errors
+    /// When the gate cannot be opened (`send(2)`).
+    pub fn inherited(gate: OwnedFd) -> io::Result<Self> {
+        open(&gate)?;
+        Ok(Self {
+            link: gate,
+            image: None,
+            failure: None,
+        })
+    }
+
     /// What is known by now. Never blocks.
     ///
     /// # Errors

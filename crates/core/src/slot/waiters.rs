@@ -1,0 +1,97 @@
+//! Who waits for a slot, and for what.
+//!
+//! Called by [`Machine`](crate::Machine) when a request reaches a slot, and by the slot when it has news for those who wait.
+//! Invariant: all who wait for a slot want the same of it, and it is what the slot is about to become. So nobody needs to
+//! write down what they want: [`Slot::aim`] says it.
+
+use super::{Context, Input, Intent, Slot, Spawning, State, Then};
+use crate::event::Origin;
+use crate::history::Cause;
+use crate::ids::Ticket;
+use crate::outcome::Verdict;
+
+/// What a request wants of a slot, and what a slot is about to become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Aim {
+    /// A process that was launched after the request came.
+    Up,
+    /// Nothing runs.
+    Down,
+    /// Nothing runs and the slot is forgotten.
+    Gone,
+}
+
+impl Aim {
+    /// What a slot is told by somebody who wants this.
+    pub(crate) fn input(self, by: Origin) -> Input {
+        match self {
+            Self::Up => Input::Restart {
+                cause: Cause::Asked(by),
+            },
+            Self::Down => Input::Stop { by },
+            Self::Gone => Input::Delete { by },
+        }
+    }
+}
+
+impl Slot {
+    /// What it is about to become, unless somebody asks for something else.
+    pub(crate) fn aim(&self) -> Aim {
+        match &self.state {
+            State::Waiting { .. }
+            | State::Launching { .. }
+            | State::Online(_)
+            | State::Spawning(Spawning { intent: None, .. }) => Aim::Up,
+            State::Spawning(Spawning {
+                intent: Some(intent), ..
+            }) => intent.aim(),
+            State::Stopping(stopping) => stopping.intent.aim(),
+            State::Sweeping(sweeping) => sweeping.then.aim(),
+            State::Stuck(stuck) => stuck.then.aim(),
+            State::Down { .. } => Aim::Down,
+        }
+    }
+
+    /// Lets a request wait for what becomes of the slot, and says who need not wait any more, since they wanted
+    /// something else. Whoever wants the same joins: all of them get the same verdict.
+    pub(crate) fn await_by(&mut self, ticket: Ticket, aim: Aim) -> Vec<Ticket> {
+        let overtaken = if self.aim() == aim {
+            Vec::new()
+        } else {
+            std::mem::take(&mut self.waiters)
+        };
+        self.waiters.push(ticket);
+        overtaken
+    }
+
+    /// Whether somebody waits for what becomes of it.
+    pub(crate) fn is_awaited(&self) -> bool {
+        !self.waiters.is_empty()
+    }
+
+    /// Answers all who wait for this slot.
+    pub(super) fn answer(&mut self, verdict: &Verdict, cx: &mut Context<'_>) {
+        let answered = self.waiters.drain(..).map(|ticket| (ticket, verdict.clone()));
+        cx.verdicts.extend(answered);
+    }
+}
+
+impl Intent {
+    fn aim(&self) -> Aim {
+        match self {
+            Self::Stop { by: _ } => Aim::Down,
+            Self::Delete { by: _ } => Aim::Gone,
+            Self::Restart(_) | Self::Judge => Aim::Up,
+        }
+    }
+}
+
+impl Then {
+    fn aim(&self) -> Aim {
+        match self {
+            Self::Launch { .. } => Aim::Up,
+            Self::Rest { .. } | Self::Stop => Aim::Down,
+            Self::Delete { by: _ } => Aim::Gone,
+        }
+    }
+}
