@@ -107,7 +107,7 @@ pub fn from_command_line(
 
 fn context(session: &Session) -> Result<Context> {
     Ok(Context {
-        cwd: session.cwd.clone(),
+        cwd: session.cwd_text()?.into(),
         home: session.home.path().to_owned(),
         environment: session.environment.clone(),
         username: session.username(),

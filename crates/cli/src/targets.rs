@@ -27,12 +27,13 @@ pub const DEFAULT_FILES: [&str; 8] = [
 /// The word that stands for standard input.
 const STANDARD_INPUT: &str = "-";
 
-/// A selector of the words as they are.
-pub fn selector(session: &Session, words: &[String]) -> Result<Selector> {
-    Ok(Selector {
+/// A selector of the words as they are. The directory matters for paths of scripts only: where it is not UTF-8 they match
+/// nothing, and names and ids work as everywhere.
+pub fn selector(session: &Session, words: &[String]) -> Selector {
+    Selector {
         words: words.to_vec(),
-        cwd: session.cwd_text()?,
-    })
+        cwd: session.cwd.to_string_lossy().into_owned(),
+    }
 }
 
 /// A selector in which config files and standard input are replaced by the names of the apps they declare, those of
@@ -53,7 +54,7 @@ pub fn named(session: &Session, words: &[String], only: Option<&str>) -> Result<
     if resolved.is_empty() {
         return Err(Error::user(format!("{} declares no such app", words.join(", "))));
     }
-    selector(session, &resolved)
+    Ok(selector(session, &resolved))
 }
 
 fn declared_names(session: &Session, word: &str) -> Result<Option<Vec<String>>> {
@@ -108,6 +109,8 @@ pub fn target(session: &Session, word: &str, options: &AppOptions) -> Result<Tar
 /// The attributes that options and words after `--` declare.
 pub fn typed_attributes(session: &Session, options: &AppOptions) -> Map<String, Value> {
     let mut attributes = attributes(options, session.app_args.as_deref());
+    // That is about the command, not about the app.
+    attributes.remove("force");
     if let Some(extensions) = &options.ext {
         let root = options
             .cwd
@@ -124,11 +127,8 @@ pub fn typed_attributes(session: &Session, options: &AppOptions) -> Map<String, 
 /// What existing processes are changed by.
 pub fn patch(session: &Session, options: &AppOptions) -> Patch {
     let environment = options.update_env.then(|| session.environment.clone());
-    let mut attributes = typed_attributes(session, options);
-    // That is about the command, not about the app.
-    attributes.remove("force");
     Patch {
-        attributes,
+        attributes: typed_attributes(session, options),
         environment,
     }
 }
@@ -142,9 +142,7 @@ pub fn start(session: &Session, word: &str, options: &AppOptions) -> Result<Acti
             ),
         );
     }
-    let existing = may_exist(session, word)
-        .then(|| selector(session, &[word.to_owned()]))
-        .transpose()?;
+    let existing = may_exist(session, word).then(|| selector(session, &[word.to_owned()]));
     let declared = configuration::from_command_line(session, word, typed_attributes(session, options))?;
     let (spec, otherwise) = match declared {
         Ok(spec) => {

@@ -108,6 +108,30 @@ fn an_app_is_chosen_by_id_name_namespace_expression_and_all() {
 }
 
 #[test]
+fn in_a_directory_whose_name_is_no_text_names_still_work_and_a_start_is_refused() {
+    use std::os::unix::ffi::OsStrExt;
+    let home = home();
+    home.start(json!([sleeper("one")]));
+    let odd = home.work().join(std::ffi::OsStr::from_bytes(b"odd\xff"));
+    std::fs::create_dir(&odd).expect("such a directory");
+    home.call(&["stop", "one"]).within(&odd).ok();
+    assert_eq!(home.status("one"), "stopped");
+    let output = home
+        .call(&["start", "/bin/sleep", "--name", "two", "--", "1"])
+        .within(&odd)
+        .fails();
+    assert!(output.stderr.contains("is not valid UTF-8"), "{output}");
+}
+
+#[test]
+fn force_is_no_cause_for_a_warning() {
+    let home = home();
+    let script = apps::path("ticker");
+    let output = home.ok(&["start", &script, "--interpreter", "sh", "--force"]);
+    assert!(!output.stderr.contains("force"), "{output}");
+}
+
+#[test]
 fn an_unknown_name_is_an_error_that_names_it() {
     let home = home();
     home.start(json!([sleeper("one")]));
@@ -264,6 +288,16 @@ fn attach_gives_the_apps_input_and_output_to_the_terminal() {
     home.wait_until("the line to come back", || {
         attached.stdout().contains("heard over the wire")
     });
+}
+
+#[test]
+fn what_does_not_run_cannot_be_talked_to() {
+    let home = home();
+    home.start(json!([sleeper("one")]));
+    home.ok(&["stop", "one"]);
+    for words in [&["attach", "0"][..], &["send", "0", "good day"]] {
+        home.call(words).limit(DEADLINE).fails();
+    }
 }
 
 #[test]

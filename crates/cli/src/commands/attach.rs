@@ -29,10 +29,14 @@ pub struct Attach {
 impl Attach {
     pub async fn run(self, session: &Session) -> Result {
         let all = processes(session).await?;
-        if !all.processes.iter().any(|process| process.view.id.0 == self.id) {
-            return Err(send::unknown(self.id));
+        let process = all.processes.iter().find(|process| process.view.id.0 == self.id);
+        let process = process.ok_or_else(|| send::unknown(self.id))?;
+        if process.view.pid.is_none() {
+            let name = &process.view.spec.name;
+            return Err(Error::user(format!("{name} ({}) does not run", self.id))
+                .hint(format!("`ostler start {}` starts it", self.id)));
         }
-        let selector = targets::selector(session, &[self.id.to_string()])?;
+        let selector = targets::selector(session, &[self.id.to_string()]);
         let view = View {
             form: Form::Raw,
             ..View::live(Some(selector))

@@ -23,7 +23,7 @@ pub struct Describe {
 impl Describe {
     pub async fn run(self, session: &Session) -> Result {
         let all = processes(session).await?;
-        let selector = targets::selector(session, std::slice::from_ref(&self.selector))?;
+        let selector = targets::selector(session, std::slice::from_ref(&self.selector));
         let chosen = selection::select(&all.processes, &selector)?;
         if chosen.is_empty() {
             return Err(

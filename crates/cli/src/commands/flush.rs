@@ -25,7 +25,7 @@ impl Flush {
             return Ok(());
         };
         let words = (!self.selectors.is_empty()).then_some(&self.selectors);
-        let selector = words.map(|words| targets::selector(session, words)).transpose()?;
+        let selector = words.map(|words| targets::selector(session, words));
         match client.operate(&session.verb, Action::Flush { selector }).await? {
             Answer::Done { count } => session.printer.say(&format!("emptied {count} log files")),
             other => return Err(unexpected(&other)),

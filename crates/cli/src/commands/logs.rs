@@ -54,7 +54,7 @@ impl Logs {
     pub async fn run(self, session: &Session) -> Result {
         let words = (!self.selectors.is_empty()).then_some(&self.selectors);
         let view = View {
-            selector: words.map(|words| targets::selector(session, words)).transpose()?,
+            selector: words.map(|words| targets::selector(session, words)),
             lines: self.lines,
             form: self.form(),
             out: self.out || !self.err,

@@ -18,7 +18,7 @@ pub struct Reset {
 
 impl Reset {
     pub async fn run(self, session: &Session) -> Result {
-        let selector = targets::selector(session, &self.selectors)?;
+        let selector = targets::selector(session, &self.selectors);
         operate(session, selector, Intent::new("reset", Wanted::Neither), |selector| {
             Action::Reset { selector }
         })

@@ -49,7 +49,7 @@ pub async fn run(session: &Session, words: &[String], options: &AppOptions, done
     }
     start::notice_options(session, options);
     let patch = targets::patch(session, options);
-    let selector = targets::selector(session, &names)?;
+    let selector = targets::selector(session, &names);
     let result = operate(session, selector, Intent::new(done, Wanted::Up), |selector| {
         Action::Restart { selector, patch }
     })

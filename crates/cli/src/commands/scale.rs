@@ -24,7 +24,7 @@ pub struct Scale {
 impl Scale {
     pub async fn run(self, session: &Session) -> Result {
         let to = parse(&self.number)?;
-        let selector = targets::selector(session, std::slice::from_ref(&self.app))?;
+        let selector = targets::selector(session, std::slice::from_ref(&self.app));
         operate(session, selector, Intent::new("started", Wanted::Neither), |selector| {
             Action::Scale { selector, to }
         })

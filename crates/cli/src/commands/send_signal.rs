@@ -29,7 +29,7 @@ impl SendSignal {
         let Some(mut client) = session.daemon_if_any().await? else {
             return Err(selection::not_found(&self.selectors.join(", ")));
         };
-        let selector = targets::selector(session, &self.selectors)?;
+        let selector = targets::selector(session, &self.selectors);
         let answer = client
             .operate(&session.verb, Action::Signal { selector, signal })
             .await?;

@@ -57,9 +57,7 @@ impl View {
 /// Shows the output of what was just acted on, until Ctrl-C. In the `foreground` mode the end of that, or SIGTERM, ends
 /// the apps and the daemon too.
 pub async fn attach(session: &Session, words: &[String], foreground: bool) -> Result {
-    let selector = (!foreground && !words.is_empty())
-        .then(|| targets::selector(session, words))
-        .transpose()?;
+    let selector = (!foreground && !words.is_empty()).then(|| targets::selector(session, words));
     let follow = Follower::new(session, View::live(selector)).follow();
     if !foreground {
         return follow.await;
