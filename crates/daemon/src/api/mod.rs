@@ -15,10 +15,11 @@ use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use ostler_wire::control::{Answer, ApiError, Follow, Operation, Pong, ProcessRows, Processes, Selector};
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// Where the answer to a call goes. Dropped by the caller if the client has gone.
 pub type Reply<T> = oneshot::Sender<Result<T, ApiError>>;
@@ -58,25 +59,22 @@ pub struct Peer {
     pub pid: i32,
 }
 
-/// The connections that are open, so that an ending daemon can let the last answers out.
+/// The open connections, so that an ending daemon can let the last answers out and close them.
 #[derive(Clone, Debug, Default)]
-pub struct Connections(Arc<Shared>);
-
-#[derive(Debug, Default)]
-struct Shared {
-    open: AtomicUsize,
-    ending: Notify,
+pub struct Connections {
+    open: Arc<AtomicUsize>,
+    ending: Arc<watch::Sender<bool>>,
 }
 
 impl Connections {
     /// How many.
     pub fn open(&self) -> usize {
-        self.0.open.load(Ordering::Relaxed)
+        self.open.load(Ordering::Relaxed)
     }
 
-    /// Closes each as soon as the answer that it waits for, if any, is through.
+    /// Closes each as soon as what it is answering is written.
     pub fn end(&self) {
-        self.0.ending.notify_waiters();
+        self.ending.send_replace(true);
     }
 }
 
@@ -98,22 +96,24 @@ pub async fn serve(listener: UnixListener, facts: mpsc::UnboundedSender<Fact>, c
 
 async fn connection(stream: UnixStream, facts: mpsc::UnboundedSender<Fact>, connections: Connections) {
     let Some(peer) = authorised(&stream) else { return };
-    connections.0.open.fetch_add(1, Ordering::Relaxed);
+    connections.open.fetch_add(1, Ordering::Relaxed);
     let service = hyper::service::service_fn(move |request| {
         let facts = facts.clone();
         let peer = peer.clone();
         async move { Ok::<_, Infallible>(route::route(request, &facts, peer).await) }
     });
-    let mut conversation = std::pin::pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
-    // A broken connection is the client's affair.
+    let mut told = connections.ending.subscribe();
+    let ending = async move { drop(told.wait_for(|ending| *ending).await) };
+    let mut serving = pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+    // However it ends: a broken connection is the client's affair.
     tokio::select! {
-        _ = conversation.as_mut() => {}
-        () = connections.0.ending.notified() => {
-            conversation.as_mut().graceful_shutdown();
-            let _ = conversation.await;
+        _ = &mut serving => {}
+        () = ending => {
+            serving.as_mut().graceful_shutdown();
+            let _ = serving.await;
         }
     }
-    connections.0.open.fetch_sub(1, Ordering::Relaxed);
+    connections.open.fetch_sub(1, Ordering::Relaxed);
 }
 
 /// The socket's mode keeps others out already; this also holds where a file system ignores modes.
