@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_daemon_that_reports_itself_ready_is_up() {
-        let script = "echo \"$1 $(pwd) $OSTLER_HOME\" > \"$OSTLER_HOME/seen\"; eval \"echo ready >&$OSTLER_READY_FD\"";
+        let script = "echo \"$1 $(pwd) $OSTLER_HOME\" > \"$OSTLER_HOME/seen\"; echo ready > /dev/fd/$OSTLER_READY_FD";
         let (stage, result) = launched(script);
         result.expect("it is ready");
         let home = stage.session.home.path();
@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn what_a_daemon_says_instead_is_passed_on() {
-        let (_stage, result) = launched("eval \"echo the disk is full >&$OSTLER_READY_FD\"; exit 1");
+        let (_stage, result) = launched("echo the disk is full > /dev/fd/$OSTLER_READY_FD; exit 1");
         let error = result.expect_err("it is not ready");
         assert_eq!(
             error.message.lines().next(),
@@ -299,7 +299,7 @@ mod tests {
         let stage = Stage::new("start");
         let program = keeper(
             &stage,
-            "touch \"$OSTLER_HOME/seen\"; eval \"echo ready >&$OSTLER_READY_FD\"",
+            "touch \"$OSTLER_HOME/seen\"; echo ready > /dev/fd/$OSTLER_READY_FD",
         );
         let _listener = std::os::unix::net::UnixListener::bind(stage.session.home.socket()).expect("a socket");
         launch_program(&stage.session.home, &program).expect("there is one");
@@ -310,7 +310,7 @@ mod tests {
     fn only_one_starts_a_daemon_at_a_time() {
         let stage = Stage::new("start");
         let script = "mkdir \"$OSTLER_HOME/alone\" || exit 1; sleep 0.02; rmdir \"$OSTLER_HOME/alone\"; \
-                      eval \"echo ready >&$OSTLER_READY_FD\"";
+                      echo ready > /dev/fd/$OSTLER_READY_FD";
         let (program, home) = (keeper(&stage, script), &stage.session.home);
         std::thread::scope(|scope| {
             let starters: Vec<_> = (0..8).map(|_| scope.spawn(|| launch_program(home, &program))).collect();

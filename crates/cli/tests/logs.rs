@@ -406,6 +406,26 @@ fn a_follower_sees_every_line_once_over_restarts_and_rotations() {
 }
 
 #[test]
+fn a_follower_of_a_stopped_app_sees_its_last_lines_and_then_its_next_run() {
+    let home = home();
+    home.start(json!([shell(
+        &home,
+        "brief",
+        "echo $0 ran",
+        json!({ "stop_exit_codes": [0] })
+    )]));
+    home.wait_status("brief", "stopped");
+    let follower = home.call(&["logs", "brief", "--raw"]).spawn();
+    let runs = || follower.stdout().lines().filter(|line| line.ends_with(" ran")).count();
+    home.wait_until("the last line of the run before", || runs() == 1);
+    home.ok(&["restart", "brief"]);
+    home.wait_until("the line of the next run", || runs() == 2);
+    home.ok(&["restart", "brief"]);
+    home.wait_until("the third run", || runs() >= 3);
+    assert_eq!(runs(), 3, "each once");
+}
+
+#[test]
 fn a_flood_of_one_app_delays_no_other() {
     let home = home();
     home.start(json!([

@@ -14,6 +14,7 @@ fn everything() -> Filter {
         out: true,
         error: true,
         events: true,
+        known: Vec::new(),
     }
 }
 
@@ -191,6 +192,7 @@ fn only_what_was_asked_for_is_delivered_and_disabled_logs_never() {
         out: false,
         error: true,
         events: false,
+        known: Vec::new(),
     };
     let mut follower = bench.logs.follow(filter);
     let pipes = [

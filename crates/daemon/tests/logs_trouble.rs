@@ -176,6 +176,7 @@ fn a_flood_does_not_delay_the_line_of_a_quiet_app() {
         out: true,
         error: true,
         events: false,
+        known: Vec::new(),
     });
     let slowest = std::thread::scope(|scope| {
         for pipe in [flood, also] {

@@ -224,6 +224,14 @@ impl Engine {
     /// Takes a follower on: each slot's beginning, with what is held back of it.
     pub fn follow(&mut self, mut subscription: Subscription) {
         self.followers.retain(|follower| !follower.is_over());
+        for known in std::mem::take(&mut subscription.filter.known) {
+            let kind = FrameKind::Begin {
+                out_size: self.files.size(known.out.as_deref()),
+                error_size: self.files.size(known.error.as_deref()),
+            };
+            subscription.begin(known.slot);
+            subscription.push(frame(kind, known.slot, known.name, WallTime(now()), Bytes::new()));
+        }
         for (slot, name) in self.slots() {
             if (subscription.filter.slots)(slot, &name) && subscription.begin(slot) {
                 subscription.push(frame(self.begin(slot), slot, name, WallTime(now()), Bytes::new()));

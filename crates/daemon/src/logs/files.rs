@@ -66,6 +66,13 @@ impl Files {
             .collect()
     }
 
+    /// How large a file is, open or not. One that cannot be looked at has nothing to show.
+    pub fn size(&self, path: Option<&Path>) -> u64 {
+        let Some(path) = path else { return 0 };
+        let open = self.by_path.get(path).map(|key| self[*key].size());
+        open.unwrap_or_else(|| std::fs::metadata(path).map_or(0, |data| data.len()))
+    }
+
     fn truncate(&mut self, path: &Path) -> io::Result<()> {
         if let Some(key) = self.by_path.get(path).copied() {
             return self[key].truncate();

@@ -8,6 +8,7 @@ use ostler_core::{SlotId, WallTime};
 use ostler_wire::control::{FrameHeader, FrameKind};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::Notify;
 
@@ -29,6 +30,21 @@ pub struct Filter {
     pub error: bool,
     /// Process events too.
     pub events: bool,
+    /// Wanted slots that exist already, whether or not they have a process now.
+    pub known: Vec<KnownSlot>,
+}
+
+/// A slot with the files that its outputs go to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownSlot {
+    /// The slot.
+    pub slot: SlotId,
+    /// Its app's name.
+    pub name: String,
+    /// Its standard output's own file, if any.
+    pub out: Option<PathBuf>,
+    /// Its standard error's own file, if any.
+    pub error: Option<PathBuf>,
 }
 
 impl fmt::Debug for Filter {

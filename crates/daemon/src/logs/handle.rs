@@ -184,8 +184,8 @@ impl Logs {
         self.send(Command::Reopen { done: Box::new(done) });
     }
 
-    /// Follows output from now on. First comes a `Begin` for each slot that has a process; a slot whose first process
-    /// starts later has its `Begin` before its first output. Output of an unfinished line that is held back from the
+    /// Follows output from now on. First comes a `Begin` for each known slot and each that has a process; a slot that
+    /// is made later has its `Begin` before its first output. Output of an unfinished line that is held back from the
     /// file comes right after the `Begin`s, so that file and stream together are everything exactly once.
     pub fn follow(&self, filter: Filter) -> Follower {
         let (subscription, follower) = subscription(filter);

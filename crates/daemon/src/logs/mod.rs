@@ -31,7 +31,7 @@ mod target;
 mod transfer;
 mod vault;
 
-pub use follow::{Filter, Follower, Frame, SlotFilter};
+pub use follow::{Filter, Follower, Frame, KnownSlot, SlotFilter};
 pub use handle::{Logs, StreamStats};
 pub use note::{FileError, Note};
 pub use pattern::Pattern;

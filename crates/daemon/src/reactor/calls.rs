@@ -2,7 +2,7 @@
 
 use super::{Daemon, now};
 use crate::api::{Call, Names};
-use crate::logs::{Filter, Follower};
+use crate::logs::{Filter, Follower, KnownSlot, StreamKind, Target};
 use crate::paths;
 use crate::select::select;
 use crate::{VERSION, history};
@@ -125,11 +125,22 @@ impl Daemon {
             (Some(wanted), _) => wanted.contains(&slot),
             (None, _) => true,
         };
+        let known = slots
+            .iter()
+            .filter(|slot| chosen(slot.id, &slot.spec.name))
+            .map(|slot| KnownSlot {
+                slot: slot.id,
+                name: slot.spec.name.clone(),
+                out: Target::of(&slot.spec.logs, StreamKind::Out, slot.id).file,
+                error: Target::of(&slot.spec.logs, StreamKind::Error, slot.id).file,
+            });
+        let known = known.collect();
         Ok(self.logs.follow(Filter {
             slots: Box::new(chosen),
             out: follow.out,
             error: follow.error,
             events: follow.events,
+            known,
         }))
     }
 
