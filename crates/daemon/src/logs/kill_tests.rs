@@ -213,7 +213,7 @@ const PIECES: [(usize, &[u8]); 6] = [
     (0, b"o\n"),
     (0, b"\n\nthree is a longer line than the others are\nfo"),
     (0, b"u"),
-    (0, b"r\n"),
+    (0, b"r\nfive comes with it\nand six\n"),
     (0, b"end"),
 ];
 

@@ -111,7 +111,8 @@ impl Engine {
         let settings = self.journal.settings(entry)?;
         let mut flow = self.flow(id, settings.name, &settings.target);
         flow.entry = Some(entry);
-        flow.state = chunk.before;
+        // What is noted of the stream, not how it stood before this segment: it decides whether the end is to be noted.
+        flow.state = self.journal.state(entry)?;
         self.process(&mut flow, chunk, resume);
         self.files.release(flow.files);
         Ok(())
