@@ -61,11 +61,34 @@ pub(crate) fn item(path: &str, index: usize) -> String {
 
 /// Line and column of a byte offset.
 pub(crate) fn position(text: &str, offset: usize) -> Position {
-    let before = &text[..text.floor_char_boundary(offset.min(text.len()))];
-    let line_start = before.rfind('\n').map_or(0, |line_break| line_break + 1);
-    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    Position {
-        line: count(before.matches('\n').count() + 1),
-        column: count(before[line_start..].chars().count() + 1),
+    Cursor::default().position(text, offset)
+}
+
+/// Lines and columns of ever later byte offsets of one text, in one pass.
+#[derive(Debug, Default)]
+pub(crate) struct Cursor {
+    offset: usize,
+    /// Line breaks before the offset, and characters between the last of them and the offset.
+    lines: usize,
+    columns: usize,
+}
+
+impl Cursor {
+    /// Line and column of an offset, which must not lie before an earlier one asked for.
+    pub(crate) fn position(&mut self, text: &str, offset: usize) -> Position {
+        let offset = text.floor_char_boundary(offset.min(text.len())).max(self.offset);
+        let passed = &text[self.offset..offset];
+        self.offset = offset;
+        if let Some(line_break) = passed.rfind('\n') {
+            self.lines += passed.matches('\n').count();
+            self.columns = passed[line_break + 1..].chars().count();
+        } else {
+            self.columns += passed.chars().count();
+        }
+        let count = |number: usize| u32::try_from(number + 1).unwrap_or(u32::MAX);
+        Position {
+            line: count(self.lines),
+            column: count(self.columns),
+        }
     }
 }

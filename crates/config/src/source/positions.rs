@@ -2,7 +2,7 @@
 //! and skips everything else.
 
 use crate::diagnostic::Position;
-use crate::place::{Positions, child, item, position};
+use crate::place::{Cursor, Positions, child, item};
 
 /// What the pass found.
 #[derive(Debug, Default)]
@@ -25,6 +25,7 @@ pub(crate) fn scan(text: &str) -> Scan {
     let mut scanner = Scanner {
         text,
         offset: 0,
+        cursor: Cursor::default(),
         open: Vec::new(),
         scan: Scan::default(),
     };
@@ -37,6 +38,7 @@ pub(crate) fn scan(text: &str) -> Scan {
 struct Scanner<'a> {
     text: &'a str,
     offset: usize,
+    cursor: Cursor,
     open: Vec<Open>,
     scan: Scan,
 }
@@ -91,7 +93,8 @@ impl Scanner<'_> {
         let full = child(path, &name);
         *key = Some(name);
         if self.scan.positions.contains_key(&full) {
-            self.scan.repeated.push((full, position(self.text, start)));
+            let position = self.cursor.position(self.text, start);
+            self.scan.repeated.push((full, position));
         }
     }
 
@@ -102,9 +105,8 @@ impl Scanner<'_> {
             Some(Open::Array { path, index }) => item(path, *index),
             Some(Open::Object { path, key }) => child(path, &key.take().unwrap_or_default()),
         };
-        self.scan
-            .positions
-            .insert(path.clone(), position(self.text, self.offset));
+        let position = self.cursor.position(self.text, self.offset);
+        self.scan.positions.insert(path.clone(), position);
         path
     }
 
