@@ -2,6 +2,7 @@
 
 use crate::printer::{HEADER, paint};
 use anstyle::Style;
+use std::borrow::Cow;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Text with the style it is shown in where there is colour.
@@ -17,7 +18,7 @@ impl Cell {
     /// Text as it is.
     pub fn plain(text: impl Into<String>) -> Self {
         Self {
-            text: printable(&text.into()),
+            text: printable(text.into()),
             style: Style::new(),
         }
     }
@@ -25,7 +26,7 @@ impl Cell {
     /// Text in a style.
     pub fn styled(text: impl Into<String>, style: Style) -> Self {
         Self {
-            text: printable(&text.into()),
+            text: printable(text.into()),
             style,
         }
     }
@@ -88,13 +89,28 @@ fn rule(text: &mut String, widths: &[usize], [left, middle, right]: [char; 3]) {
 
 fn row(text: &mut String, widths: &[usize], cells: &[Cell], colour: bool) {
     for (width, cell) in widths.iter().zip(cells) {
-        let shown = shorten(&cell.text, width.saturating_sub(2));
-        let padding = width.saturating_sub(1 + shown.width());
+        let room = width.saturating_sub(2);
+        let mut used = measure(&cell.text);
+        let mut shown = Cow::Borrowed(cell.text.as_str());
+        if used > room {
+            shown = Cow::Owned(shorten(&cell.text, room));
+            used = measure(&shown);
+        }
         text.push_str("│ ");
-        text.push_str(&paint(colour && cell.style != Style::new(), cell.style, &shown));
-        text.extend(std::iter::repeat_n(' ', padding));
+        if colour && cell.style != Style::new() {
+            text.push_str(&paint(true, cell.style, &shown));
+        } else {
+            text.push_str(&shown);
+        }
+        text.extend(std::iter::repeat_n(' ', width.saturating_sub(1 + used)));
     }
     text.push_str("│\n");
+}
+
+/// How many terminal columns a text takes. Most texts are plain, and that is soon found out.
+fn measure(text: &str) -> usize {
+    let plain = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    if plain { text.len() } else { text.width() }
 }
 
 /// `text` in at most `room` columns, with `…` for what is cut off.
@@ -117,7 +133,10 @@ pub fn shorten(text: &str, room: usize) -> String {
 }
 
 /// Control characters would break the box, or worse, the terminal.
-fn printable(text: &str) -> String {
+fn printable(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
     text.chars()
         .map(|character| if character.is_control() { '\u{fffd}' } else { character })
         .collect()

@@ -12,6 +12,7 @@ use crate::commands::{
     start_or_restart, stop, why,
 };
 use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::cell::LazyCell;
 
 /// Runs your programs, keeps them up, and tells you what happened.
 #[derive(Debug, Parser)]
@@ -108,12 +109,14 @@ pub struct Parsed {
 /// Understands the words after the program's name.
 pub fn parse(words: &[String]) -> Result<Parsed, clap::Error> {
     let mut root = CommandLine::command();
-    let general = app_options::AppOptions::augment_args(Command::new("general"));
+    let general: LazyCell<Command> = LazyCell::new(|| app_options::AppOptions::augment_args(Command::new("general")));
     let normalised = normalise::normalise(words, &root, &general, passes_arguments_on);
     let verb = normalised.words.first().cloned().unwrap_or_default();
     let words = std::iter::once("ostler".to_owned()).chain(normalised.words);
     let matches = root.try_get_matches_from_mut(words)?;
     let line = CommandLine::from_arg_matches(&matches).map_err(|error| error.format(&mut root))?;
+    // Thousands of small pieces, and the process is about to end: the kernel frees them all at once.
+    std::mem::forget(root);
     Ok(Parsed {
         line,
         verb,

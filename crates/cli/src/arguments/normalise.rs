@@ -3,6 +3,7 @@
 //! use for are taken out, to be reported. Pure.
 
 use clap::{Arg, ArgAction, Command};
+use std::cell::LazyCell;
 
 /// A command line in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,8 +28,13 @@ enum Value {
 }
 
 /// Brings `words` (without the program's name) into order. `root` is the whole command, `general` a command with the
-/// options that PM2 knows everywhere, `passes_on` tells which verbs give the words after `--` to the app.
-pub fn normalise(words: &[String], root: &Command, general: &Command, passes_on: impl Fn(&str) -> bool) -> Normalised {
+/// options that PM2 knows everywhere (many, and most command lines have none that is not the verb's own), `passes_on` tells which verbs give the words after `--` to the app.
+pub fn normalise(
+    words: &[String],
+    root: &Command,
+    general: &LazyCell<Command>,
+    passes_on: impl Fn(&str) -> bool,
+) -> Normalised {
     let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
     let (front, back) = words.split_at(end);
     let Some(at) = verb_position(front, root, general) else {
@@ -73,7 +79,7 @@ fn version_word(word: &String) -> String {
     }
 }
 
-fn verb_position(words: &[String], root: &Command, general: &Command) -> Option<usize> {
+fn verb_position(words: &[String], root: &Command, general: &LazyCell<Command>) -> Option<usize> {
     let mut at = 0;
     while let Some(word) = words.get(at) {
         if !word.starts_with('-') {
@@ -92,8 +98,8 @@ fn verb_position(words: &[String], root: &Command, general: &Command) -> Option<
     None
 }
 
-fn value_of_word(word: &str, root: &Command, general: &Command) -> Value {
-    let commands = [root, general];
+fn value_of_word(word: &str, root: &Command, general: &LazyCell<Command>) -> Value {
+    let commands = [root, &**general];
     if let Some(long) = word.strip_prefix("--") {
         return commands
             .iter()
@@ -116,7 +122,7 @@ fn value_of_word(word: &str, root: &Command, general: &Command) -> Value {
 struct Walk<'a> {
     root: &'a Command,
     verb: &'a Command,
-    general: &'a Command,
+    general: &'a LazyCell<Command>,
     result: &'a mut Normalised,
 }
 
