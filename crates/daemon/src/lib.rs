@@ -61,6 +61,10 @@ pub fn main(home: PathBuf) -> ExitCode {
     }
 }
 
+/// Room for this many descriptors is made before there are threads: enough for some five hundred apps, for 32 KiB of the
+/// kernel's memory.
+const DESCRIPTORS: u32 = 4096;
+
 fn run(home: PathBuf) -> io::Result<()> {
     ostler_sys::signals::unblock_all();
     ostler_sys::reap::become_subreaper()?;
@@ -70,6 +74,7 @@ fn run(home: PathBuf) -> io::Result<()> {
     let keeper_pid = rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get());
     let open_files = ostler_keeper::original_open_files();
     let hand_over = hand_over::receive(socket)?;
+    ostler_sys::limits::reserve_descriptors(DESCRIPTORS);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
