@@ -8,7 +8,7 @@ use ostler_sys::cgroup::{Branch, Group};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 /// The groups, if there can be any.
 #[derive(Debug, Default)]
@@ -46,7 +46,7 @@ impl Containment {
     /// A group for a worker that is being launched: its directory, for the new process to be born in.
     pub fn birthplace(&mut self, worker: WorkerId) -> Option<OwnedFd> {
         let group = self.branch.as_ref()?.group(&worker.to_string()).ok()?;
-        let directory = group.directory().as_fd().try_clone_to_owned().ok()?;
+        let directory = group.directory().ok()?;
         self.groups.insert(worker, group);
         Some(directory)
     }

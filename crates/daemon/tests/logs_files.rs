@@ -5,6 +5,7 @@ mod logs_common;
 use logs_common::{Bench, PATIENCE, error, out, raw_target, rotation, stream, wait_for, write};
 use ostler_core::{LogFormat, Rotation, SlotId};
 use ostler_daemon::logs::{Logs, StreamKind, Target, Vault, rotated_files};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::Duration;
 
@@ -17,10 +18,10 @@ fn raw_output_is_written_as_it_is_and_at_once() {
 }
 
 #[test]
-fn the_file_is_there_as_soon_as_the_stream_is_with_missing_folders_made() {
+fn the_file_is_there_soon_after_the_stream_is_with_missing_folders_made() {
     let bench = Bench::new();
     let _pipe = bench.attach(out(0), bench.target("deep/er/a.log"));
-    bench.ended(out(0));
+    wait_for("the log", || bench.path("deep/er/a.log").exists());
     let mode = std::fs::metadata(bench.path("deep/er/a.log"))
         .expect("the log")
         .permissions()
@@ -446,7 +447,12 @@ fn what_a_predecessor_held_back_of_a_stream_that_is_gone_is_written() {
     let predecessor = start();
     let (read, pipe) = std::io::pipe().expect("a pipe");
     write(&pipe, b"half a line");
-    predecessor.attach(out(0), "app".into(), read.try_clone().expect("a copy").into(), target);
+    predecessor.attach(
+        out(0),
+        "app".into(),
+        OwnedFd::from(read.try_clone().expect("a copy")),
+        target,
+    );
     wait_for("the bytes to be taken", || {
         rustix::io::ioctl_fionread(&read).expect("a level") == 0
     });

@@ -138,7 +138,7 @@ fn nothing_is_compressed_where_it_might_fill_the_disk() {
 fn without_descriptors_output_is_dropped_until_there_are_some() {
     let bench = Bench::new();
     let pipe = bench.attach(out(0), bench.target("a.log"));
-    bench.ended(out(0));
+    wait_for("the log", || bench.path("a.log").exists());
     std::fs::remove_file(bench.path("a.log")).expect("a deletion");
     let before = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let none = rustix::process::Rlimit {

@@ -19,8 +19,9 @@ use ostler_sys::spawn::{Command, Credentials, ExecOutcome, Held};
 use ostler_sys::{channel, pidfd, pipes, resolve, users};
 use std::collections::BTreeMap;
 use std::ffi::CString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The descriptor number of the IPC channel in the app, as PM2 and Node's own `fork` have it.
 const CHANNEL_NUMBER: i32 = 3;
@@ -77,7 +78,7 @@ impl Daemon {
         self.reaped.retain(|(pid, _)| *pid != mark.pid);
         let mut record = Worker::new(mark, launch, &deposit, &self.facts)?;
         record.executable = executable;
-        self.attach_logs(worker, &record.launch.spec, &deposit)?;
+        self.attach_logs(worker, &record.launch.spec, &deposit);
         let released = held.release()?;
         record.await_launch(released.outcome, &self.facts)?;
         self.workers.insert(worker, record);
@@ -99,16 +100,13 @@ impl Daemon {
     }
 
     /// Hands the read ends of a worker's output to the log.
-    pub(crate) fn attach_logs(&self, worker: WorkerId, spec: &Spec, deposit: &Deposit) -> std::io::Result<()> {
-        for (part, kind) in [(Part::Out, StreamKind::Out), (Part::Error, StreamKind::Error)] {
-            if let Some(pipe) = deposit.descriptors.get(part as usize) {
-                let stream = StreamId { worker, kind };
-                let target = Target::of(&spec.logs, kind, worker.slot);
-                self.logs
-                    .attach(stream, spec.name.clone(), pipe.as_fd().try_clone_to_owned()?, target);
-            }
-        }
-        Ok(())
+    pub(crate) fn attach_logs(&self, worker: WorkerId, spec: &Spec, deposit: &Deposit) {
+        let parts = [(Part::Out, StreamKind::Out), (Part::Error, StreamKind::Error)];
+        self.logs.attach_all(parts.into_iter().filter_map(|(part, kind)| {
+            let pipe = deposit.descriptors.get(part as usize)?;
+            let target = Target::of(&spec.logs, kind, worker.slot);
+            Some((StreamId { worker, kind }, spec.name.clone(), Arc::clone(pipe), target))
+        }));
     }
 
     /// `execve` has told.

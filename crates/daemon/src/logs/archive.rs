@@ -6,12 +6,12 @@
 //! whole and on disk, and only then its original is deleted.
 
 use super::note::{FileError, Note};
-use super::rotate::{COMPRESSED, Rotated, RotatedForm, UNFINISHED, list, with_suffix};
+use super::rotate::{COMPRESSED, Rotated, RotatedForm, UNFINISHED, among, directory, list, names, with_suffix};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use ostler_core::Rotation;
 use rustix::fs::statvfs;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -37,9 +37,12 @@ const LINGER: Duration = Duration::from_secs(2);
 /// How long no further log must be opened before the thread begins.
 const BURST: Duration = Duration::from_millis(200);
 
+/// A log and how its rotated files are kept.
+type Job = (PathBuf, Rotation);
+
 #[derive(Default)]
 struct Queue {
-    jobs: VecDeque<(PathBuf, Rotation)>,
+    jobs: VecDeque<Job>,
     running: bool,
 }
 
@@ -74,8 +77,27 @@ impl Archive {
         // On Linux the priority is the calling thread's, not the process' (setpriority(2), "C library/kernel differences").
         let _ = rustix::process::setpriority_process(None, 19);
         self.let_a_burst_pass();
-        while let Some((log, rotation)) = self.next() {
-            if let Err(error) = tidy(&log, &rotation) {
+        while let Some(jobs) = self.next() {
+            let mut directories: BTreeMap<PathBuf, Vec<Job>> = BTreeMap::new();
+            for job in jobs {
+                directories.entry(directory(&job.0).to_owned()).or_default().push(job);
+            }
+            for (directory, jobs) in directories {
+                self.tidy_in(&directory, &jobs);
+            }
+        }
+    }
+
+    /// Lists a directory once for all logs in it.
+    fn tidy_in(&self, directory: &Path, jobs: &[Job]) {
+        let names = match names(directory) {
+            Ok(names) => names,
+            // The logs are gone with it, and so are their rotated files.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(error) => return (self.notes)(Note::Upkeep(failed("list", directory)(error))),
+        };
+        for (log, rotation) in jobs {
+            if let Err(error) = tidy(among(&names, log), rotation) {
                 (self.notes)(Note::Upkeep(error));
             }
         }
@@ -93,14 +115,14 @@ impl Archive {
         }
     }
 
-    fn next(&self) -> Option<(PathBuf, Rotation)> {
+    /// All that there is to do; none when there has been nothing for a while.
+    fn next(&self) -> Option<VecDeque<Job>> {
         let (queue, more) = &*self.queue;
         let queue = queue.lock().expect("invariant: nobody panics with this lock");
         let waited = more.wait_timeout_while(queue, LINGER, |queue| queue.jobs.is_empty());
         let (mut queue, _) = waited.expect("invariant: nobody panics with this lock");
-        let job = queue.jobs.pop_front();
-        queue.running = job.is_some();
-        job
+        queue.running = !queue.jobs.is_empty();
+        queue.running.then(|| std::mem::take(&mut queue.jobs))
     }
 }
 
@@ -112,13 +134,8 @@ pub(super) fn delete_oldest(log: &Path) -> bool {
         .is_some_and(|oldest| std::fs::remove_file(&oldest.path).is_ok())
 }
 
-/// Finishes, deletes and compresses until the rotated files of `log` are as `rotation` says.
-fn tidy(log: &Path, rotation: &Rotation) -> Result<(), FileError> {
-    let files = match list(log) {
-        // The log is gone with its directory, and so are its rotated files.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        files => files.map_err(failed("list the directory of", log))?,
-    };
+/// Finishes, deletes and compresses a log's rotated files until they are as `rotation` says.
+fn tidy(files: Vec<Rotated>, rotation: &Rotation) -> Result<(), FileError> {
     let files = drop_leftovers(files)?;
     let excess = files.len().saturating_sub(rotation.keep as usize);
     for file in &files[..excess] {

@@ -48,7 +48,7 @@ pub(super) struct Engine {
 
 /// A stream with its pipe.
 struct Stream {
-    pipe: OwnedFd,
+    pipe: Arc<OwnedFd>,
     flow: Flow,
 }
 
@@ -100,14 +100,13 @@ impl Engine {
         for entry in self.journal.entries(|_| true) {
             // Without settings it was killed before its attach came to an end, and will be attached as a new one.
             if let (Some((_, id)), Ok(settings)) = (self.journal.entry(entry.number()), self.journal.settings(entry)) {
-                self.inherited
-                    .insert(id, self.files.acquire(&settings.target, &self.around));
+                self.inherited.insert(id, self.files.acquire(&settings.target));
             }
         }
     }
 
     /// Takes a stream on.
-    pub fn attach(&mut self, id: StreamId, name: String, pipe: OwnedFd, target: &Target) {
+    pub fn attach(&mut self, id: StreamId, name: String, pipe: Arc<OwnedFd>, target: &Target) {
         let mut flow = self.flow(id, name, target);
         if let Some(files) = self.inherited.remove(&id) {
             self.files.release(files);
@@ -127,7 +126,7 @@ impl Engine {
             .position(Option::is_none)
             .unwrap_or(self.streams.len());
         let data = epoll::EventData::new_u64(key as u64);
-        let watched = epoll::add(&*self.epoll, &pipe, data, epoll::EventFlags::IN);
+        let watched = epoll::add(&*self.epoll, &*pipe, data, epoll::EventFlags::IN);
         let stream = Stream { pipe, flow };
         if let Err(error) = watched {
             self.note(Note::Abandoned {
@@ -165,6 +164,16 @@ impl Engine {
         self.end_line(&mut flow);
         self.files.release(flow.files);
         self.journal.release(entry)
+    }
+
+    /// Whether there are files to be opened when there is time for it.
+    pub fn has_unopened_files(&self) -> bool {
+        self.files.are_unopened()
+    }
+
+    /// Opens the files of streams that have written nothing yet, so that they are there for whoever looks for them.
+    pub fn open_files(&mut self) {
+        self.files.open_early(&self.around);
     }
 
     /// Gives a stream one turn: at most one chunk.
@@ -285,7 +294,7 @@ impl Engine {
                 }))
             }
         };
-        let files = self.files.acquire(target, &self.around);
+        let files = self.files.acquire(target);
         Flow {
             id,
             name,

@@ -4,6 +4,7 @@
 //! after [`RETRY`], and until then its output is dropped and counted.
 
 use super::archive::{Archive, Notes, delete_oldest};
+use super::files::size_at;
 use super::journal::Mark;
 use super::note::{FileError, Note};
 use super::rotate::{Cut, Stamp, cut, list, rotated_name};
@@ -125,12 +126,16 @@ impl LogFile {
         }
     }
 
+    pub fn is_open(&self) -> bool {
+        self.fd.is_some()
+    }
+
     /// The size now; 0 when it is not there.
     pub fn size(&self) -> u64 {
-        self.fd
-            .as_ref()
-            .and_then(|fd| fstat(fd).ok())
-            .map_or(0, |stat| size(&stat))
+        match &self.fd {
+            Some(fd) => fstat(fd).map_or(0, |stat| size(&stat)),
+            None => size_at(&self.path),
+        }
     }
 
     /// The error that keeps the file from being written, if any.

@@ -17,17 +17,19 @@ pub(super) struct FileKey(usize);
 pub(super) struct Files {
     slots: Vec<Option<LogFile>>,
     by_path: HashMap<PathBuf, FileKey>,
+    /// Some were asked for and not opened yet.
+    unopened: bool,
 }
 
 impl Files {
     /// The files of a target, own and combined, each counted as used once more.
-    pub fn acquire(&mut self, target: &Target, around: &Surroundings) -> [Option<FileKey>; 2] {
+    pub fn acquire(&mut self, target: &Target) -> [Option<FileKey>; 2] {
         let mut keys = [None; 2];
         for (key, path) in keys.iter_mut().zip(target.paths()) {
             let found = self.key(path);
             self[found].users += 1;
             self[found].set_rotation(target.rotation.clone());
-            self[found].open_early(around);
+            self.unopened |= !self[found].is_open();
             *key = Some(found);
         }
         keys
@@ -42,6 +44,19 @@ impl Files {
                 self.by_path.remove(&path);
                 self.slots[key.0] = None;
             }
+        }
+    }
+
+    /// Whether there may be files to be opened early.
+    pub fn are_unopened(&self) -> bool {
+        self.unopened
+    }
+
+    /// Opens those that were asked for, before anything is written to them.
+    pub fn open_early(&mut self, around: &Surroundings) {
+        self.unopened = false;
+        for file in self.slots.iter_mut().flatten() {
+            file.open_early(around);
         }
     }
 
@@ -69,8 +84,10 @@ impl Files {
     /// How large a file is, open or not. One that cannot be looked at has nothing to show.
     pub fn size(&self, path: Option<&Path>) -> u64 {
         let Some(path) = path else { return 0 };
-        let open = self.by_path.get(path).map(|key| self[*key].size());
-        open.unwrap_or_else(|| std::fs::metadata(path).map_or(0, |data| data.len()))
+        match self.by_path.get(path) {
+            Some(key) => self[*key].size(),
+            None => size_at(path),
+        }
     }
 
     fn truncate(&mut self, path: &Path) -> io::Result<()> {
@@ -97,6 +114,11 @@ impl Files {
         self.by_path.insert(path.to_owned(), FileKey(free));
         FileKey(free)
     }
+}
+
+/// The size of what lies at a path; 0 when nothing can be found out.
+pub(super) fn size_at(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |data| data.len())
 }
 
 fn failure(call: &'static str, result: io::Result<()>, path: &Path) -> Option<FileError> {

@@ -7,7 +7,7 @@ use super::note::{FileError, Note};
 use super::target::{StreamId, StreamKind, Target};
 use super::vault::Vault;
 use ostler_core::{SlotId, WorkerId};
-use rustix::event::{EventfdFlags, epoll, eventfd};
+use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -20,6 +20,12 @@ use std::thread;
 
 /// The event data of the command queue's eventfd.
 const COMMANDS: u64 = u64::MAX;
+/// How long nothing must be asked for or written before files are opened that nothing was written to. A hundred apps that
+/// are started at once need the processors and the file system for other things first.
+const OPENING: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 25_000_000,
+};
 /// How many streams get a turn between two looks at the commands.
 const TURNS: usize = 64;
 
@@ -42,7 +48,7 @@ enum Command {
     Attach {
         id: StreamId,
         name: String,
-        pipe: OwnedFd,
+        pipe: Arc<OwnedFd>,
         target: Box<Target>,
     },
     Adopted,
@@ -136,13 +142,18 @@ impl Logs {
 
     /// Takes a stream on. The pipe's read end must be copied into the keeper before the app can write to it. Attached
     /// again after a takeover, the stream goes on with the very byte it was left at.
-    pub fn attach(&self, id: StreamId, name: String, pipe: OwnedFd, target: Target) {
-        self.send(Command::Attach {
+    pub fn attach(&self, id: StreamId, name: String, pipe: impl Into<Arc<OwnedFd>>, target: Target) {
+        self.attach_all([(id, name, pipe.into(), target)]);
+    }
+
+    /// [`attach`](Self::attach) for several streams, waking the thread once.
+    pub fn attach_all(&self, streams: impl IntoIterator<Item = (StreamId, String, Arc<OwnedFd>, Target)>) {
+        self.send_all(streams.into_iter().map(|(id, name, pipe, target)| Command::Attach {
             id,
             name,
             pipe,
             target: Box::new(target),
-        });
+        }));
     }
 
     /// After a takeover: every stream that goes on has been attached again. What the predecessor held back of others is
@@ -216,13 +227,23 @@ impl Logs {
     }
 
     fn send(&self, command: Command) {
-        self.shared
+        self.send_all([command]);
+    }
+
+    fn send_all(&self, new: impl IntoIterator<Item = Command>) {
+        let mut commands = self
+            .shared
             .commands
             .lock()
-            .expect("invariant: nobody panics with this lock")
-            .push_back(command);
-        // Fails only when the counter is full, which wakes the thread just as well.
-        let _ = rustix::io::write(&self.shared.wake, &1u64.to_ne_bytes());
+            .expect("invariant: nobody panics with this lock");
+        let sleeps = commands.is_empty();
+        commands.extend(new);
+        drop(commands);
+        // Whoever sent the first of several has woken the thread, which takes all there are.
+        if sleeps {
+            // Fails only when the counter is full, which wakes the thread just as well.
+            let _ = rustix::io::write(&self.shared.wake, &1u64.to_ne_bytes());
+        }
     }
 }
 
@@ -237,7 +258,9 @@ impl LogThread {
         let mut events = Vec::with_capacity(TURNS);
         loop {
             events.clear();
-            match epoll::wait(&*self.epoll, rustix::buffer::spare_capacity(&mut events), None) {
+            let patience = self.engine.has_unopened_files().then_some(&OPENING);
+            match epoll::wait(&*self.epoll, rustix::buffer::spare_capacity(&mut events), patience) {
+                Ok(0) => self.engine.open_files(),
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }

@@ -73,7 +73,7 @@ impl World {
         .expect("an engine");
         for source in &self.sources {
             let pipe = source.read.try_clone().expect("a copy of the pipe");
-            engine.attach(source.id, "app".into(), pipe, &source.target);
+            engine.attach(source.id, "app".into(), pipe.into(), &source.target);
         }
         engine
     }

@@ -109,21 +109,35 @@ pub(super) fn rotated_name(log: &Path, stamp: Stamp) -> PathBuf {
 /// # Errors
 /// Those of opendir(3) and readdir(3) on its directory.
 pub(super) fn list(log: &Path) -> io::Result<Vec<Rotated>> {
-    let directory = log.parent().unwrap_or_else(|| Path::new("/"));
+    Ok(among(&names(directory(log))?, log))
+}
+
+/// The directory of a log and of its rotated files.
+pub(super) fn directory(log: &Path) -> &Path {
+    log.parent().unwrap_or_else(|| Path::new("/"))
+}
+
+/// The names of what is in a directory.
+///
+/// # Errors
+/// Those of opendir(3) and readdir(3).
+pub(super) fn names(directory: &Path) -> io::Result<Vec<OsString>> {
+    std::fs::read_dir(directory)?
+        .map(|entry| Ok(entry?.file_name()))
+        .collect()
+}
+
+/// Those of these names in the directory of `log` that are its rotated files, oldest first.
+pub(super) fn among(names: &[OsString], log: &Path) -> Vec<Rotated> {
     let (stem, extension) = split(log);
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(directory)? {
-        let name = entry?.file_name();
-        if let Some((stamp, form)) = parse(&name, &stem, &extension) {
-            found.push(Rotated {
-                stamp,
-                path: directory.join(name),
-                form,
-            });
-        }
-    }
+    let rotated = |name: &OsString| {
+        let (stamp, form) = parse(name, &stem, &extension)?;
+        let path = directory(log).join(name);
+        Some(Rotated { stamp, path, form })
+    };
+    let mut found: Vec<Rotated> = names.iter().filter_map(rotated).collect();
     found.sort_by_key(|rotated| (rotated.stamp, rotated.form));
-    Ok(found)
+    found
 }
 
 /// The rotated files of a log, compressed or not, oldest first.

@@ -189,7 +189,7 @@ impl Daemon {
         if self.keeper.get(FOSTERED_KEY).is_some() {
             self.fostered.insert(worker);
         }
-        self.attach_logs(worker, &slot.spec, &deposit)?;
+        self.attach_logs(worker, &slot.spec, &deposit);
         if slot.generation != worker.generation {
             // Its end is history. Somebody it has started may still write into its pipes.
             self.leave_remains(worker, Pid(mark.pid));

@@ -44,7 +44,8 @@ impl Bench {
     /// Takes a stream on and gives the app's end of it.
     pub fn attach(&self, id: StreamId, target: Target) -> PipeWriter {
         let (read, write) = pipe().expect("a pipe");
-        self.logs.attach(id, "app".into(), read.into(), target);
+        self.logs
+            .attach(id, "app".into(), std::os::fd::OwnedFd::from(read), target);
         write
     }
 

@@ -16,7 +16,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 /// How often processes are killed one by one where the kernel cannot do it at once, before giving up on a group
@@ -31,7 +31,6 @@ pub struct Branch(PathBuf);
 #[derive(Debug)]
 pub struct Group {
     path: PathBuf,
-    directory: OwnedFd,
 }
 
 /// Moves this process out of the group of a worker, if it is in one: a manager that an app starts is no part of that app, and
@@ -68,16 +67,14 @@ impl Branch {
     /// Makes, or finds again, the group of that name (a file name: no slash).
     ///
     /// # Errors
-    /// `mkdir(2)`, `open(2)`; `EAGAIN` when the limit of cgroups is reached.
+    /// `mkdir(2)`; `EAGAIN` when the limit of cgroups is reached.
     pub fn group(&self, name: &str) -> io::Result<Group> {
         let path = self.0.join(name);
         match fs::create_dir(&path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             Ok(()) | Err(_) => {}
         }
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = openat(CWD, &path, flags, Mode::empty())?;
-        Ok(Group { path, directory })
+        Ok(Group { path })
     }
 
     /// The names of the groups that exist, e.g. from before a change of daemon.
@@ -102,9 +99,13 @@ impl Branch {
 }
 
 impl Group {
-    /// Its directory, to be duplicated for [`crate::spawn::Command::cgroup`].
-    pub fn directory(&self) -> BorrowedFd<'_> {
-        self.directory.as_fd()
+    /// Its directory, for [`crate::spawn::Command::cgroup`].
+    ///
+    /// # Errors
+    /// `open(2)`.
+    pub fn directory(&self) -> io::Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(openat(CWD, &self.path, flags, Mode::empty())?)
     }
 
     /// All processes in it and in groups below it, zombies included.
