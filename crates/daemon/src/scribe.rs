@@ -10,6 +10,9 @@ use std::thread;
 
 type Job = Box<dyn FnOnce() + Send>;
 
+/// The thread's priority: a tenth of the processor time of what is more urgent.
+const NICE: i32 = 10;
+
 /// The thread's front.
 #[derive(Debug, Clone)]
 pub struct Scribe {
@@ -27,6 +30,9 @@ impl Scribe {
             .name("scribe".to_owned())
             .stack_size(256 * 1024)
             .spawn(move || {
+                // Nobody waits for a pid file while there are programs to be started. On Linux the priority is the calling
+                // thread's (setpriority(2), "C library/kernel differences").
+                let _ = rustix::process::setpriority_process(None, NICE);
                 for job in queue {
                     job();
                 }
@@ -43,11 +49,13 @@ impl Scribe {
     /// Writes a pid file.
     pub fn write_pid(&self, path: PathBuf, pid: i32) {
         self.run(move || {
-            if let Some(parent) = path.parent() {
-                let _ = std::fs::create_dir_all(parent);
-            }
             // A missing pid file hurts nobody but who reads it; a full disk must not be reported a hundred times.
-            let _ = std::fs::write(path, pid.to_string());
+            if std::fs::write(&path, pid.to_string()).is_err()
+                && let Some(parent) = path.parent()
+                && std::fs::create_dir_all(parent).is_ok()
+            {
+                let _ = std::fs::write(path, pid.to_string());
+            }
         });
     }
 

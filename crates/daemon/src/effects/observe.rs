@@ -1,7 +1,7 @@
 //! `Effect::ObserveStart`: is a worker that was just launched up?
 //!
-//! A program that is executed directly counts as up once it has come to rest: asleep, and without having used the processor for a
-//! short while. A program with a run time to boot (Node, Python, a shell) may rest at any moment of its start, so it has to show more: a
+//! A program that is executed directly counts as up once it has come to rest: asleep, and without having used the processor since
+//! it was looked at before. A program with a run time to boot (Node, Python, a shell) may rest at any moment of its start, so it has to show more: a
 //! listening socket. Either way, whoever lives for `min_uptime` is up; that is the machine's own deadline.
 
 use crate::fact::Fact;
@@ -11,14 +11,13 @@ use ostler_core::{Event, Interpreter, WorkerId};
 use ostler_sys::Pid;
 use ostler_sys::proc::{self, Stat, State};
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// How often a starting worker is looked at.
-const EVERY: Duration = Duration::from_millis(8);
-/// How long a program must rest to count as up.
-const REST: Duration = Duration::from_millis(15);
+/// How often a starting worker is looked at, and so how long a program must rest at least to count as up. What cannot start says
+/// so and exits in less; who waits for longer waits for somebody else.
+const EVERY: Duration = Duration::from_millis(6);
 /// How often to look for a listening socket: it costs a read of the system's socket tables.
-const LISTENING_EVERY: u32 = 5;
+const LISTENING_EVERY: u32 = 7;
 
 /// Workers under observation.
 #[derive(Debug, Default)]
@@ -31,8 +30,8 @@ pub struct Starts {
 struct Observed {
     pid: Pid,
     direct: bool,
+    /// The processor time it had used at the last look, ns.
     cpu: u64,
-    resting_since: Option<Instant>,
     looks: u32,
 }
 
@@ -48,8 +47,7 @@ impl Daemon {
         let observed = Observed {
             pid,
             direct,
-            cpu: u64::MAX,
-            resting_since: None,
+            cpu: proc::cpu_nanos(pid).ok().flatten().unwrap_or(u64::MAX),
             looks: 0,
         };
         self.starts.observed.insert(worker, observed);
@@ -59,18 +57,15 @@ impl Daemon {
     /// Looks at each once.
     pub(crate) fn look_at_starts(&mut self) {
         self.starts.ticking = false;
-        let now = Instant::now();
         let mut settled = Vec::new();
-        self.starts
-            .observed
-            .retain(|worker, observed| match observed.look(now) {
-                Look::Up => {
-                    settled.push(*worker);
-                    false
-                }
-                Look::NotYet => true,
-                Look::Gone => false,
-            });
+        self.starts.observed.retain(|worker, observed| match observed.look() {
+            Look::Up => {
+                settled.push(*worker);
+                false
+            }
+            Look::NotYet => true,
+            Look::Gone => false,
+        });
         for worker in settled {
             self.send(Fact::Machine(Event::Settled { worker }));
         }
@@ -102,30 +97,27 @@ enum Look {
 }
 
 impl Observed {
-    fn look(&mut self, now: Instant) -> Look {
+    fn look(&mut self) -> Look {
         self.looks += 1;
         if self.direct {
-            self.look_for_rest(now)
+            self.look_for_rest()
         } else {
             self.look_for_socket()
         }
     }
 
-    fn look_for_rest(&mut self, now: Instant) -> Look {
-        let (Ok(Some(stat)), Ok(Some(cpu))) = (Stat::read(self.pid), proc::cpu_nanos(self.pid)) else {
+    fn look_for_rest(&mut self) -> Look {
+        let Ok(Some(cpu)) = proc::cpu_nanos(self.pid) else {
             return Look::Gone;
         };
-        let rests = stat.state == State::Sleeping && cpu == self.cpu;
-        self.cpu = cpu;
-        if !rests {
-            self.resting_since = None;
+        if std::mem::replace(&mut self.cpu, cpu) != cpu {
             return Look::NotYet;
         }
-        let since = *self.resting_since.get_or_insert(now - EVERY);
-        if now.duration_since(since) >= REST {
-            Look::Up
-        } else {
-            Look::NotYet
+        // It may also be waiting for its turn, or for the disk.
+        match Stat::read(self.pid) {
+            Ok(Some(stat)) if stat.state == State::Sleeping => Look::Up,
+            Ok(Some(_)) => Look::NotYet,
+            Ok(None) | Err(_) => Look::Gone,
         }
     }
 
