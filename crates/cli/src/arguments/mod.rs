@@ -2,6 +2,7 @@
 
 pub mod app_options;
 pub mod attributes;
+mod later;
 mod normalise;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,8 @@ use crate::commands::{
     start_or_restart, stop, why,
 };
 use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use later::Later;
 use std::cell::LazyCell;
 
 /// Runs your programs, keeps them up, and tells you what happened.
@@ -53,14 +56,14 @@ pub struct Common {
 /// The verbs, PM2's and ours.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    Start(Box<start::Start>),
+    Start(Later<start::Start>),
     Stop(stop::Stop),
-    Restart(Box<restart::Restart>),
-    Reload(Box<reload::Reload>),
+    Restart(Later<restart::Restart>),
+    Reload(Later<reload::Reload>),
     #[command(name = "startOrRestart")]
-    StartOrRestart(Box<start_or_restart::StartOrRestart>),
+    StartOrRestart(Later<start_or_restart::StartOrRestart>),
     #[command(name = "startOrReload", alias = "startOrGracefulReload")]
-    StartOrReload(Box<start_or_reload::StartOrReload>),
+    StartOrReload(Later<start_or_reload::StartOrReload>),
     #[command(visible_alias = "del")]
     Delete(delete::Delete),
     Scale(scale::Scale),
@@ -112,6 +115,10 @@ pub fn parse(words: &[String]) -> Result<Parsed, clap::Error> {
     let general: LazyCell<Command> = LazyCell::new(|| app_options::AppOptions::augment_args(Command::new("general")));
     let normalised = normalise::normalise(words, &root, &general, passes_arguments_on);
     let verb = normalised.words.first().cloned().unwrap_or_default();
+    if root.find_subcommand(&verb).is_none() {
+        // Help, or a mistake: whoever reads the answer reads of all verbs.
+        root.build();
+    }
     let words = std::iter::once("ostler".to_owned()).chain(normalised.words);
     let matches = root.try_get_matches_from_mut(words)?;
     let line = CommandLine::from_arg_matches(&matches).map_err(|error| error.format(&mut root))?;

@@ -43,20 +43,21 @@ pub fn normalise(
             ..Normalised::default()
         };
     };
-    let Some(verb) = root.find_subcommand(&front[at]) else {
+    let Some(mut verb) = root.find_subcommand(&front[at]).cloned() else {
         let words = [&front[at..=at], &front[..at], &front[at + 1..], back].concat();
         return Normalised {
             words,
             ..Normalised::default()
         };
     };
+    verb.build();
     let mut result = Normalised {
         words: vec![verb.get_name().to_owned()],
         ..Normalised::default()
     };
     let mut walk = Walk {
         root,
-        verb,
+        verb: &verb,
         general,
         result: &mut result,
     };
