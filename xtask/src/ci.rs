@@ -26,7 +26,15 @@ pub fn endurance() -> Result {
     let chosen = "package(ostler-cli) and (test(storm) or test(torture))";
     let mut nextest = cargo();
     nextest
-        .args(["nextest", "run", "--release", "--workspace", "-E", chosen])
+        .args([
+            "nextest",
+            "run",
+            "--cargo-profile",
+            "endurance",
+            "--workspace",
+            "-E",
+            chosen,
+        ])
         .env("OSTLER_TEST_FULL", "1");
     step("endurance", &mut nextest)
 }

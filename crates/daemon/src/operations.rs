@@ -8,7 +8,7 @@ use crate::api::Reply;
 use ostler_core::{Outcome, Ticket};
 use ostler_wire::control::{Answer, ApiError};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// How many answers are remembered for clients that ask again.
 const REMEMBERED: usize = 64;
@@ -125,17 +125,28 @@ impl Operations {
         self.tell(id)
     }
 
-    /// Takes the machine's reply to one part.
-    pub fn outcome(&mut self, ticket: Ticket, outcome: &Outcome) -> Vec<Kept> {
-        let Some(id) = self.by_ticket.remove(&ticket) else {
-            return Vec::new();
-        };
-        if let Some(record) = self.records.get_mut(&id) {
-            for (_, slot) in record.parts.iter_mut().filter(|(part, _)| *part == ticket) {
+    /// Takes the machine's replies to parts. However many come at once, each operation is looked at and kept once.
+    pub fn outcomes<'a>(&mut self, replies: impl Iterator<Item = (Ticket, &'a Outcome)>) -> Vec<Kept> {
+        let mut changed = BTreeSet::new();
+        for (ticket, outcome) in replies {
+            let Some(id) = self.by_ticket.remove(&ticket) else {
+                continue;
+            };
+            let part = self
+                .records
+                .get_mut(&id)
+                .and_then(|record| record.parts.iter_mut().find(|(part, _)| *part == ticket));
+            if let Some((_, slot)) = part {
                 *slot = Some(outcome.clone());
             }
+            changed.insert(id);
         }
-        self.conclude(&id)
+        changed.iter().flat_map(|id| self.conclude(id)).collect()
+    }
+
+    /// Whether a client waits for an operation to end.
+    pub fn are_awaited(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     fn take_turn(&mut self) -> u64 {
@@ -232,9 +243,9 @@ mod tests {
         let mut operations = Operations::default();
         let (reply, mut answer) = oneshot::channel();
         operations.begin("x", Form::Slots, vec![Ticket(1), Ticket(2)], reply);
-        operations.outcome(Ticket(2), &outcome(2));
+        operations.outcomes([(Ticket(2), &outcome(2))].into_iter());
         assert!(answer.try_recv().is_err(), "one part is missing");
-        operations.outcome(Ticket(1), &outcome(1));
+        operations.outcomes([(Ticket(1), &outcome(1))].into_iter());
         let slots = [outcome(1).slots, outcome(2).slots].concat();
         assert_eq!(
             answer.try_recv().expect("answered"),
@@ -254,7 +265,7 @@ mod tests {
         let mut successor = Operations::restore(records);
         let (reply, mut answer) = oneshot::channel();
         assert!(successor.join("x", reply).is_none(), "it is known");
-        successor.outcome(Ticket(1), &outcome(1));
+        successor.outcomes([(Ticket(1), &outcome(1))].into_iter());
         assert_eq!(answer.try_recv().expect("answered"), Ok(Answer::Slots(outcome(1))));
         let (reply, mut again) = oneshot::channel();
         assert!(successor.join("x", reply).is_none());

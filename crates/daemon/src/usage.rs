@@ -28,12 +28,16 @@ struct Sample {
 }
 
 impl Usages {
+    /// Whether the last sample is good enough to be shown.
+    pub fn are_fresh(&self) -> bool {
+        self.taken.is_some_and(|taken| taken.elapsed() < FRESH)
+    }
+
     /// What these workers use, and no others: main process and for how long it has been running.
     pub fn of(&mut self, workers: &[(WorkerId, i32, Duration)]) -> BTreeMap<WorkerId, Usage> {
         let now = Instant::now();
         let known = workers.iter().all(|(worker, _, _)| self.last.contains_key(worker));
-        let fresh = self.taken.is_some_and(|taken| now.duration_since(taken) < FRESH);
-        if !(fresh && known) {
+        if !(self.are_fresh() && known) {
             self.sample(workers, now);
         }
         let usage = |worker: &WorkerId| Some((*worker, self.last.get(worker)?.usage));

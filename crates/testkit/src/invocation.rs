@@ -193,13 +193,11 @@ impl Running {
     /// # Panics
     /// See [`Invocation::run`].
     pub fn wait(mut self, limit: Duration) -> Output {
-        let ended = wait_within(limit, || {
-            self.child
-                .try_wait()
-                .expect("invariant: our own child can be waited for")
-        });
+        // By its pidfd, not by looking again and again: what is measured takes a few milliseconds.
+        process::wait_end(self.pid(), limit);
         let took = self.since.elapsed();
-        let Ok(status) = ended else {
+        let ended = self.child.try_wait();
+        let Some(status) = ended.expect("invariant: our own child can be waited for") else {
             panic!(
                 "{} took longer than {limit:?}; so far:\n{}{}",
                 self.name,

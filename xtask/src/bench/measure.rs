@@ -135,9 +135,14 @@ fn spent(home: &Home) -> Duration {
 fn idle(home: &Home) -> f64 {
     let own: Vec<i32> = home.own_processes().iter().map(|own| own.pid).collect();
     let total = || own.iter().map(|pid| process::thread_time(*pid)).sum::<Duration>();
-    let (before, begin) = (total(), Instant::now());
-    pause(Duration::from_secs(10));
-    (total() - before).as_secs_f64() * 1e3 / begin.elapsed().as_secs_f64()
+    loop {
+        let (before, begin) = (total(), Instant::now());
+        pause(Duration::from_secs(10));
+        // A thread that ended meanwhile has taken its time with it: not yet at rest.
+        if let Some(spent) = total().checked_sub(before) {
+            return spent.as_secs_f64() * 1e3 / begin.elapsed().as_secs_f64();
+        }
+    }
 }
 
 /// Kills an app nine times; it writes down when each of its processes began.

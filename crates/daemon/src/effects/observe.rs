@@ -69,6 +69,10 @@ impl Daemon {
         for worker in settled {
             self.send(Fact::Machine(Event::Settled { worker }));
         }
+        if !self.starts.observed.is_empty() && self.operations.are_awaited() && !self.usages.are_fresh() {
+            // Who starts something asks for the list next, and while programs come up there is time to look at `/proc`.
+            self.sample_usages();
+        }
         self.tick_starts();
     }
 

@@ -63,6 +63,12 @@ impl Daemon {
         }
     }
 
+    /// Takes a sample of what all workers use, unless the last one is fresh.
+    pub(crate) fn sample_usages(&mut self) {
+        let slots = self.slots();
+        self.usages_of(&slots);
+    }
+
     fn full(&mut self) -> Processes {
         let slots = self.slots();
         let usages = self.usages_of(&slots);

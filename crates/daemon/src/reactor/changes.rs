@@ -15,12 +15,12 @@ impl Daemon {
         for change in self.machine.drain_changes() {
             put(&mut self.journal, &change);
         }
-        for effect in effects {
-            if let Effect::Reply { ticket, outcome } = effect {
-                let kept = self.operations.outcome(*ticket, outcome);
-                self.keep_operations(kept);
-            }
-        }
+        let replies = effects.iter().filter_map(|effect| match effect {
+            Effect::Reply { ticket, outcome } => Some((*ticket, outcome)),
+            _ => None,
+        });
+        let kept = self.operations.outcomes(replies);
+        self.keep_operations(kept);
         self.commit();
     }
 
