@@ -38,6 +38,11 @@ pub enum Fact {
     ObserveStarts,
     /// Time to sample the memory of this worker.
     SampleMemory(WorkerId),
+    /// Somebody set the wall clock, so much further than it would have been.
+    ClockSet {
+        /// Negative when it was set back.
+        by_millis: i64,
+    },
     /// A system administrator's signal.
     Told(Told),
     /// Something to be said in the daemon's own log.

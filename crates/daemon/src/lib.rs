@@ -33,6 +33,7 @@ mod take_over;
 pub mod tree;
 mod usage;
 mod versions;
+mod wall_clock;
 pub mod watches;
 mod workers;
 
@@ -94,6 +95,7 @@ async fn live(hand_over: hand_over::HandOver, around: Surroundings) -> io::Resul
     let connections = Connections::default();
     let to_keeper = std::sync::Arc::clone(&hand_over.socket);
     listen_to_signals(&facts)?;
+    wall_clock::watch(facts.clone())?;
     let (mut daemon, listener) = Daemon::adopt(hand_over, around, facts.clone(), connections.clone())?;
     tokio::spawn(hand_over::hear(to_keeper, facts.clone()));
     tokio::spawn(api::serve(UnixListener::from_std(listener)?, facts, connections));

@@ -7,6 +7,7 @@ use rustix::time::{
 };
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// One moment on both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +22,16 @@ pub struct Now {
 pub fn now() -> Now {
     Now {
         monotonic_millis: u64::try_from(millis(clock_gettime(ClockId::Monotonic))).unwrap_or(0),
-        wall_millis: millis(clock_gettime(ClockId::Realtime)),
+        wall_millis: wall_millis(),
+    }
+}
+
+/// The standard library's clock, as in dates of logs: there is one wall clock, also for whoever interposes it.
+fn wall_millis() -> i64 {
+    let millis = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => millis(since),
+        Err(before) => -millis(before.duration()),
     }
 }
 

@@ -23,6 +23,7 @@ mod manager;
 pub mod process;
 mod row;
 mod sandbox;
+mod shifted_clock;
 pub mod tools;
 pub mod torture;
 mod wait;
@@ -34,6 +35,7 @@ pub use logfile::{concatenated, is_settled, pieces};
 pub use manager::Manager;
 pub use row::Row;
 pub use sandbox::{Tmpfs, is_root, skip};
+pub use shifted_clock::ShiftedClock;
 pub use wait::{DEADLINE, wait_within};
 
 /// `full` when the environment variable `OSTLER_TEST_FULL` is set (the long run of `cargo xtask endurance`), else

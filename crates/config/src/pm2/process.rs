@@ -217,13 +217,21 @@ pub(crate) fn name_alone(attributes: &Attributes) -> Option<String> {
 /// The number of instances: PM2's `max`, 0 and negative numbers count from the processors that affinity and cgroup
 /// leave to this process.
 pub(crate) fn instances(attributes: &Attributes) -> u32 {
-    let processors = std::thread::available_parallelism().map_or(1, |count| i64::try_from(count.get()).unwrap_or(1));
     let declared = attributes
         .get("instances")
         .and_then(serde_json::Value::as_i64)
         .unwrap_or(1);
-    let wanted = if declared > 0 { declared } else { processors + declared };
+    // Counting processors reads half a dozen files; most apps do not ask.
+    let wanted = if declared > 0 {
+        declared
+    } else {
+        processors() + declared
+    };
     u32::try_from(wanted.max(1)).unwrap_or(1)
+}
+
+fn processors() -> i64 {
+    std::thread::available_parallelism().map_or(1, |count| i64::try_from(count.get()).unwrap_or(1))
 }
 
 /// Whether PM2 would run the app in cluster mode.

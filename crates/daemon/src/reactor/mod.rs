@@ -164,6 +164,7 @@ impl Daemon {
             Fact::LeftoverEnded(_) => self.leftover_ended(),
             Fact::ObserveStarts => self.look_at_starts(),
             Fact::SampleMemory(worker) => self.sample_memory(worker),
+            Fact::ClockSet { by_millis } => self.clock_set(by_millis),
             Fact::Told(told) => self.told(told),
             Fact::Note(text) => self.note(&text),
             Fact::Fatal(text) => {
@@ -215,6 +216,14 @@ impl Daemon {
                 self.ask(Request::Shutdown, by);
             }
         }
+    }
+
+    fn clock_set(&mut self, by_millis: i64) {
+        // Time services set it by a little now and then; whoever compares logs wants to know of more.
+        if by_millis.unsigned_abs() >= 1000 {
+            self.note(&format!("the clock was set by {:+.3} s", by_millis as f64 / 1e3));
+        }
+        self.tell(Event::ClockStepped);
     }
 
     fn message(&mut self, worker: WorkerId, message: &ostler_wire::node_ipc::Message) {
