@@ -28,9 +28,11 @@ pub fn spec(name: &str) -> Spec {
         mode: Mode::Fork,
         instances: 1,
         environment: Environment {
-            inherited: [("PATH", "/usr/bin"), ("LANG", "C")]
-                .map(|(name, value)| (name.into(), value.into()))
-                .into(),
+            inherited: Arc::new(
+                [("PATH", "/usr/bin"), ("LANG", "C")]
+                    .map(|(name, value)| (name.into(), value.into()))
+                    .into(),
+            ),
             declared: [("NODE_ENV".into(), "production".into())].into(),
             instance_var: "NODE_APP_INSTANCE".into(),
             ..Environment::default()

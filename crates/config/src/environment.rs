@@ -58,7 +58,7 @@ fn read_file(path: &str) -> Result<Variables, EnvironmentFileError> {
 /// home, given as `PM2_HOME`.
 pub fn child_environment(launch: &Launch, files: &[Variables], home: &Path) -> Variables {
     let spec = &launch.spec;
-    let mut variables = spec.environment.inherited.clone();
+    let mut variables = BTreeMap::clone(&spec.environment.inherited);
     for file in files {
         variables.extend(file.iter().map(|(name, value)| (name.clone(), value.clone())));
     }

@@ -10,6 +10,7 @@ use ostler_core::{Environment, Program, Spec};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Attributes on which what is run depends.
 const PROGRAM_KEYS: &[&str] = &["script", "cwd", "exec_interpreter", "node_args", "args"];
@@ -117,7 +118,7 @@ impl Patching<'_> {
 
     /// The variables that lookups in `PATH` and `~` go by.
     fn variables(&self, shell: Option<&BTreeMap<String, String>>) -> BTreeMap<String, String> {
-        let mut variables = self.spec.environment.inherited.clone();
+        let mut variables = BTreeMap::clone(&self.spec.environment.inherited);
         variables.extend(
             shell
                 .into_iter()
@@ -174,10 +175,10 @@ impl Patching<'_> {
         if let Some(shell) = shell {
             let taken = environment::inherited(merged, shell, &base);
             environment.declared.retain(|name, _value| !taken.contains_key(name));
-            environment.inherited.extend(taken);
+            Arc::make_mut(&mut environment.inherited).extend(taken);
         }
         if let Some(user) = resolve::user(merged)? {
-            user.describe_in(&mut environment.inherited);
+            user.describe_in(Arc::make_mut(&mut environment.inherited));
         }
         if self.touches(&["port"])
             && let Some(port) = merged.number("port")

@@ -296,7 +296,7 @@ fn variables(entry: &Map<String, Value>, attributes: &Attributes) -> Environment
         .collect();
     let unique_id = env.and_then(|env| env.get("unique_id")).and_then(Value::as_str);
     Environment {
-        inherited,
+        inherited: Arc::new(inherited),
         files: Vec::new(),
         declared: BTreeMap::new(),
         instance_var: attributes

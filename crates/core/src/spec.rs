@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A declared app, complete.
@@ -87,8 +88,9 @@ pub enum Mode {
 /// The environment of an app. Settings never live here, nor the other way round.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Environment {
-    /// What the shell that started the app had (after `filter_env`); lowest precedence.
-    pub inherited: BTreeMap<String, String>,
+    /// What the shell that started the app had (after `filter_env`); lowest precedence. Apps that were started together
+    /// share it in memory.
+    pub inherited: Arc<BTreeMap<String, String>>,
     /// Files read anew at each spawn, later ones winning; between inherited and declared.
     pub files: Vec<String>,
     /// What the config declares (`env`, then `env_<name>` over it); highest precedence.

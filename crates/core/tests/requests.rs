@@ -387,3 +387,20 @@ fn a_reset_sets_the_counters_back_and_answers_no_other_request() {
         (0, 0, Some(world.now.wall))
     );
 }
+
+#[test]
+fn apps_started_together_keep_the_shells_variables_once() {
+    let mut world = World::new();
+    let shell = |path: &str| Arc::new([("PATH".to_owned(), path.to_owned())].into());
+    let of = |name, path| {
+        let mut spec = spec(name);
+        spec.environment.inherited = shell(path);
+        spec
+    };
+    world.request(Request::Start {
+        specs: vec![of("one", "/bin"), of("two", "/bin"), of("three", "/opt")],
+    });
+    let [one, two, three] = [0, 1, 2].map(|slot| world.view(slot).spec.environment.inherited.clone());
+    assert!(Arc::ptr_eq(&one, &two));
+    assert_eq!(three["PATH"], "/opt");
+}

@@ -33,7 +33,7 @@ impl Env {
 /// Inherited, then declared, then what is only known at the start. Files of variables are read by the daemon then.
 pub fn variables(process: &Process) -> BTreeMap<String, String> {
     let environment = &process.view.spec.environment;
-    let mut variables = environment.inherited.clone();
+    let mut variables = BTreeMap::clone(&environment.inherited);
     variables.extend(environment.declared.clone());
     variables.insert(environment.instance_var.clone(), process.view.instance.to_string());
     variables

@@ -11,6 +11,7 @@ use crate::users::User;
 use ostler_core::Environment;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// See [`FAMILIES`](super::FAMILIES).
 pub(crate) const ATTRIBUTES: &[Attribute] = &[
@@ -102,7 +103,7 @@ pub(crate) fn environment(
         .map(str::to_owned);
     check_increment(increment_var.as_deref(), &declared)?;
     Ok(Environment {
-        inherited,
+        inherited: Arc::new(inherited),
         files: attributes
             .texts("env_file")
             .iter()

@@ -17,7 +17,10 @@ struct Held {
 
 impl Specs {
     /// Takes a spec in, without a user yet.
-    pub(super) fn insert(&mut self, key: SpecKey, spec: Arc<Spec>) {
+    pub(super) fn insert(&mut self, key: SpecKey, mut spec: Arc<Spec>) {
+        if let Some((_, last)) = self.0.last_key_value() {
+            share_environment(&mut spec, &last.spec);
+        }
         self.0.insert(key, Held { spec, users: 0 });
     }
 
@@ -65,5 +68,13 @@ impl Specs {
             self.0.remove(key);
         }
         unused
+    }
+}
+
+/// Apps of one config file have the same shell's variables, a few kilobytes each: kept once for all of them.
+fn share_environment(spec: &mut Arc<Spec>, like: &Spec) {
+    let same = &like.environment.inherited;
+    if let Some(spec) = Arc::get_mut(spec).filter(|spec| spec.environment.inherited == *same) {
+        spec.environment.inherited = Arc::clone(same);
     }
 }
