@@ -6,6 +6,7 @@ use crate::units;
 use crate::verdicts::ended;
 use ostler_core::{Interpreter, Mode, SlotView, Status, WallTime};
 use ostler_wire::control::Process;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// PM2's word for what is not there.
@@ -21,7 +22,7 @@ pub fn text(process: &Process, environment: &BTreeMap<String, String>, now: Wall
     if !differing.is_empty() {
         let title = " Divergent env variables from local env ";
         text.push_str(&format!("{}\n", paint(colour, HEADER.invert(), title)));
-        let pairs: Vec<(&str, Cell)> = differing
+        let pairs: Vec<(&str, Cell<'_>)> = differing
             .iter()
             .map(|(name, value)| (*name, Cell::plain(*value)))
             .collect();
@@ -35,7 +36,7 @@ pub fn text(process: &Process, environment: &BTreeMap<String, String>, now: Wall
     text
 }
 
-fn rows(process: &Process, now: WallTime) -> Vec<(&'static str, Cell)> {
+fn rows(process: &Process, now: WallTime) -> Vec<(&'static str, Cell<'_>)> {
     let (view, spec) = (&process.view, &process.view.spec);
     let program = &spec.program;
     let interpreter = match &program.interpreter {
@@ -83,7 +84,7 @@ fn rows(process: &Process, now: WallTime) -> Vec<(&'static str, Cell)> {
             },
         ),
         ("unstable restarts", Cell::plain(view.unstable_restarts.to_string())),
-        ("created at", or_missing(view.created_at.map(units::iso).as_deref())),
+        ("created at", or_missing(view.created_at.map(units::iso))),
     ]);
     rows.extend(view.last_exit.map(|status| ("last exit", Cell::plain(ended(status)))));
     let dropped = process.dropped_log_bytes;
@@ -91,7 +92,7 @@ fn rows(process: &Process, now: WallTime) -> Vec<(&'static str, Cell)> {
     rows
 }
 
-fn status(status: Status) -> Cell {
+fn status(status: Status) -> Cell<'static> {
     let style = match status {
         Status::Online => GOOD,
         Status::Launching => NEUTRAL,
@@ -118,12 +119,12 @@ fn uptime(view: &SlotView, now: WallTime) -> String {
     }
 }
 
-fn words(words: &[String]) -> Cell {
-    or_missing((!words.is_empty()).then(|| words.join(" ")).as_deref())
+fn words(words: &[String]) -> Cell<'static> {
+    or_missing((!words.is_empty()).then(|| words.join(" ")))
 }
 
-fn or_missing(text: Option<&str>) -> Cell {
-    Cell::plain(text.unwrap_or(MISSING))
+fn or_missing<'a>(text: Option<impl Into<Cow<'a, str>>>) -> Cell<'a> {
+    text.map_or(Cell::plain(MISSING), Cell::plain)
 }
 
 fn variable<'a>(process: &'a Process, name: &str) -> Option<&'a str> {

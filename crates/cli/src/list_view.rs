@@ -115,11 +115,8 @@ pub fn table(rows: &[ProcessRow], width: Option<usize>, colour: bool) -> String 
     let layouts = [full(rows), condensed(rows), mini(rows)];
     let fits = |layout: &&Layout| table::width(&columns(layout)) <= room;
     let layout = layouts.iter().find(fits).unwrap_or(&layouts[2]);
-    let cells: Vec<Vec<Cell>> = rows
-        .iter()
-        .map(|row| layout.iter().map(|(_, cell)| cell(row)).collect())
-        .collect();
-    table::draw(&columns(layout), &cells, colour)
+    let cells = rows.iter().map(|row| layout.iter().map(move |(_, cell)| cell(row)));
+    table::draw(&columns(layout), cells, colour)
 }
 
 /// PM2's `list -m`: a few lines a process.
@@ -147,7 +144,10 @@ pub fn mini_list(rows: &[ProcessRow]) -> String {
 }
 
 /// A column and what it shows of a row.
-type Layout = Vec<(Column, fn(&ProcessRow) -> Cell)>;
+type Layout = Vec<(Column, Show)>;
+
+/// What a column shows of a row.
+type Show = for<'a> fn(&'a ProcessRow) -> Cell<'a>;
 
 fn columns(layout: &Layout) -> Vec<Column> {
     layout.iter().map(|(column, _)| *column).collect()
@@ -194,11 +194,11 @@ fn mini(rows: &[ProcessRow]) -> Layout {
     ]
 }
 
-fn column(title: &'static str, width: usize, cell: fn(&ProcessRow) -> Cell) -> (Column, fn(&ProcessRow) -> Cell) {
+fn column(title: &'static str, width: usize, cell: Show) -> (Column, Show) {
     (Column { title, width }, cell)
 }
 
-fn id_column(rows: &[ProcessRow]) -> (Column, fn(&ProcessRow) -> Cell) {
+fn id_column(rows: &[ProcessRow]) -> (Column, Show) {
     let digits = rows.iter().map(|row| row.id.to_string().len()).max().unwrap_or(0);
     column("id", (digits + 2).max(4), |row| {
         Cell::styled(row.id.to_string(), HEADER)
@@ -212,7 +212,7 @@ fn mode_word(mode: Mode) -> &'static str {
     }
 }
 
-fn mode(row: &ProcessRow) -> Cell {
+fn mode(row: &ProcessRow) -> Cell<'_> {
     let style = match row.mode {
         Mode::Fork => Style::new().bold().invert(),
         Mode::Cluster => NEUTRAL.bold(),
@@ -220,7 +220,7 @@ fn mode(row: &ProcessRow) -> Cell {
     Cell::styled(mode_word(row.mode), style)
 }
 
-fn status(row: &ProcessRow) -> Cell {
+fn status(row: &ProcessRow) -> Cell<'_> {
     let style = match row.status {
         Status::Online => GOOD.bold(),
         Status::Launching => NEUTRAL.bold(),
@@ -241,15 +241,15 @@ fn usage(row: &ProcessRow) -> Usage {
     row.usage.unwrap_or_default()
 }
 
-fn cpu(row: &ProcessRow) -> Cell {
+fn cpu(row: &ProcessRow) -> Cell<'_> {
     Cell::plain(format!("{}%", usage(row).cpu))
 }
 
-fn memory(row: &ProcessRow) -> Cell {
+fn memory(row: &ProcessRow) -> Cell<'_> {
     Cell::plain(units::memory(usage(row).memory))
 }
 
-fn watching(row: &ProcessRow) -> Cell {
+fn watching(row: &ProcessRow) -> Cell<'_> {
     if row.watching {
         Cell::styled("enabled", GOOD.bold())
     } else {

@@ -7,16 +7,16 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Text with the style it is shown in where there is colour.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Cell {
+pub struct Cell<'a> {
     /// The text, without control characters.
-    pub text: String,
+    pub text: Cow<'a, str>,
     /// Its style.
     pub style: Style,
 }
 
-impl Cell {
+impl<'a> Cell<'a> {
     /// Text as it is.
-    pub fn plain(text: impl Into<String>) -> Self {
+    pub fn plain(text: impl Into<Cow<'a, str>>) -> Self {
         Self {
             text: printable(text.into()),
             style: Style::new(),
@@ -24,7 +24,7 @@ impl Cell {
     }
 
     /// Text in a style.
-    pub fn styled(text: impl Into<String>, style: Style) -> Self {
+    pub fn styled(text: impl Into<Cow<'a, str>>, style: Style) -> Self {
         Self {
             text: printable(text.into()),
             style,
@@ -47,15 +47,16 @@ pub fn width(columns: &[Column]) -> usize {
 }
 
 /// A table with titles.
-pub fn draw(columns: &[Column], rows: &[Vec<Cell>], colour: bool) -> String {
+pub fn draw<'a>(
+    columns: &[Column],
+    rows: impl ExactSizeIterator<Item = impl Iterator<Item = Cell<'a>>>,
+    colour: bool,
+) -> String {
     let widths: Vec<usize> = columns.iter().map(|column| column.width).collect();
-    let titles: Vec<Cell> = columns
-        .iter()
-        .map(|column| Cell::styled(column.title, HEADER))
-        .collect();
+    let titles = columns.iter().map(|column| Cell::styled(column.title, HEADER));
     let mut text = String::with_capacity((rows.len() + 4) * 3 * width(columns));
     rule(&mut text, &widths, ['┌', '┬', '┐']);
-    row(&mut text, &widths, &titles, colour);
+    row(&mut text, &widths, titles, colour);
     rule(&mut text, &widths, ['├', '┼', '┤']);
     for cells in rows {
         row(&mut text, &widths, cells, colour);
@@ -65,14 +66,14 @@ pub fn draw(columns: &[Column], rows: &[Vec<Cell>], colour: bool) -> String {
 }
 
 /// A table of two columns without titles, as wide as its contents.
-pub fn draw_pairs(pairs: &[(&str, Cell)], colour: bool) -> String {
+pub fn draw_pairs(pairs: &[(&str, Cell<'_>)], colour: bool) -> String {
     let left = pairs.iter().map(|(key, _)| key.width()).max().unwrap_or(0) + 2;
     let right = pairs.iter().map(|(_, cell)| cell.text.width()).max().unwrap_or(0) + 2;
     let widths = [left, right];
     let mut text = String::new();
     rule(&mut text, &widths, ['┌', '┬', '┐']);
     for (key, cell) in pairs {
-        row(&mut text, &widths, &[Cell::styled(*key, HEADER), cell.clone()], colour);
+        row(&mut text, &widths, [Cell::styled(*key, HEADER), cell.clone()], colour);
     }
     rule(&mut text, &widths, ['└', '┴', '┘']);
     text
@@ -87,11 +88,11 @@ fn rule(text: &mut String, widths: &[usize], [left, middle, right]: [char; 3]) {
     text.push('\n');
 }
 
-fn row(text: &mut String, widths: &[usize], cells: &[Cell], colour: bool) {
+fn row<'a>(text: &mut String, widths: &[usize], cells: impl IntoIterator<Item = Cell<'a>>, colour: bool) {
     for (width, cell) in widths.iter().zip(cells) {
         let room = width.saturating_sub(2);
         let mut used = measure(&cell.text);
-        let mut shown = Cow::Borrowed(cell.text.as_str());
+        let mut shown = Cow::Borrowed(&*cell.text);
         if used > room {
             shown = Cow::Owned(shorten(&cell.text, room));
             used = measure(&shown);
@@ -109,8 +110,11 @@ fn row(text: &mut String, widths: &[usize], cells: &[Cell], colour: bool) {
 
 /// How many terminal columns a text takes. Most texts are plain, and that is soon found out.
 fn measure(text: &str) -> usize {
-    let plain = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-    if plain { text.len() } else { text.width() }
+    if is_plain(text) { text.len() } else { text.width() }
+}
+
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }
 
 /// `text` in at most `room` columns, with `…` for what is cut off.
@@ -133,8 +137,8 @@ pub fn shorten(text: &str, room: usize) -> String {
 }
 
 /// Control characters would break the box, or worse, the terminal.
-fn printable(text: String) -> String {
-    if !text.contains(char::is_control) {
+fn printable(text: Cow<'_, str>) -> Cow<'_, str> {
+    if is_plain(&text) || !text.contains(char::is_control) {
         return text;
     }
     text.chars()
@@ -168,7 +172,8 @@ mod tests {
 │ 1  │ 日本     │
 └────┴──────────┘
 ";
-        assert_eq!(draw(&COLUMNS, &rows, false), expected);
+        let rows = rows.into_iter().map(Vec::into_iter);
+        assert_eq!(draw(&COLUMNS, rows, false), expected);
         assert_eq!(width(&COLUMNS), 17);
     }
 
