@@ -1,6 +1,11 @@
 //! Node's IPC channel in its `json` serialisation: one JSON value a line, both ways
 //! (Node: `lib/internal/child_process/serialization.js`). Bytes in, messages out.
 
+pub mod advanced;
+mod bounded;
+
+pub use bounded::MAX_MEMORY;
+
 /// What an app says over its channel.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Message {
