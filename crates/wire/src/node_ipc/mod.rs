@@ -1,12 +1,88 @@
-//! Node's IPC channel in its `json` serialisation: one JSON value a line, both ways
-//! (Node: `lib/internal/child_process/serialization.js`). Bytes in, messages out.
+//! A Node IPC channel as its primary sees it: bytes in, messages out, and back (Node: `lib/internal/child_process.js`,
+//! `lib/internal/child_process/serialization.js`, `lib/internal/cluster/`). Pure: no I/O, no descriptors.
+//!
+//! The reactor reads channels of fork apps with [`Decoder`] and writes with [`encode`]; the primary reads those of cluster
+//! workers with [`Channel`] and writes [`ToWorker`]. Whatever the bytes are, nothing here panics, and memory is bounded by
+//! [`MAX_FRAME`] for a frame and [`MAX_MEMORY`] for the values in it.
 
 pub mod advanced;
 mod bounded;
+mod framing;
+mod from_worker;
+mod scalar;
+mod to_worker;
 
 pub use bounded::MAX_MEMORY;
+pub use framing::{Frame, Frames, MAX_FRAME, Splitter, complete, frames};
+pub use from_worker::{AddressType, FromPreload, FromWorker, Query, SocketQuestion, SocketsAsked, parse};
+pub use to_worker::{Family, SharedKind, SocketName, ToPreload, ToWorker};
 
-/// What an app says over its channel.
+/// The `cmd` of Node's cluster module.
+const CLUSTER: &str = "NODE_CLUSTER";
+
+/// The `cmd` that our daemon and our preload have among themselves.
+const OURS: &str = "NODE_OSTLER";
+
+/// How messages are put on a channel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Dialect {
+    /// One JSON text a line.
+    #[default]
+    Json,
+    /// Four bytes of length, most significant first, then the data of V8's `ValueSerializer`.
+    Advanced,
+    /// `Json` with a byte 2 in front of internal messages, and no envelope around those with a descriptor.
+    Bun,
+}
+
+/// Reads one worker's channel: the stream cut anyhow, to messages.
+#[derive(Clone, Debug)]
+pub struct Channel {
+    splitter: Splitter,
+}
+
+impl Channel {
+    /// For a channel of which nothing has been read, or of which a predecessor has taken whole frames.
+    pub fn new(dialect: Dialect) -> Self {
+        Self {
+            splitter: Splitter::new(dialect),
+        }
+    }
+
+    /// What the channel speaks, as far as it is known: `Json` becomes `Bun` by what a worker of Bun says first.
+    pub fn dialect(&self) -> Dialect {
+        self.splitter.dialect()
+    }
+
+    /// How many of the `peeked` bytes to [`feed`](Self::feed) and then to take out of the socket. `capacity` is what the
+    /// peek could have given: a frame that fills it has to be taken piece by piece.
+    pub fn take(&self, peeked: &[u8], capacity: usize) -> usize {
+        self.splitter.take(peeked, capacity)
+    }
+
+    /// Takes the next bytes of the stream and hands out the messages that they complete.
+    pub fn feed(&mut self, bytes: &[u8], mut deliver: impl FnMut(FromWorker)) {
+        // The mark of Bun's is understood in either of its dialects, so it is no matter which is known here.
+        let dialect = self.dialect();
+        self.splitter.feed(bytes, |frame| {
+            if let Some(message) = parse(dialect, frame) {
+                deliver(message);
+            }
+        });
+    }
+
+    /// Bytes of an unfinished frame that are being kept.
+    pub fn pending(&self) -> usize {
+        self.splitter.pending()
+    }
+
+    /// Whether a frame has begun and not ended: the stream cannot be handed to a successor here.
+    pub fn is_within_frame(&self) -> bool {
+        self.splitter.is_within_frame()
+    }
+}
+
+/// What a fork app says over its channel, as far as it matters there.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Message {
     /// `process.send('ready')`.
@@ -19,123 +95,55 @@ pub enum Message {
     Garbage(usize),
 }
 
-/// The longest line that is taken, bytes. A longer one is skipped whole and counted as garbage, so that an app that
-/// never ends its line cannot make us grow.
-pub const MAX_LINE: usize = 16 * 1024 * 1024;
+impl From<FromWorker> for Message {
+    fn from(message: FromWorker) -> Self {
+        match message {
+            FromWorker::Ready => Self::Ready,
+            FromWorker::User(value) => Self::User(value),
+            FromWorker::Garbage(length) => Self::Garbage(length),
+            FromWorker::Online | FromWorker::QueryServer { .. } | FromWorker::Listening(_) => Self::Internal,
+            FromWorker::Close { .. } | FromWorker::ExitedAfterDisconnect { .. } => Self::Internal,
+            FromWorker::Accepted { .. } | FromWorker::HandleAck | FromWorker::HandleNack => Self::Internal,
+            FromWorker::Handle { .. } | FromWorker::Sockets(_) => Self::Internal,
+            FromWorker::Ostler(_) | FromWorker::OtherInternal => Self::Internal,
+        }
+    }
+}
 
-/// Joins a stream of bytes to messages, however it was cut.
-#[derive(Debug, Default)]
+/// Joins the stream of a fork app's channel to messages, however it was cut.
+#[derive(Debug)]
 pub struct Decoder {
-    partial: Vec<u8>,
-    skipping: usize,
+    channel: Channel,
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self {
+            channel: Channel::new(Dialect::Json),
+        }
+    }
 }
 
 impl Decoder {
     /// Takes the next bytes of the stream and gives the messages that they complete.
     pub fn feed(&mut self, bytes: &[u8]) -> Vec<Message> {
         let mut messages = Vec::new();
-        let mut rest = bytes;
-        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-            let (line, after) = rest.split_at(end);
-            rest = &after[1..];
-            messages.extend(self.line(line));
-        }
-        self.keep(rest);
+        self.channel.feed(bytes, |message| messages.push(message.into()));
         messages
-    }
-
-    fn line(&mut self, end: &[u8]) -> Option<Message> {
-        if self.skipping > 0 {
-            let length = std::mem::take(&mut self.skipping) + end.len();
-            return Some(Message::Garbage(length));
-        }
-        if self.partial.is_empty() {
-            return parse(end);
-        }
-        self.partial.extend_from_slice(end);
-        parse(&std::mem::take(&mut self.partial))
-    }
-
-    fn keep(&mut self, rest: &[u8]) {
-        if self.skipping > 0 || self.partial.len() + rest.len() > MAX_LINE {
-            self.skipping += std::mem::take(&mut self.partial).len() + rest.len();
-        } else {
-            self.partial.extend_from_slice(rest);
-        }
     }
 
     /// Bytes of an unfinished line that are being kept.
     pub fn pending(&self) -> usize {
-        self.partial.len()
+        self.channel.pending()
     }
 }
 
-/// A message as bytes for the channel.
+/// A message for a fork app as bytes for the channel.
 pub fn encode(message: &serde_json::Value) -> Vec<u8> {
-    let mut line = message.to_string().into_bytes();
-    line.push(b'\n');
+    let mut line = Vec::new();
+    ToWorker::User(message).encode(0, Dialect::Json, &mut line);
     line
 }
 
-fn parse(line: &[u8]) -> Option<Message> {
-    if line.is_empty() {
-        return None;
-    }
-    Some(match serde_json::from_slice::<serde_json::Value>(line) {
-        Ok(serde_json::Value::String(text)) if text == "ready" => Message::Ready,
-        Ok(value) if is_internal(&value) => Message::Internal,
-        Ok(value) => Message::User(value),
-        Err(_) => Message::Garbage(line.len()),
-    })
-}
-
-fn is_internal(value: &serde_json::Value) -> bool {
-    value
-        .get("cmd")
-        .and_then(serde_json::Value::as_str)
-        .is_some_and(|cmd| cmd.starts_with("NODE_"))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    #[test]
-    fn ready_internal_user_and_garbage_are_told_apart() {
-        let mut decoder = Decoder::default();
-        let messages = decoder.feed(b"\"ready\"\n{\"cmd\":\"NODE_HANDLE\"}\n{\"a\":1}\nnot json\n\n");
-        assert_eq!(
-            messages,
-            [
-                Message::Ready,
-                Message::Internal,
-                Message::User(json!({"a": 1})),
-                Message::Garbage(8)
-            ]
-        );
-    }
-
-    #[test]
-    fn an_endless_line_is_skipped_and_the_next_message_arrives() {
-        let mut decoder = Decoder::default();
-        let chunk = vec![b'x'; MAX_LINE / 2 + 1];
-        assert!(decoder.feed(&chunk).is_empty());
-        assert!(decoder.feed(&chunk).is_empty());
-        assert_eq!(decoder.pending(), 0, "nothing of it is kept");
-        let messages = decoder.feed(b"yz\n\"ready\"\n");
-        assert_eq!(messages, [Message::Garbage(chunk.len() * 2 + 2), Message::Ready]);
-    }
-
-    proptest! {
-        #[test]
-        fn messages_are_the_same_however_the_stream_is_cut(values in proptest::collection::vec("[a-z\\n\"]{0,9}", 0..9), cut in 1_usize..7) {
-            let stream: Vec<u8> = values.iter().flat_map(|text| encode(&json!({ "text": text }))).collect();
-            let mut decoder = Decoder::default();
-            let joined: Vec<Message> = stream.chunks(cut).flat_map(|chunk| decoder.feed(chunk)).collect();
-            let expected: Vec<Message> = values.iter().map(|text| Message::User(json!({ "text": text }))).collect();
-            prop_assert_eq!(joined, expected);
-        }
-    }
-}
+mod tests;
