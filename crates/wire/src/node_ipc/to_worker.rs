@@ -118,7 +118,8 @@ pub enum Family {
 }
 
 impl ToWorker<'_> {
-    /// Whether a descriptor has to go with it, in the same `sendmsg`.
+    /// Whether a descriptor has to go with it, in the same `sendmsg`. Deno loses one whose frame it reads together with
+    /// plain bytes in front of it (2.9, without a NACK): it is to be sent none while such bytes may be unread.
     pub fn has_handle(&self) -> bool {
         match self {
             Self::Shares { .. } | Self::NewConnection { .. } => true,
