@@ -2,12 +2,12 @@
 // A strict HTTP/2 client: `h2_client.cjs http|https PORT PATH SESSIONS STREAMS`. Keeps STREAMS requests under way on each
 // session until its input ends, and then prints what became of them as one line of JSON. A session that is told to go is
 // replaced by another.
-//   ok       wholly answered
-//   refused  REFUSED_STREAM, or never sent since the session was closing: the client knows that nothing was done
-//   failed   everything else: lost; `why` says what
+//   ok           wholly answered
+//   unprocessed  REFUSED_STREAM: the client knows that nothing was done and may ask again
+//   failed       everything else: lost; `why` says what
 const http2 = require('http2');
 const [scheme, port, path, sessions, streams] = process.argv.slice(2);
-const tally = { ok: 0, refused: 0, failed: 0, goaway: 0, why: {} };
+const tally = { ok: 0, unprocessed: 0, failed: 0, goaway: 0, why: {} };
 let stopping = false;
 let open = 0;
 
@@ -49,7 +49,7 @@ function connect() {
     request.on('close', () => {
       underWay--;
       if (ended && status === 200 && / \d+$/.test(body)) tally.ok++;
-      else if (request.rstCode === http2.constants.NGHTTP2_REFUSED_STREAM) tally.refused++;
+      else if (request.rstCode === http2.constants.NGHTTP2_REFUSED_STREAM) tally.unprocessed++;
       else lose(`code ${request.rstCode}, status ${status}, ended ${ended}`);
       ask();
     });

@@ -52,14 +52,15 @@ class Bed:
 
     @staticmethod
     def established(worker, count):
-        """Whether the worker has at least so many sockets beside its channel."""
+        """Whether the worker has at least so many connections: sockets beside its channel and those it listens on."""
         sockets = 0
         for descriptor in pathlib.Path(f"/proc/{worker.process.pid}/fd").iterdir():
             try:
                 sockets += str(descriptor.readlink()).startswith("socket:")
             except OSError:
                 pass
-        return sockets > count
+        own = 1 + (len(worker.keys) if worker.primary.mode == "direct" else 0)
+        return sockets >= own + count
 
     async def end(self):
         """Ends what still runs; what workers wrote to their output is a failure, since none has reason to."""
