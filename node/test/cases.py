@@ -1,12 +1,14 @@
 """The cases: what runs under load while its worker is replaced. Each returns (tally, replacements) or raises AssertionError."""
 import asyncio
+import errno
 import json
 import socket
+import subprocess
 
 from clients import Http, Tally, WebSocket, unchecked
 
 
-async def replaced(bed, app, clients, times=3, deadline=10, answered=20):
+async def replaced(bed, app, clients, times=3, answered=20):
     """Replaces the worker of `app` so many times under these clients; each time they have been answered anew before."""
     primary = bed.primary(app)
     worker = primary.start()
@@ -14,9 +16,9 @@ async def replaced(bed, app, clients, times=3, deadline=10, answered=20):
     tally, stop = Tally(), asyncio.Event()
     tasks = [asyncio.create_task(client.run()) for client in clients(primary.port, tally, stop)]
     replacements = []
-    for _ in range(times):
+    for _ in range(bed.times or times):
         await bed.until(lambda seen=tally["ok"]: tally["ok"] >= seen + answered, "answers")
-        worker, replacement = await primary.replace(worker, deadline)
+        worker, replacement = await primary.replace(worker, bed.deadline)
         replacements.append(replacement)
     await bed.until(lambda seen=tally["ok"]: tally["ok"] >= seen + answered, "answers of the last worker")
     stop.set()
@@ -38,44 +40,57 @@ def http(count, **options):
     return lambda port, tally, stop: [Http(port, tally, stop, **options) for _ in range(count)]
 
 
-def load(app, count, times=3, **options):
+def load(app, count, times=3, answered=None, **options):
     """A case of HTTP/1.1 clients against one app."""
     async def case(bed):
-        answered = options.pop("answered", count)
-        return await replaced(bed, app, http(count, **options), times, answered=answered)
-    options = dict(options)
+        return await replaced(bed, app, http(count, **options), times, answered or count)
     return case
 
 
-def http2(kind, path="/", times=3):
-    """Continuous streams of Node's own client. Refused streams are told apart: the client may safely ask again."""
+class Http2:
+    """Node's own client of HTTP/2, in a process of its own."""
+
+    def __init__(self, bed, scheme, port, path, streams):
+        words = [bed.node, str(bed.here / "h2_client.cjs"), scheme, str(port), path, "4", str(streams)]
+        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.told = {"ok": 0, "sessions": 0}
+        self.reading = asyncio.get_running_loop().run_in_executor(None, self.read)
+
+    def read(self):
+        for line in self.process.stdout:
+            self.told = json.loads(line)
+
+    def end(self):
+        """Lets it finish what is under way; ends it if it cannot."""
+        self.process.stdin.close()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def http2(kind, path="/", times=3, answered=500, streams=5):
+    """Continuous streams of Node's own client, or none. What it knows to be unprocessed is told apart: it may ask again."""
     async def case(bed):
         primary = bed.primary(["web.cjs", kind])
         worker = primary.start()
         await worker.listening()
-        scheme = "https" if kind == "h2" else "http"
-        client = await asyncio.create_subprocess_exec(
-            bed.node, str(bed.here / "h2_client.cjs"), scheme, str(primary.port), path, "4", "5",
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
+        client = Http2(bed, "https" if kind == "h2" else "http", primary.port, path, streams)
         replacements = []
         try:
-            for _ in range(times):
-                # The client is heard at its end only, so what is waited for is that it has connected.
-                await bed.until(lambda: bed.established(worker, 4), "connections of the client")
-                await asyncio.sleep(0.5)  # of load, not a wait for anything
-                worker, replacement = await primary.replace(worker, 10)
+            for _ in range(bed.times or times):
+                await bed.until(lambda seen=client.told["ok"]: client.told["ok"] >= seen + answered, "answers")
+                await bed.until(lambda: client.told["sessions"] >= 4 * (1 + len(replacements)), "sessions")
+                worker, replacement = await primary.replace(worker, bed.deadline)
                 replacements.append(replacement)
-            client.stdin.close()
-            told = json.loads(await asyncio.wait_for(client.stdout.readline(), 15))
+            await bed.until(lambda seen=client.told["ok"]: client.told["ok"] >= seen + answered, "answers of the last worker")
         finally:
-            if client.returncode is None:
-                try:
-                    await asyncio.wait_for(client.wait(), 5)
-                except asyncio.TimeoutError:
-                    client.kill()
-        why = told.pop("why")
-        tally = Tally(told)
-        assert tally["ok"] > 0 and tally.lost() == 0, f"{told} {why} {replacements}"
+            await asyncio.get_running_loop().run_in_executor(None, client.end)
+            await client.reading
+        why, done = client.told.pop("why"), client.told.pop("done", False)
+        tally = Tally(client.told)
+        assert done and tally.lost() == 0, f"{tally} {why} {replacements}"
         lossless(tally, replacements)
         return tally, replacements
     return case
@@ -92,9 +107,8 @@ def under_way(kind, path="/slow"):
         # It asks once and then would be idle for longer than the server keeps it.
         clients = [Http(primary.port, tally, stop, path=path, tls=tls, think=30) for _ in range(5)]
         tasks = [asyncio.create_task(client.run()) for client in clients]
-        await bed.until(lambda: bed.established(worker, 5), "requests under way")
-        await asyncio.sleep(0.3)  # the requests are read, by far not answered
-        new, replacement = await primary.replace(worker, 10)
+        assert await worker.until(lambda: worker.heard.count("asked") >= 5, 10, "requests under way")
+        _, replacement = await primary.replace(worker, bed.deadline)
         stop.set()
         await bed.until(lambda: tally["ok"] >= 5, "answers")
         await asyncio.gather(*tasks)
@@ -143,9 +157,9 @@ async def closing(bed):
     await worker.listening()
     tally, stop, replacements = Tally(), asyncio.Event(), []
     tasks = [asyncio.create_task(client.run()) for client in http(8)(primary.port, tally, stop)]
-    for _ in range(3):
+    for _ in range(bed.times or 3):
         await bed.until(lambda seen=tally["ok"]: tally["ok"] >= seen + 20, "answers")
-        worker, replacement = await primary.replace(worker, 10)
+        worker, replacement = await primary.replace(worker, bed.deadline)
         replacements.append(replacement)
     stop.set()
     await asyncio.gather(*tasks)
@@ -192,7 +206,7 @@ async def late(bed):
     await worker.listening()
     tally, stop = Tally(), asyncio.Event()
     task = asyncio.create_task(Http(primary.port, tally, stop, path="/slow").run())
-    await bed.until(lambda: bed.established(worker, 1), "a request under way")
+    assert await worker.until(lambda: "asked" in worker.heard, 10, "a request under way")
     worker.drain()
     other = bed.free_port()
     worker.post(other)
@@ -206,10 +220,29 @@ async def late(bed):
             waiting.settimeout(0.3)
             try:
                 assert False, f"answered: {waiting.recv(100)}"
-            except TimeoutError:
+            except socket.timeout:
                 pass  # it waits in the backlog for a worker to come
     assert await worker.ended() == -2
     assert tally["ok"] == 1 and tally.lost() == 0, dict(tally)
+    return tally, []
+
+
+async def exclusive(bed):
+    """A server that listens without the primary's knowledge stops accepting too, and what is under way is answered."""
+    primary = bed.primary(["exclusive.cjs"])
+    worker = primary.start()
+    assert await worker.until(lambda: "ready" in worker.heard, 20, "ready")
+    tally, stop = Tally(), asyncio.Event()
+    task = asyncio.create_task(Http(primary.port, tally, stop).run())
+    assert await worker.until(lambda: "asked" in worker.heard, 10, "a request under way")
+    stop.set()
+    worker.drain()
+    assert await worker.until(lambda: worker.said("drained"), 10, "drained")
+    await task
+    assert tally["ok"] == 1 and tally.lost() == 0, dict(tally)
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", primary.port)) == errno.ECONNREFUSED
+    assert await worker.ended() == -2
     return tally, []
 
 
@@ -232,7 +265,8 @@ CASES = {
     "https-under-way": under_way("https"),
     "h2": http2("h2"),
     "h2c": http2("h2c"),
-    "h2-slow": http2("h2", "/slow", times=2),
+    "h2-idle": http2("h2", times=2, answered=0, streams=0),
+    "h2-slow": http2("h2", "/slow", times=2, answered=20),
     "websockets": websockets,
     "express": load(["express.cjs"], 16, answered=200),
     "fastify": load(["fastify.cjs"], 16, answered=200),
@@ -241,4 +275,5 @@ CASES = {
     "family": family,
     "nothing": nothing,
     "late": late,
+    "exclusive": exclusive,
 }

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Proves the preload: replaces workers under load and counts what is lost.
 
-usage: run.py --node PROGRAM --packages DIRECTORY [--modes rr,direct] [--cases NAME,…] [--preload FILE | --without]
+usage: run.py --node PROGRAM --packages DIRECTORY [--modes rr,direct] [--cases NAME,…] [--times N] [--without]
 
-PACKAGES holds `express-4`, `fastify-4` and `ws-8`, each an npm installation. Prints a line per case and mode, and exits 1 when
-one fails. `--without` leaves the preload out, which shows that the cases can fail.
+DIRECTORY holds `express-4`, `fastify-4` and `ws-8`, each an npm installation. Prints a line per case and mode, and exits 1
+when one fails. `--times` says how often a worker is replaced in each case; `--without` leaves the preload out, which shows
+that the cases can fail.
 """
 import argparse
 import asyncio
@@ -27,7 +28,9 @@ class Bed:
 
     def __init__(self, options, mode, directory):
         self.node, self.packages, self.mode, self.directory = options.node, options.packages, mode, directory
-        self.preload = [] if options.without else ["--require", options.preload]
+        self.preload = [] if options.without else ["--require", str(HERE.parent / "preload.cjs")]
+        self.times = options.times  # None: as the case has it
+        self.deadline = 1 if options.without else 10  # seconds that a drain may take
         self.primaries = []
 
     def primary(self, app):
@@ -49,18 +52,6 @@ class Bed:
             if time.monotonic() > end:
                 raise AssertionError(f"waited in vain for {what}")
             await asyncio.sleep(0.005)
-
-    @staticmethod
-    def established(worker, count):
-        """Whether the worker has at least so many connections: sockets beside its channel and those it listens on."""
-        sockets = 0
-        for descriptor in pathlib.Path(f"/proc/{worker.process.pid}/fd").iterdir():
-            try:
-                sockets += str(descriptor.readlink()).startswith("socket:")
-            except OSError:
-                pass
-        own = 1 + (len(worker.keys) if worker.primary.mode == "direct" else 0)
-        return sockets >= own + count
 
     async def end(self):
         """Ends what still runs; what workers wrote to their output is a failure, since none has reason to."""
@@ -98,7 +89,7 @@ def main():
     parser.add_argument("--packages", required=True)
     parser.add_argument("--modes", default="rr,direct")
     parser.add_argument("--cases", default=",".join(CASES))
-    parser.add_argument("--preload", default=str(HERE.parent / "preload.cjs"))
+    parser.add_argument("--times", type=int)
     parser.add_argument("--without", action="store_true")
     options = parser.parse_args()
     chosen = [(name, mode) for name in options.cases.split(",") for mode in options.modes.split(",")]

@@ -8,8 +8,11 @@ const secrets = { key: pem, cert: pem };
 
 const routes = {
   '/': (request, response) => response.end(`hello ${process.pid}`),
-  // Nothing is sent for a while, not even headers.
-  '/slow': (request, response) => setTimeout(() => response.end(`slow ${process.pid}`), 1500),
+  // Nothing is sent for a while, not even headers. The primary learns that it was asked.
+  '/slow': (request, response) => {
+    process.send('asked');
+    setTimeout(() => response.end(`slow ${process.pid}`), 1500);
+  },
   // Headers at once, then a body that takes its time.
   '/stream': (request, response) => {
     let left = 20;
