@@ -62,18 +62,26 @@ pub fn npm(package: &str, file: &str) -> Result<PathBuf, String> {
     Ok(wanted)
 }
 
-/// A Node that runs TypeScript by itself (22.18 or later), installed by npm.
+/// A Node of this major version, installed by npm.
 ///
 /// # Errors
 /// See [`npm`]; also on machines npm has no such package for.
-pub fn typescript_node() -> Result<PathBuf, String> {
+pub fn node(major: u32) -> Result<PathBuf, String> {
     let machine = match std::env::consts::ARCH {
         "x86_64" => "x64",
         "aarch64" => "arm64",
         other => return Err(format!("npm has no Node for {other}")),
     };
     let name = format!("node-linux-{machine}");
-    npm(&format!("{name}@22"), &format!("node_modules/{name}/bin/node"))
+    npm(&format!("{name}@{major}"), &format!("node_modules/{name}/bin/node"))
+}
+
+/// A Node that runs TypeScript by itself (22.18 or later), installed by npm.
+///
+/// # Errors
+/// See [`node`].
+pub fn typescript_node() -> Result<PathBuf, String> {
+    node(22)
 }
 
 /// The fixture program (`src/bin/fixture.rs`), built if it is missing or older than its source.

@@ -1,0 +1,3 @@
+'use strict';
+// A worker that listens nowhere.
+setInterval(() => {}, 1000);
