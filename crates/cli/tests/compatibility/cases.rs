@@ -35,6 +35,8 @@ fn languages() -> Vec<Case> {
             .asking(preloaded("import")),
         Case::of("app that uses cluster itself", "own-cluster.cjs"),
         Case::of("worker_threads", "thread.cjs").asking(Ask::http().and("thread", json!("answer to question"))),
+        Case::of("worker that does not listen", "silent.cjs")
+            .steps([Step::Says(WORKERS, json!({ "isWorker": true, "connected": true }))]),
         Case::of("child_process.fork in a worker", "child.cjs")
             .asking(Ask::http().and("child", json!({ "isWorker": false, "leaked": [] }))),
     ]
@@ -55,9 +57,15 @@ fn listening() -> Vec<Case> {
         Case::listen("listen(path)", "socket").asking(Ask::http().at(At::Socket)),
         Case::listen("listen({ path, readableAll })", "socket by path").asking(Ask::http().at(At::Socket)),
         Case::listen("reusePort", "reusePort"),
+        Case::of("server.address()", "address.cjs").asking(Ask::http().and(
+            "bound",
+            json!({ "address": "127.0.0.1", "family": "IPv4", "isPort": true }),
+        )),
         Case::of("two servers in a worker", "two-servers.cjs").then(Ask::http().at(At::Second).into()),
         Case::of("close and listen again", "again.cjs").then(Step::Says(WORKERS, json!({ "listened": 4 }))),
         Case::of("maxConnections", "full.cjs").asking(Ask::http().with(json!({ "fill": true }))),
+        Case::of("200 connections at once", "http.cjs").asking(Ask::http().with(json!({ "burst": 200 }))),
+        Case::of("clients that read slowly", "large.cjs").asking(Ask::http().with(json!({ "slow": true }))),
     ]
 }
 
@@ -92,6 +100,12 @@ fn protocols() -> Vec<Case> {
         Case::of("http2, plain", "http2.cjs").asking(Ask::over("h2c")),
         Case::of("WebSocket upgrade", "upgrade.cjs").asking(Ask::over("websocket")),
         Case::of("UDP", "udp.cjs").asking(Ask::over("udp")),
+        Case::of("UDP, IPv6", "udp.cjs")
+            .env("FAMILY", "udp6")
+            .asking(Ask::over("udp").at(At::Host("::1"))),
+        Case::of("UDP, bind(0)", "udp.cjs")
+            .env("ZERO", "1")
+            .asking(Ask::over("udp").at(At::Said)),
     ]
 }
 
@@ -103,7 +117,10 @@ fn life() -> Vec<Case> {
     let mut advanced = messages.clone();
     advanced.name = "messages both ways, advanced";
     advanced.advanced = true;
-    let told = || [Step::Stop, Step::Says(WORKERS, json!({ "got": "shutdown" }))];
+    let told = || {
+        let heard = |by: &str| Step::Says(WORKERS, json!({ by: "shutdown" }));
+        [Step::Stop, heard("got"), heard("workerGot")]
+    };
     vec![
         messages.steps([sent(7), Ask::http().into()].into_iter().chain(told())),
         advanced
@@ -117,6 +134,7 @@ fn life() -> Vec<Case> {
         leave("worker.kill()", "worker.kill"),
         leave("process.disconnect()", "process.disconnect"),
         leave("process.exit(1)", "process.exit"),
+        leave("worker killed", "SIGKILL"),
         leave("uncaught exception", "throw"),
     ]
 }

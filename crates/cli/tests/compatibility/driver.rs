@@ -1,8 +1,10 @@
 //! What runs a case: the runtime's own cluster, or Ostler.
 
 use crate::case::{Case, Stop, WORKERS};
+use ostler_testkit::runtimes::Kind;
 use ostler_testkit::{Home, Manager, Runtime, apps, free_port, process, wait_within};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
@@ -23,10 +25,14 @@ pub enum Driver {
     Ostler,
 }
 
+/// How long workers of Deno may take to listen, where they do at all.
+const SETTLING: Duration = Duration::from_secs(3);
+
 /// A case that runs. Dropping it ends everything.
 #[derive(Debug)]
 pub struct Session {
     primary: Primary,
+    kind: Kind,
     /// What was given to it.
     pub place: Place,
 }
@@ -60,7 +66,11 @@ impl Driver {
             Self::Reference => Primary::Reference(reference(case, runtime, &script, &place)?),
             Self::Ostler => Primary::Ostler(ostler(case, runtime, &script, &place)?),
         };
-        Ok(Session { primary, place })
+        Ok(Session {
+            primary,
+            kind: runtime.kind,
+            place,
+        })
     }
 }
 
@@ -143,10 +153,18 @@ impl Place {
 
     /// What workers have said on standard output, a JSON object a line.
     pub fn said(&self) -> Vec<Value> {
+        self.lines().into_iter().filter(|line| line["pid"].is_u64()).collect()
+    }
+
+    /// How often the reference primary has told of an event.
+    fn heard(&self, event: &str) -> usize {
+        self.lines().iter().filter(|line| line["event"] == event).count()
+    }
+
+    fn lines(&self) -> Vec<Value> {
         let text = self.read("out.log");
-        let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
-        let objects = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        objects.filter(|line| line["pid"].is_u64()).collect()
+        let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        whole.filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
     /// The first line on standard error that names an error.
@@ -183,6 +201,20 @@ impl Place {
 }
 
 impl Session {
+    /// Under Deno's own cluster, waits until workers have said so many times that they listen. Deno 2.9 drops a connection
+    /// whose frame it reads together with the message before it, and takes no other one ever after, so whether a case
+    /// works there would depend on when the first client comes. Nobody else is given this grace.
+    pub fn settle(&self, times: usize) {
+        match (&self.primary, self.kind) {
+            (Primary::Reference(_), Kind::Deno) => {
+                let listening = || (self.place.heard("listening") >= times).then_some(());
+                // Some never do.
+                let _ = wait_within(SETTLING, listening);
+            }
+            (Primary::Reference(_), Kind::Node(_) | Kind::Bun) | (Primary::Ostler(_), _) => {}
+        }
+    }
+
     /// Tells every worker to stop.
     ///
     /// # Errors
@@ -210,7 +242,13 @@ impl Session {
             Primary::Ostler(_) => None,
         };
         let ended = ended.map(|status| format!("the primary has ended ({status})"));
-        let parts: Vec<String> = ended.into_iter().chain(self.place.complaint()).collect();
+        let codes: BTreeSet<String> = self
+            .place
+            .said()
+            .iter()
+            .filter_map(|line| Some(format!("the app says {}", line["code"].as_str()?)))
+            .collect();
+        let parts: Vec<String> = ended.into_iter().chain(codes).chain(self.place.complaint()).collect();
         parts.join("; ")
     }
 }

@@ -70,6 +70,9 @@ tests! {
     a_worker_may_end_gracefully: "SIGINT and server.close()",
     a_worker_that_disconnects_is_replaced: "worker.disconnect()",
     a_worker_that_closes_its_channel_is_replaced: "process.disconnect()",
+    a_burst_of_connections_is_answered: "200 connections at once",
+    slow_clients_keep_nobody_waiting: "clients that read slowly",
+    a_worker_that_is_killed_is_replaced: "worker killed",
     a_worker_that_throws_is_replaced: "uncaught exception",
 }
 

@@ -1,6 +1,6 @@
 //! Carries out the steps of a case.
 
-use crate::case::{Ask, At, Case, Step};
+use crate::case::{Ask, At, Case, Step, WORKERS};
 use crate::driver::{Driver, Session};
 use ostler_testkit::{DEADLINE, Runtime, apps, process, tools, wait_within};
 use serde_json::{Value, json};
@@ -17,6 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Why it does not work, as a sentence without numbers of this run.
 pub fn run(case: &Case, runtime: &Runtime, driver: Driver) -> Result<(), String> {
     let mut session = driver.start(case, runtime)?;
+    session.settle(WORKERS);
     for step in &case.steps {
         if let Err(reason) = carry_out(step, &mut session) {
             let circumstances = session.circumstances();
@@ -76,6 +77,7 @@ fn leave(session: &Session) -> Result<(), String> {
     let pid = gone.first().copied().ok_or("nobody answered /leave")?;
     let dead = || (!process::is_alive(pid)).then_some(());
     wait_within(PATIENCE, dead).map_err(|_| "the worker that was to go is still there")?;
+    session.settle(WORKERS + 1);
     client(&Ask::http().with(json!({ "without": [pid] })), session).map(|_| ())
 }
 
@@ -125,5 +127,16 @@ fn without_numbers(reason: &str, session: &Session) -> String {
         .replace(&socket, "$SOCKET")
         .replace(&place.port.to_string(), "$PORT")
         .replace(&place.second.to_string(), "$SECOND");
-    named.split_whitespace().collect::<Vec<_>>().join(" ")
+    let pieces = named.split_whitespace().map(without_long_numbers);
+    pieces.collect::<Vec<_>>().join(" ")
+}
+
+/// Ports the app was given and pids: `{"port":37819}` becomes `{"port":N}`.
+fn without_long_numbers(word: &str) -> String {
+    let mut text = String::new();
+    for piece in word.split_inclusive(|letter: char| !letter.is_ascii_digit()) {
+        let digits = piece.trim_end_matches(|letter: char| !letter.is_ascii_digit());
+        text += &piece.replacen(digits, if digits.len() > 3 { "N" } else { digits }, 1);
+    }
+    text
 }

@@ -42,7 +42,7 @@ const stream = (module, target, more) => new Promise((resolve, reject) => {
 });
 
 const datagram = (target) => new Promise((resolve, reject) => {
-  const socket = dgram.createSocket('udp4');
+  const socket = dgram.createSocket(net.isIPv6(target.host) ? 'udp6' : 'udp4');
   const end = (act, value) => (clearTimeout(timer), socket.close(), act(value));
   const timer = setTimeout(() => end(reject, new Error('no answer in time')), 1000);
   socket.on('message', (message) => end(resolve, JSON.parse(message)));
@@ -133,6 +133,30 @@ const fill = async (target) => {
   last.close();
 };
 
+// Clients that ask each worker for a large answer and do not read it, while others are served; then they read it all.
+const LARGE = 32 << 20;
+const slowly = (target) => new Promise((resolve, reject) => {
+  const socket = net.connect(target.port, target.host, () => socket.write('GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n'));
+  socket.on('error', reject).once('data', (first) => {
+    const head = first.indexOf('\r\n\r\n');
+    const finish = () => new Promise((done) => {
+      let length = first.length - head - 4;
+      socket.on('data', (piece) => (length += piece.length)).on('end', () => done(length)).resume();
+    });
+    socket.pause();
+    resolve({ pid: Number(/worker-pid: (\d+)/i.exec(first)[1]), finish });
+  });
+});
+const besideSlowOnes = async (target, ask) => {
+  const slow = [await slowly(target), await slowly(target)];
+  while (new Set(slow.map(({ pid }) => pid)).size < target.workers) slow.push(await slowly(target));
+  for (let left = target.requests; left > 0; left -= 1) await ask(target);
+  for (const { finish } of slow) {
+    const length = await finish();
+    if (length !== LARGE) throw new Error(`${length} of ${LARGE} bytes came`);
+  }
+};
+
 const check = (answer, target, ids) => {
   for (const [key, value] of Object.entries(target.expect)) {
     if (!isDeepStrictEqual(answer[key], value)) {
@@ -174,10 +198,15 @@ const run = async (target) => {
   for (let left = target.requests; left > 0; left -= 1) check(await ask(target), target, ids);
   if (ids.size > target.workers && target.workers) throw new Error(`${ids.size} processes answered, not ${target.workers}`);
   if (target.fill) await fill(target);
+  if (target.slow) await besideSlowOnes(target, ask);
+  const burst = await Promise.all(Array.from({ length: target.burst }, () => ask(target)));
+  for (const answer of burst) check(answer, target, ids);
   return [...ids.keys()];
 };
 
-const defaults = { workers: 1, requests: 20, expect: {}, without: [], patience: 15000 };
+const defaults = { workers: 1, requests: 20, burst: 0, expect: {}, without: [], patience: 15000 };
+const tooLong = () => (console.log(JSON.stringify({ failure: 'the client was kept waiting' })), process.exit(0));
+setTimeout(tooLong, 60000).unref();
 run({ ...defaults, ...JSON.parse(process.argv[2]) }).then(
   (pids) => console.log(JSON.stringify({ pids })),
   (error) => console.log(JSON.stringify({ failure: error.message || error.code || String(error) })),

@@ -8,6 +8,7 @@ const ways = {
   'worker.kill': () => cluster.worker.kill(),
   'process.disconnect': () => process.disconnect(),
   'process.exit': () => process.exit(1),
+  'SIGKILL': () => process.kill(process.pid, 'SIGKILL'),
   'throw': () => setImmediate(() => { throw new Error('on purpose'); }),
 };
 

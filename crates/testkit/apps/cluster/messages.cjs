@@ -1,4 +1,5 @@
 // Messages of the app to its parent, of every kind the channel's serialisation knows, and one from it.
+const cluster = require('cluster');
 const http = require('http');
 const { respond, say } = require('./who.cjs');
 
@@ -13,12 +14,13 @@ const messages = process.env.ADVANCED ? [...simple, ...advanced] : simple;
 const send = (message) =>
   new Promise((resolve, reject) => process.send(message, (error) => (error ? reject(error) : resolve())));
 
-process.on('message', (message) => {
-  say({ got: message });
-  if (message === 'shutdown') process.exit(0);
+process.on('message', (message) => say({ got: message }));
+cluster.worker.on('message', (message) => {
+  say({ workerGot: message });
+  if (message === 'shutdown') setImmediate(() => process.exit(0));
 });
 http.createServer(respond).listen(Number(process.env.PORT), '127.0.0.1', async () => {
   for (const message of messages) await send(message).catch((error) => say({ refused: error.message }));
   say({ sent: messages.length });
-  process.send('ready');
+  cluster.worker.send('ready');
 });

@@ -17,6 +17,7 @@ const fork = () => {
 };
 
 cluster.setupPrimary({ exec: process.argv[2], execArgv: JSON.parse(EXEC_ARGV), serialization: SERIALIZATION });
+cluster.on('listening', (worker) => say({ event: 'listening', of: worker.process.pid }));
 cluster.on('exit', (worker, code, signal) => {
   say({ event: 'exit', of: worker.process.pid, code, signal });
   if (!stopping) fork();

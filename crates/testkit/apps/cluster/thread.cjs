@@ -1,9 +1,9 @@
 // Each answer comes from a thread of the worker.
-const http = require('http');
 const { Worker, isMainThread, parentPort } = require('worker_threads');
-const { who } = require('./who.cjs');
 
 if (isMainThread) {
+  const http = require('http');
+  const { who } = require('./who.cjs');
   const thread = new Worker(__filename);
   const waiting = [];
   thread.on('message', (text) => waiting.shift().end(JSON.stringify(who({ thread: text }))));

@@ -7,7 +7,7 @@ const who = (more) => ({
   isWorker: cluster.isWorker,
   isPrimary: cluster.isPrimary,
   workerId: cluster.worker ? cluster.worker.id : null,
-  connected: process.connected === true,
+  connected: process.connected === true && cluster.worker !== undefined && cluster.worker.isConnected(),
   // Variables of the channel that children of the app would inherit.
   leaked: variables.filter((name) => name in process.env),
   preloaded: globalThis.preloaded || null,
