@@ -26,7 +26,7 @@ pub enum Driver {
 }
 
 /// How long workers of Deno may take to listen, where they do at all.
-const SETTLING: Duration = Duration::from_secs(3);
+const SETTLING: Duration = Duration::from_secs(8);
 
 /// A case that runs. Dropping it ends everything.
 #[derive(Debug)]
