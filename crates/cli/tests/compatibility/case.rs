@@ -23,6 +23,8 @@ pub struct Case {
     pub advanced: bool,
     /// Whether a stranger holds `PORT`.
     pub taken: bool,
+    /// Whether the app says by `process.send('ready')` that it is up.
+    pub says_ready: bool,
     /// How the app is told to stop.
     pub stop: Stop,
     /// The first major version of Node that has what is needed.
@@ -100,6 +102,7 @@ impl Case {
             node_args: Vec::new(),
             advanced: false,
             taken: false,
+            says_ready: false,
             stop: Stop::Signal,
             since: 16,
             steps: vec![Step::Ask(Ask::http())],

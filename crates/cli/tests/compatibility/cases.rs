@@ -62,7 +62,10 @@ fn listening() -> Vec<Case> {
             json!({ "address": "127.0.0.1", "family": "IPv4", "isPort": true }),
         )),
         Case::of("two servers in a worker", "two-servers.cjs").then(Ask::http().at(At::Second).into()),
-        Case::of("close and listen again", "again.cjs").then(Step::Says(WORKERS, json!({ "listened": 4 }))),
+        // A connection in the backlog of the server that is closed is lost under any primary.
+        Case::of("close and listen again", "again.cjs")
+            .asking(Ask::http().with(json!({ "losses": true })))
+            .then(Step::Says(WORKERS, json!({ "listened": 4 }))),
         Case::of("maxConnections", "full.cjs").asking(Ask::http().with(json!({ "fill": true }))),
         Case::of("200 connections at once", "http.cjs").asking(Ask::http().with(json!({ "burst": 200 }))),
         Case::of("clients that read slowly", "large.cjs").asking(Ask::http().with(json!({ "slow": true }))),
@@ -117,6 +120,8 @@ fn life() -> Vec<Case> {
     let mut advanced = messages.clone();
     advanced.name = "messages both ways, advanced";
     advanced.advanced = true;
+    let mut ready = Case::of("process.send('ready')", "messages.cjs");
+    ready.says_ready = true;
     let told = || {
         let heard = |by: &str| Step::Says(WORKERS, json!({ by: "shutdown" }));
         [Step::Stop, heard("got"), heard("workerGot")]
@@ -126,6 +131,7 @@ fn life() -> Vec<Case> {
         advanced
             .env("ADVANCED", "1")
             .steps([sent(16), Ask::http().into()].into_iter().chain(told())),
+        ready,
         Case::of("process.send(message, socket)", "hand-over.cjs").asking(Ask::http().and("handedOver", json!(true))),
         Case::of("SIGINT and server.close()", "signal.cjs")
             .then(Step::Stop)

@@ -64,7 +64,13 @@ impl Driver {
         let place = Place::new(case)?;
         let primary = match self {
             Self::Reference => Primary::Reference(reference(case, runtime, &script, &place)?),
-            Self::Ostler => Primary::Ostler(ostler(case, runtime, &script, &place)?),
+            Self::Ostler => {
+                let home = ostler(case, runtime, &script, &place);
+                Primary::Ostler(home.map_err(|reason| match place.complaint() {
+                    Some(complaint) => format!("{reason} ({complaint})"),
+                    None => reason,
+                })?)
+            }
         };
         Ok(Session {
             primary,
@@ -113,6 +119,10 @@ fn ostler(case: &Case, runtime: &Runtime, script: &Path, place: &Place) -> Resul
         "out_file": place.path("out.log"), "error_file": place.path("error.log"), "merge_logs": true,
         "shutdown_with_message": case.stop == Stop::Message, "kill_timeout": 5000,
     });
+    if case.says_ready {
+        app["wait_ready"] = json!(true);
+        app["listen_timeout"] = json!(20000);
+    }
     if case.advanced {
         app["serialization"] = json!("advanced");
     }
@@ -121,7 +131,7 @@ fn ostler(case: &Case, runtime: &Runtime, script: &Path, place: &Place) -> Resul
     if output.code == Some(0) {
         Ok(home)
     } else {
-        Err(format!("start fails: {}{}", output.stdout, output.stderr))
+        Err(format!("start fails: {}", output.stderr))
     }
 }
 

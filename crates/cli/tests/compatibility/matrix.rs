@@ -5,8 +5,8 @@
 use crate::case::Case;
 use crate::driver::Driver;
 use crate::{cases, probe};
-use ostler_testkit::Runtime;
 use ostler_testkit::runtimes::Kind;
+use ostler_testkit::{Runtime, skip};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,8 +31,7 @@ type Cell = (Case, Runtime);
 
 /// Runs what `OSTLER_TEST_CASE` and `OSTLER_TEST_RUNTIME` (parts of names) choose; everything when they are not set.
 ///
-/// # Panics
-/// When a runtime cannot be had.
+/// A runtime that cannot be had is left out, visibly.
 pub fn run(driver: Driver) -> Matrix {
     let queue: Mutex<VecDeque<Cell>> = Mutex::new(cells());
     let matrix = Mutex::new(Matrix::default());
@@ -50,11 +49,6 @@ pub fn run(driver: Driver) -> Matrix {
     matrix.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether everything is run.
-pub fn is_whole() -> bool {
-    chosen("OSTLER_TEST_CASE").is_empty() && chosen("OSTLER_TEST_RUNTIME").is_empty()
-}
-
 fn chosen(variable: &str) -> String {
     std::env::var(variable).unwrap_or_default()
 }
@@ -62,9 +56,12 @@ fn chosen(variable: &str) -> String {
 fn cells() -> VecDeque<Cell> {
     let (part, runtime) = (chosen("OSTLER_TEST_CASE"), chosen("OSTLER_TEST_RUNTIME"));
     let kinds = Kind::ALL.into_iter().filter(|kind| kind.to_string().contains(&runtime));
-    let runtimes: Vec<Runtime> = kinds
-        .map(|kind| Runtime::install(kind).unwrap_or_else(|reason| panic!("{reason}")))
-        .collect();
+    let installed = |kind| {
+        Runtime::install(kind)
+            .inspect_err(|reason| skip("the compatibility matrix", reason))
+            .ok()
+    };
+    let runtimes: Vec<Runtime> = kinds.filter_map(installed).collect();
     let cases = cases::all().into_iter().filter(|case| case.name.contains(&part));
     cases
         .flat_map(|case| runtimes.iter().map(move |runtime| (case.clone(), runtime.clone())))
@@ -77,7 +74,7 @@ fn outcome(case: &Case, runtime: &Runtime, driver: Driver) -> String {
     }
     match catch_unwind(AssertUnwindSafe(|| probe::run(case, runtime, driver))) {
         Ok(Ok(())) => WORKS.to_owned(),
-        Ok(Err(reason)) => reason,
+        Ok(Err(reason)) => reason.split_whitespace().collect::<Vec<_>>().join(" "),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map_or("it panicked", String::as_str);
             text.lines().next().unwrap_or_default().to_owned()
@@ -102,8 +99,10 @@ impl Matrix {
     /// Keeps this as what the runtimes' own cluster does.
     ///
     /// # Panics
-    /// When it cannot be written.
+    /// When something was not run, or it cannot be written.
     pub fn keep(&self) {
+        let is_whole = |case: &Case| Kind::ALL.into_iter().all(|kind| self.get(case.name, kind).is_some());
+        assert!(cases::all().iter().all(is_whole), "only a whole matrix is kept");
         let text = serde_json::to_string_pretty(&self.0).expect("invariant: texts are JSON");
         std::fs::write(kept_at(), text + "\n").expect("the kept matrix written");
     }

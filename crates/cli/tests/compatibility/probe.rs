@@ -78,7 +78,7 @@ fn leave(session: &Session) -> Result<(), String> {
     let dead = || (!process::is_alive(pid)).then_some(());
     wait_within(PATIENCE, dead).map_err(|_| "the worker that was to go is still there")?;
     session.settle(WORKERS + 1);
-    client(&Ask::http().with(json!({ "without": [pid] })), session).map(|_| ())
+    client(&Ask::http().with(json!({ "without": [pid], "losses": true })), session).map(|_| ())
 }
 
 /// Runs `client.cjs`, and gives the pids that answered.

@@ -1,7 +1,7 @@
 // Asks an app's server, as a client of its own: first until every worker has answered, then a number of times more, each
 // answer being complete and as expected. Runs on a Node of 22 or later, whatever the app runs on.
 //
-// usage: client.cjs TARGET    (JSON: kind, host, port | socket, path, workers, requests, expect, patience in ms)
+// usage: client.cjs TARGET    (JSON: kind, host, port | socket, path, workers, requests, expect, patience in ms, …)
 // Prints {"pids": [...]}, or {"failure": "a sentence"}.
 const dgram = require('dgram');
 const fs = require('fs');
@@ -56,7 +56,7 @@ const overHttp2 = (target) => new Promise((resolve, reject) => {
   session.setTimeout(ATTEMPT, () => session.destroy(new Error('no answer in time')));
   session.on('error', reject);
   const request = session.request({ ':path': '/' });
-  request.on('error', reject);
+  request.on('error', (error) => reject(error.cause || error));
   text(request).then(JSON.parse).then(resolve, reject).finally(() => session.close());
 });
 
@@ -169,7 +169,10 @@ const check = (answer, target, ids) => {
   ids.set(answer.pid, answer.workerId);
 };
 
+// Until they listen, workers may refuse connections; what they take they have to answer, unless losses are allowed.
 const everyWorker = async (target, ask, ids) => {
+  // A WebSocket does not say why it failed.
+  const losses = target.losses || ['websocket', 'socket.io'].includes(target.kind);
   const end = Date.now() + target.patience;
   let trouble = '';
   while (ids.size < target.workers) {
@@ -177,6 +180,7 @@ const everyWorker = async (target, ask, ids) => {
     for (const { value, reason } of round) {
       if (value && target.without.includes(value.pid)) trouble = `: the one that went still answers`;
       else if (value) check(value, target, ids);
+      else if (!losses && !['ECONNREFUSED', 'ENOENT'].includes(reason.code)) throw reason;
       else trouble = `: ${reason.message || reason.code || reason}`;
     }
     if (ids.size < target.workers && Date.now() > end) {
