@@ -21,6 +21,8 @@ pub fn directory() -> PathBuf {
 /// | `ready.js` | sends `ready` after `$AFTER_MS`, and echoes IPC messages |
 /// | `echo.py` | prints each line of its standard input |
 /// | `environment.js` | writes its environment as JSON to `$ENVIRONMENT_FILE`, then waits |
+/// | `cluster/` | workers of a cluster, one app for each feature; `client.cjs` asks them, `reference-primary.cjs` runs them under the runtime's own cluster |
+/// | `cluster/frameworks/NAME` | the same in frameworks, each to be installed by [`tools::npm_project`](crate::tools::npm_project) |
 ///
 /// # Panics
 /// When there is no such app.

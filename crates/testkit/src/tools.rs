@@ -1,5 +1,6 @@
 //! Programs the tests need: found in `PATH`, built by cargo, or installed by npm below `target/tools`.
 
+use crate::runtimes::Runtime;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -41,47 +42,102 @@ pub fn npm(package: &str, file: &str) -> Result<PathBuf, String> {
     let directory = target().join("tools").join(package.replace(['/', '@'], "-"));
     let wanted = directory.join(file);
     let done = directory.join("installed");
-    fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
-    let lock = File::create(directory.join("lock")).map_err(|error| error.to_string())?;
-    lock.lock().map_err(|error| error.to_string())?;
+    let _lock = lock(&directory)?;
     if done.exists() && wanted.exists() {
         return Ok(wanted);
     }
-    let mut npm = Command::new("npm");
-    npm.args(["install", "--no-audit", "--no-fund", "--no-save", "--prefix"])
-        .arg(&directory)
-        .arg(package);
-    let output = npm.output().map_err(|error| format!("npm: {error}"))?;
-    if !output.status.success() {
-        return Err(format!(
-            "npm install {package}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        ));
-    }
+    run_npm(
+        &directory,
+        &["install", "--no-audit", "--no-fund", "--no-save", package],
+    )?;
     File::create(done).map_err(|error| error.to_string())?;
     Ok(wanted)
 }
 
-/// A Node of this major version, installed by npm.
+/// Copies a directory with a `package.json` to `target/tools/NAME`, installs what it depends on there, and runs its
+/// `build` script if it has one. Nothing is done when the directory has not changed since. Several callers at once do it
+/// once.
 ///
 /// # Errors
-/// See [`npm`]; also on machines npm has no such package for.
-pub fn node(major: u32) -> Result<PathBuf, String> {
-    let machine = match std::env::consts::ARCH {
-        "x86_64" => "x64",
-        "aarch64" => "arm64",
-        other => return Err(format!("npm has no Node for {other}")),
-    };
-    let name = format!("node-linux-{machine}");
-    npm(&format!("{name}@{major}"), &format!("node_modules/{name}/bin/node"))
+/// A sentence with what npm said.
+pub fn npm_project(name: &str, source: &Path) -> Result<PathBuf, String> {
+    let directory = target().join("tools").join(name);
+    let done = directory.join("installed");
+    let _lock = lock(&directory)?;
+    let mut files = Vec::new();
+    collect(source, Path::new(""), &mut files).map_err(|error| format!("{}: {error}", source.display()))?;
+    files.sort();
+    let contents: String = files
+        .iter()
+        .map(|(path, text)| format!("{}\n{text}\n", path.display()))
+        .collect();
+    if fs::read_to_string(&done).is_ok_and(|before| before == contents) {
+        return Ok(directory);
+    }
+    for (path, text) in &files {
+        write_below(&directory, path, text).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    run_npm(&directory, &["install", "--no-audit", "--no-fund"])?;
+    run_npm(&directory, &["run", "build", "--if-present"])?;
+    fs::write(done, contents).map_err(|error| error.to_string())?;
+    Ok(directory)
+}
+
+/// Makes a directory, and holds it until the file is dropped.
+fn lock(directory: &Path) -> Result<File, String> {
+    fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    let lock = File::create(directory.join("lock")).map_err(|error| error.to_string())?;
+    lock.lock().map_err(|error| error.to_string())?;
+    Ok(lock)
+}
+
+fn run_npm(directory: &Path, arguments: &[&str]) -> Result<(), String> {
+    let mut npm = Command::new("npm");
+    npm.args(arguments)
+        .arg("--prefix")
+        .arg(directory)
+        .current_dir(directory);
+    let output = npm
+        .env("NEXT_TELEMETRY_DISABLED", "1")
+        .output()
+        .map_err(|error| format!("npm: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!(
+        "npm {}: {}",
+        arguments.join(" "),
+        String::from_utf8_lossy(&output.stderr)
+    ))
+}
+
+/// The text files below a directory, by their paths in it.
+fn collect(root: &Path, below: &Path, files: &mut Vec<(PathBuf, String)>) -> std::io::Result<()> {
+    for entry in fs::read_dir(root.join(below))? {
+        let entry = entry?;
+        let path = below.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            collect(root, &path, files)?;
+        } else {
+            let text = fs::read_to_string(entry.path())?;
+            files.push((path, text));
+        }
+    }
+    Ok(())
+}
+
+fn write_below(root: &Path, path: &Path, text: &str) -> std::io::Result<()> {
+    let target = root.join(path);
+    fs::create_dir_all(target.parent().unwrap_or(root))?;
+    fs::write(target, text)
 }
 
 /// A Node that runs TypeScript by itself (22.18 or later), installed by npm.
 ///
 /// # Errors
-/// See [`node`].
+/// See [`npm`]; also on machines npm has no such package for.
 pub fn typescript_node() -> Result<PathBuf, String> {
-    node(22)
+    Runtime::node(22).map(|runtime| runtime.path)
 }
 
 /// The fixture program (`src/bin/fixture.rs`), built if it is missing or older than its source.

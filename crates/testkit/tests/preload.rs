@@ -3,7 +3,7 @@
 //! The cases and their primary are in `node/test`. Here one replacement a case with Node 20, and only some of the cases with
 //! workers that accept by themselves; with `OSTLER_TEST_FULL` everything, with each Node from 16 to 26.
 
-use ostler_testkit::{repetitions, skip, tools};
+use ostler_testkit::{Runtime, repetitions, skip, tools};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -66,7 +66,7 @@ fn pass_in(mode: &str, test: &str, cases: &str) {
     let short = ["--times", "1", "--modes", mode];
     let more = &short[..repetitions(short.len(), 0)];
     for &version in versions() {
-        let node = match tools::node(version) {
+        let node = match Runtime::node(version).map(|runtime| runtime.path) {
             Ok(node) => node,
             Err(reason) => return skip(test, &reason),
         };
@@ -159,7 +159,7 @@ fn a_worker_without_servers_has_drained_and_a_late_server_accepts_nothing() {
 fn without_the_preload_requests_are_lost() {
     let test = "without_the_preload_requests_are_lost";
     let Some(bench) = Bench::new(test) else { return };
-    match tools::node(20) {
+    match Runtime::node(20).map(|runtime| runtime.path) {
         Ok(node) => {
             let output = bench.run(&node, "keep-alive", &["--modes", "rr", "--times", "1", "--without"]);
             let told = String::from_utf8_lossy(&output.stdout);

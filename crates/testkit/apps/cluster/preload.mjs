@@ -1,0 +1,3 @@
+import cluster from 'node:cluster';
+
+globalThis.preloaded = { by: 'import', isWorker: cluster.isWorker };
