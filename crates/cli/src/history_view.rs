@@ -185,6 +185,8 @@ fn what_next(next: &Next) -> String {
     match next {
         Next::Restart => "restart".to_owned(),
         Next::RestartIn { delay } => format!("restart in {}", units::span(*delay)),
+        Next::Replaced => "replaced".to_owned(),
+        Next::NotReplaced => "the one before goes on".to_owned(),
         Next::Stopped => "stays down".to_owned(),
         Next::Done => "done".to_owned(),
         Next::Errored => "given up: too many restarts".to_owned(),

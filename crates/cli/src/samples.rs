@@ -26,6 +26,7 @@ pub fn spec(name: &str) -> Spec {
             cwd: "/srv".into(),
         },
         mode: Mode::Fork,
+        cluster: ostler_core::ClusterPolicy::default(),
         instances: 1,
         environment: Environment {
             inherited: Arc::new(

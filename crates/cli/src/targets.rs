@@ -103,6 +103,7 @@ pub fn target(session: &Session, word: &str, options: &AppOptions) -> Result<Tar
     Ok(Target::Declared(Action::Apply {
         specs,
         only_missing: false,
+        reload: None,
     }))
 }
 

@@ -85,7 +85,11 @@ fn say(printer: &Printer, group: &Group<'_>, done: &str) {
         Verdict::Reset => printer.say(&format!("counters of {who} are back at 0")),
         Verdict::Signalled => printer.say(&format!("{done} {who}")),
         Verdict::Superseded => printer.warn(&format!("{who}: another command overtook this one")),
-        Verdict::Failed(_) => {}
+        Verdict::Reloaded { pid } if group.slots.len() == 1 => printer.say(&format!("reloaded {who}, pid {pid}")),
+        Verdict::Reloaded { .. } => printer.say(&format!("reloaded {who}, {} instances", group.slots.len())),
+        Verdict::Kept => printer.say(&format!("left {who} as it is")),
+        Verdict::RolledBack { .. } => printer.say(&format!("put {who} back to what ran before")),
+        Verdict::Failed(_) | Verdict::NotReplaced(_) => {}
     }
 }
 
@@ -139,7 +143,7 @@ pub fn ended(status: ExitStatus) -> String {
 
 fn failure(slot: &SlotOutcome) -> Option<(&SlotOutcome, &Failure)> {
     match &slot.verdict {
-        Verdict::Failed(failure) => Some((slot, failure)),
+        Verdict::Failed(failure) | Verdict::NotReplaced(failure) => Some((slot, failure)),
         Verdict::Online { .. }
         | Verdict::Finished { .. }
         | Verdict::Registered
@@ -148,6 +152,9 @@ fn failure(slot: &SlotOutcome) -> Option<(&SlotOutcome, &Failure)> {
         | Verdict::Deleted
         | Verdict::Reset
         | Verdict::Signalled
+        | Verdict::Reloaded { .. }
+        | Verdict::Kept
+        | Verdict::RolledBack { .. }
         | Verdict::Superseded => None,
     }
 }
@@ -173,6 +180,12 @@ pub fn reason(failure: &Failure) -> String {
         Failure::NotReady { waited_ms, retrying } => {
             format!("was not ready within {}; {}", millis(*waited_ms), next(*retrying))
         }
+        Failure::NotListening { missing, waited_ms } => format!(
+            "did not listen on {} within {}, where those before it do; if that is meant, use `ostler restart`",
+            missing.join(", "),
+            millis(*waited_ms)
+        ),
+        Failure::Busy => "is being replaced already, by another command; try again when that is done".to_owned(),
         Failure::Unkillable => "did not end, not even by SIGKILL".to_owned(),
         Failure::NotRunning => "is not running".to_owned(),
     }
@@ -199,10 +212,17 @@ fn died(status: ExitStatus) -> String {
 }
 
 fn explain(printer: &Printer, slot: &SlotOutcome, failure: &Failure, processes: Option<&Processes>, began: SystemTime) {
-    printer.error(&format!("{} ({}) {}", slot.name, slot.slot, reason(failure)));
+    let who = format!("{} ({})", slot.name, slot.slot);
+    match slot.verdict {
+        Verdict::NotReplaced(_) => printer.error(&format!(
+            "{who} is not replaced, what ran before goes on: the new process {}",
+            reason(failure).trim_end_matches("; it stays down")
+        )),
+        _ => printer.error(&format!("{who} {}", reason(failure))),
+    }
     match failure {
-        Failure::Exited { .. } | Failure::NotReady { .. } => {}
-        Failure::Spawn { .. } | Failure::Unkillable | Failure::NotRunning => return,
+        Failure::Exited { .. } | Failure::NotReady { .. } | Failure::NotListening { .. } => {}
+        Failure::Spawn { .. } | Failure::Unkillable | Failure::NotRunning | Failure::Busy => return,
     }
     let process = processes.and_then(|all| all.processes.iter().find(|process| process.view.id == slot.slot));
     let lines = process.and_then(|process| recent_lines(Path::new(&process.error_log), began));

@@ -6,7 +6,7 @@ use crate::diagnostic::Problem;
 use crate::interpreter::Search;
 use crate::paths::Base;
 use crate::pm2::environment::Blocks;
-use crate::pm2::{environment, logs, process, restart, stop, watch};
+use crate::pm2::{cluster, environment, logs, process, restart, stop, watch};
 use crate::users::{self, User};
 use ostler_core::{Environment, Mode, Program, Spec};
 use serde_json::Value;
@@ -73,7 +73,9 @@ pub(crate) fn assemble(
         program,
         environment,
     } = parts;
-    let cluster = process::is_cluster(attributes, &program);
+    let wanted = process::is_cluster(attributes, &program);
+    // Bun and others that are no Node bind for themselves.
+    let cluster = wanted && process::runs_node(&program.interpreter);
     let instances = process::instances(attributes);
     let several = cluster || attributes.has("instances");
     let log_context = logs::LogContext {
@@ -90,7 +92,8 @@ pub(crate) fn assemble(
             .filter(|name| !name.is_empty())
             .unwrap_or("default")
             .to_owned(),
-        mode: Mode::Fork,
+        mode: if cluster { Mode::Cluster } else { Mode::Fork },
+        cluster: cluster::policy(attributes),
         instances,
         environment,
         user: process::run_as(attributes, &context.username),
@@ -109,7 +112,7 @@ pub(crate) fn assemble(
         program,
     };
     Ok(Resolution {
-        remarks: remarks(attributes, cluster, instances),
+        remarks: remarks(attributes, wanted && !cluster, instances),
         spec,
     })
 }
@@ -129,9 +132,9 @@ fn record(attributes: &Attributes, base: &Base) -> serde_json::Map<String, Value
     said.map(absolute).collect()
 }
 
-fn remarks(attributes: &Attributes, cluster: bool, instances: u32) -> Vec<(&'static str, String)> {
+fn remarks(attributes: &Attributes, no_cluster: bool, instances: u32) -> Vec<(&'static str, String)> {
     let mut remarks = Vec::new();
-    if cluster {
+    if no_cluster {
         let key = if attributes.has("exec_mode") {
             "exec_mode"
         } else {
@@ -142,7 +145,7 @@ fn remarks(attributes: &Attributes, cluster: bool, instances: u32) -> Vec<(&'sta
         } else {
             format!("{instances} independent processes run")
         };
-        remarks.push((key, format!("not yet effective: cluster mode; {runs}")));
+        remarks.push((key, format!("cluster mode is for Node.js; {runs}")));
     }
     if let Some(Value::Object(options)) = attributes.get("watch_options") {
         let unused: Vec<_> = options

@@ -2,9 +2,10 @@
 //! [`Event`](crate::Event).
 
 use crate::history::Entry;
-use crate::ids::{SlotId, Ticket, WorkerId};
+use crate::ids::{AppId, SlotId, Ticket, WorkerId};
 use crate::outcome::Outcome;
 use crate::spec::Spec;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,6 +58,26 @@ pub enum Effect {
         /// How often.
         every: Duration,
     },
+    /// A cluster worker may be given connections from now on.
+    Admit {
+        /// Which.
+        worker: WorkerId,
+    },
+    /// A cluster worker is to be given no more connections.
+    Withdraw {
+        /// Which.
+        worker: WorkerId,
+    },
+    /// A withdrawn worker is to finish with the connections it has; answered by `Drained`, or by its end.
+    Drain {
+        /// Which.
+        worker: WorkerId,
+    },
+    /// No worker of the app is to be up any more: close the listeners that are kept for it.
+    Unlisten {
+        /// Which.
+        app: AppId,
+    },
     /// Answer a request.
     Reply {
         /// Which.
@@ -82,10 +103,24 @@ pub enum Effect {
 pub struct Launch {
     /// Its identity.
     pub worker: WorkerId,
+    /// Its app.
+    pub app: AppId,
     /// Its instance number within the app.
     pub instance: u32,
     /// What to run.
     pub spec: Arc<Spec>,
+    /// Where what is to run lies, in place of what the spec's paths lead to now.
+    pub place: Option<Place>,
+}
+
+/// Where a launched program really lies: the paths of its spec with all symlinks followed, as they were at its launch. So
+/// what ran can be run again after a link such as `current` was moved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The script or executable.
+    pub path: String,
+    /// The working directory.
+    pub cwd: String,
 }
 
 /// To whom in a worker's tree a signal goes.

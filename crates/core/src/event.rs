@@ -1,5 +1,6 @@
 //! Facts: what the machine is told. Each says what has happened, never what to do about it.
 
+use crate::effect::Place;
 use crate::ids::{Pid, SlotId, Ticket, WorkerId};
 use crate::spec::Spec;
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,8 @@ pub enum Event {
         worker: WorkerId,
         /// Its process id.
         pid: Pid,
+        /// Where it lies, if that is known.
+        place: Option<Place>,
     },
     /// A worker could not be launched.
     SpawnFailed {
@@ -53,6 +56,18 @@ pub enum Event {
     /// A worker looks up and running: it listens, or it has come to rest waiting for work.
     /// Answers [`Effect::ObserveStart`](crate::Effect::ObserveStart).
     Settled {
+        /// Which.
+        worker: WorkerId,
+    },
+    /// A cluster worker listens on an address.
+    Listening {
+        /// Which.
+        worker: WorkerId,
+        /// On which addresses others of its app listen and it does not, as people read them.
+        missing: Vec<String>,
+    },
+    /// A worker that was told to drain has no connection left. Answers [`Effect::Drain`](crate::Effect::Drain).
+    Drained {
         /// Which.
         worker: WorkerId,
     },
@@ -112,6 +127,16 @@ pub enum Request {
         slots: Vec<SlotId>,
         /// New specs by position in `slots`, or empty to keep what they have.
         specs: Vec<Arc<Spec>>,
+    },
+    /// Replace workers of a cluster without a gap, slot by slot, all of them or none; what is not a running worker of a cluster
+    /// is restarted.
+    Reload {
+        /// Which slots.
+        slots: Vec<SlotId>,
+        /// New specs by position in `slots`, or empty to keep what they have.
+        specs: Vec<Arc<Spec>>,
+        /// How many replacements of an app may be under way at once.
+        parallel: u32,
     },
     /// Stop.
     Stop {

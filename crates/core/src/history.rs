@@ -121,6 +121,10 @@ pub enum Next {
         /// How long.
         delay: Duration,
     },
+    /// Nothing: its successor has taken over.
+    Replaced,
+    /// Nothing: the one that it was to replace goes on.
+    NotReplaced,
     /// Stays down as asked.
     Stopped,
     /// Stays down: its exit code or `autorestart: false` says that it is done.

@@ -24,7 +24,7 @@ mod spec;
 mod time;
 mod view;
 
-pub use effect::{Effect, Launch, Notice, NoticeKind, Scope};
+pub use effect::{Effect, Launch, Notice, NoticeKind, Place, Scope};
 pub use event::{Event, ExitStatus, Origin, Request, SavedInstance, SpawnError};
 pub use ids::{AppId, Generation, Pid, SlotId, Ticket, WorkerId};
 pub use machine::{AppRecord, Change, Counters, Machine, TicketRecord};
@@ -33,8 +33,8 @@ pub use schedule::cron;
 pub use settings::Settings;
 pub use slot::{Slot as SlotRecord, SpecKey};
 pub use spec::{
-    Environment, Interpreter, LogFile, LogFormat, LogSpec, Mode, OnReadyTimeout, Program, ReadyPolicy, RestartLimit,
-    RestartPolicy, Rotation, RunAs, Spec, StopPolicy, WatchSpec,
+    Balance, ClusterPolicy, Environment, Interpreter, LogFile, LogFormat, LogSpec, Mode, OnReadyTimeout, Program,
+    ReadyPolicy, RestartLimit, RestartPolicy, Rotation, RunAs, Serialization, Spec, StopPolicy, WatchSpec,
 };
 pub use time::{Instant, Now, WallTime};
 pub use view::{SlotView, Status};

@@ -19,12 +19,13 @@
 mod app;
 mod journal;
 mod requests;
+mod roll;
 mod specs;
 mod tickets;
 
 pub use journal::{AppRecord, Change, Counters, TicketRecord};
 
-use crate::effect::Effect;
+use crate::effect::{Effect, Launch};
 use crate::event::Event;
 use crate::history::Cause;
 use crate::ids::{AppId, SlotId, Ticket, WorkerId};
@@ -32,7 +33,7 @@ use crate::outcome::Verdict;
 use crate::schedule::agenda::{Agenda, Key};
 use crate::schedule::cron;
 use crate::settings::Settings;
-use crate::slot::{Context, Decision, Input, Slot};
+use crate::slot::{Companion, Context, Decision, Input, Slot, SpecKey};
 use crate::spec::Spec;
 use crate::time::{Instant, Now};
 use crate::view::SlotView;
@@ -82,7 +83,7 @@ impl Machine {
     pub fn handle(&mut self, event: Event, now: Now) {
         match event {
             Event::Request { ticket, request, by } => self.request(ticket, request, &by, now),
-            Event::Spawned { worker, pid } => self.fact(worker, Input::Spawned { pid }, now),
+            Event::Spawned { worker, pid, place } => self.fact(worker, Input::Spawned { pid, place }, now),
             Event::SpawnFailed { worker, error } => self.fact(worker, Input::SpawnFailed { error }, now),
             Event::Exited {
                 worker,
@@ -94,7 +95,9 @@ impl Machine {
             Event::TreeGone { worker } => self.fact(worker, Input::TreeGone, now),
             Event::ReadyMessage { worker } => self.fact(worker, Input::Ready, now),
             Event::Settled { worker } => self.fact(worker, Input::Settled, now),
-            Event::MemorySample { worker, bytes } => self.fact(worker, Input::Memory { bytes }, now),
+            Event::Listening { worker, missing } => self.fact(worker, Input::Listening { missing }, now),
+            Event::Drained { worker } => self.fact(worker, Input::Drained, now),
+            Event::MemorySample { worker, bytes } => self.memory(worker, bytes, now),
             Event::FileChanged { slot, path } => self.file_changed(slot, path, now),
             Event::ClockStepped => self.reschedule_all(now),
         }
@@ -107,6 +110,7 @@ impl Machine {
             match key {
                 Key::Slot(slot) => self.slot_due(slot, now),
                 Key::Watch(app) => self.watch_due(app, now),
+                Key::Roll(app) => self.advance_roll(app, now),
             }
         }
         self.settle();
@@ -137,7 +141,50 @@ impl Machine {
     /// launch whose end was asked for before it was answered is `stopping` and has no pid yet.
     pub fn may_run(&self, worker: WorkerId) -> bool {
         let slot = self.slots.get(&worker.slot);
-        slot.is_some_and(|slot| slot.generation == worker.generation && slot.may_run())
+        let companion = |slot: &Slot| {
+            slot.companion_worker() == Some(worker) && slot.companion.as_ref().is_some_and(Companion::may_run)
+        };
+        slot.is_some_and(|slot| slot.generation == worker.generation && slot.may_run() || companion(slot))
+    }
+
+    /// What a worker is that runs or may run, as it was launched.
+    pub fn launch_of(&self, worker: WorkerId) -> Option<Launch> {
+        let slot = self.slots.get(&worker.slot)?;
+        let companion = slot
+            .companion
+            .as_ref()
+            .filter(|_| slot.companion_worker() == Some(worker));
+        let key = match companion {
+            Some(companion) => companion.spec,
+            None if slot.generation == worker.generation => slot.spec,
+            None => return None,
+        };
+        Some(Launch {
+            worker,
+            app: slot.app,
+            instance: slot.instance,
+            spec: Arc::clone(self.specs.get(key)),
+            place: companion.map_or_else(|| slot.place.clone(), |companion| companion.place.clone()),
+        })
+    }
+
+    /// All workers that are known to run.
+    pub fn running(&self) -> impl Iterator<Item = WorkerId> + '_ {
+        let both = |slot: &Slot| {
+            let current = slot.pid().map(|_| slot.worker());
+            let companion = slot.companion.as_ref().and_then(Companion::pid);
+            current
+                .into_iter()
+                .chain(companion.and_then(|_| slot.companion_worker()))
+                .collect::<Vec<_>>()
+        };
+        self.slots.values().flat_map(both)
+    }
+
+    /// All workers that run or may run.
+    pub fn workers(&self) -> impl Iterator<Item = WorkerId> + '_ {
+        let both = |slot: &Slot| std::iter::once(slot.worker()).chain(slot.companion_worker());
+        self.slots.values().flat_map(move |slot| both(slot).collect::<Vec<_>>())
     }
 
     /// Whether the machine is stopping everything for good.
@@ -146,31 +193,42 @@ impl Machine {
     }
 
     fn fact(&mut self, worker: WorkerId, input: Input, now: Now) {
-        if self
-            .slots
-            .get(&worker.slot)
-            .is_some_and(|slot| slot.generation == worker.generation)
-        {
+        let Some(slot) = self.slots.get(&worker.slot) else {
+            return;
+        };
+        if slot.generation == worker.generation {
             self.tell(worker.slot, input, now);
+        } else if slot.companion_worker() == Some(worker) {
+            self.turn(worker.slot, now, |slot, cx| slot.on_companion(input, cx));
         }
     }
 
     /// Tells a slot something and takes in what comes of it.
     fn tell(&mut self, id: SlotId, input: Input, now: Now) {
+        self.turn(id, now, |slot, cx| slot.on(input, cx));
+    }
+
+    /// Lets a slot decide on something and takes in what comes of it.
+    fn turn(&mut self, id: SlotId, now: Now, decide: impl FnOnce(&mut Slot, &mut Context<'_>) -> Decision) {
         let Some(slot) = self.slots.get_mut(&id) else { return };
-        let mut verdicts = Vec::new();
-        let spec = self.specs.get(slot.spec);
-        let (settings, effects) = (&self.settings, &mut self.effects);
-        let decision = slot.on(
-            input,
+        let (mut verdicts, mut news) = (Vec::new(), Vec::new());
+        let used = slot.specs();
+        let (spec, other) = (Arc::clone(self.specs.get(slot.spec)), slot.companion.as_ref());
+        let other = other.map(|companion| Arc::clone(self.specs.get(companion.spec)));
+        let decision = decide(
+            slot,
             &mut Context {
                 now,
-                settings,
-                spec,
-                effects,
+                settings: &self.settings,
+                spec: &spec,
+                other: other.as_ref(),
+                effects: &mut self.effects,
                 verdicts: &mut verdicts,
+                news: &mut news,
             },
         );
+        let uses = slot.specs();
+        self.exchange_specs(&used, &uses);
         match decision {
             Decision::Took => {
                 self.touched.insert(id);
@@ -181,6 +239,15 @@ impl Machine {
         for (ticket, verdict) in verdicts {
             self.conclude(ticket, id, verdict);
         }
+        for news in news {
+            self.heard_of(id, news, now);
+        }
+    }
+
+    /// Counts the users of specs anew after a slot's have changed.
+    fn exchange_specs(&mut self, used: &[SpecKey], uses: &[SpecKey]) {
+        uses.iter().for_each(|key| self.specs.hold(*key));
+        used.iter().for_each(|key| self.release_spec(*key));
     }
 
     /// Puts a verdict into its ticket, and sends the ticket off when it is complete.
@@ -205,8 +272,12 @@ impl Machine {
         let Some(slot) = self.slots.get(&id) else { return };
         let own = slot.own_deadline(self.specs.get(slot.spec), &self.settings);
         let cron = slot.cron;
+        let companion = slot.companion.as_ref().and_then(Companion::deadline);
         if own.is_some_and(|at| at <= now.instant) {
             self.tell(id, Input::Deadline, now);
+        }
+        if companion.is_some_and(|at| at <= now.instant) {
+            self.turn(id, now, |slot, cx| slot.on_companion(Input::Deadline, cx));
         }
         if let Some(due) = cron.filter(|due| due.at <= now.instant) {
             self.cron_due(id, due, now);
@@ -220,13 +291,7 @@ impl Machine {
             .get(&id)
             .and_then(|slot| self.specs.get(slot.spec).cron.clone());
         if let Some(pattern) = pattern.filter(|_| now.wall >= due.wall && !self.is_shutting_down()) {
-            self.tell(
-                id,
-                Input::Restart {
-                    cause: Cause::Cron { pattern },
-                },
-                now,
-            );
+            self.restart_by_itself(&[id], &Cause::Cron { pattern }, now);
         }
         self.reschedule(id, now);
     }
@@ -262,6 +327,7 @@ impl Machine {
         }
         apps.append(&mut self.dirty.unwatched);
         for app in apps {
+            self.unlisten_as_due(app);
             self.watch_as_due(app);
         }
     }
@@ -272,7 +338,7 @@ impl Machine {
         self.agenda.set(Key::Slot(id), None);
         self.touched.remove(&id);
         self.dirty.slots.insert(id);
-        self.release_spec(slot.spec);
+        slot.specs().iter().for_each(|key| self.release_spec(*key));
         self.leave_app(slot.app, id);
         if self.slots.is_empty() {
             self.counters.next_slot = 0;

@@ -36,6 +36,20 @@ pub enum Verdict {
         /// How.
         status: ExitStatus,
     },
+    /// Replaced without a gap: a new process has taken over, and the old one is gone.
+    Reloaded {
+        /// The new one's process id.
+        pid: Pid,
+    },
+    /// Its replacement failed: what ran goes on.
+    NotReplaced(Failure),
+    /// Not replaced, since the replacement of another instance had failed: what ran goes on.
+    Kept,
+    /// Replaced, and put back to what ran before, since the replacement of another instance had failed.
+    RolledBack {
+        /// The process that runs the old version now.
+        pid: Pid,
+    },
     /// Registered, not started (`autostart: false`, or saved as stopped).
     Registered,
     /// Stopped; `killed` when SIGKILL was needed.
@@ -84,6 +98,15 @@ pub enum Failure {
         /// Whether it is going to be started again by its restart policy.
         retrying: bool,
     },
+    /// It became ready, but does not listen where those before it do.
+    NotListening {
+        /// Where.
+        missing: Vec<String>,
+        /// Milliseconds waited.
+        waited_ms: u64,
+    },
+    /// It is being replaced already, by another request.
+    Busy,
     /// It did not end, not even by SIGKILL.
     Unkillable,
     /// There is nothing to act on (no process runs in the slot).

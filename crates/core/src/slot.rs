@@ -7,10 +7,13 @@
 //! - every transient state has a deadline ([`Slot::deadline`]);
 //! - a waiting ticket is answered exactly once, by [`Slot::answer`]; several wait together as long as they want the same.
 //!
-//! Cluster mode will let an old generation drain beside the new one: it will be one more field of [`Slot`] (the
-//! outgoing worker with its own [`Ladder`]), beside `state`, which stays the story of the current generation.
+//! `state` is the story of the current worker. A slot that is being replaced has a second one beside it for a while, the
+//! [`Companion`], with a story of its own.
 
 mod budget;
+mod companion;
+#[cfg(test)]
+mod companion_table;
 mod ending;
 mod ladder;
 mod resting;
@@ -21,9 +24,10 @@ mod table;
 mod waiters;
 
 pub(crate) use budget::Ledger;
+pub(crate) use companion::{Companion, News, Phase};
 pub(crate) use waiters::Aim;
 
-use crate::effect::{Effect, Launch, Notice, NoticeKind};
+use crate::effect::{Effect, Launch, Notice, NoticeKind, Place};
 use crate::event::{ExitStatus, Origin, SpawnError};
 use crate::history::{Cause, Entry, What};
 use crate::ids::{AppId, Generation, Pid, SlotId, Ticket, WorkerId};
@@ -55,8 +59,19 @@ pub struct Slot {
     pub(crate) app: AppId,
     pub(crate) instance: u32,
     pub(crate) spec: SpecKey,
+    /// The current worker's, or the last one's.
     pub(crate) generation: Generation,
+    /// The highest there was.
+    pub(crate) last_generation: Generation,
     pub(crate) state: State,
+    /// Where the current worker's program lies.
+    pub(crate) place: Option<Place>,
+    /// Where its program is to be taken from, since what the spec's paths lead to now has failed in a reload.
+    pub(crate) pinned: Option<Place>,
+    /// Whether the current worker listens.
+    pub(crate) listens: bool,
+    /// A worker beside the current one.
+    pub(crate) companion: Option<Companion>,
     pub(crate) ledger: Ledger,
     /// The requests that wait for what becomes of this slot, in the order in which they came.
     pub(crate) waiters: Vec<Ticket>,
@@ -89,6 +104,8 @@ pub(crate) enum State {
     Waiting { until: Instant, order: Order },
     /// It could not be ended, not even by SIGKILL.
     Stuck(Stuck),
+    /// Nothing is left of it; what is to follow waits for the companion to be gone.
+    Leaving { then: Then, killed: bool },
 }
 
 /// A launch that has been decided on.
@@ -183,6 +200,7 @@ pub(crate) enum Then {
 pub(crate) enum Input {
     Spawned {
         pid: Pid,
+        place: Option<Place>,
     },
     SpawnFailed {
         error: SpawnError,
@@ -194,6 +212,12 @@ pub(crate) enum Input {
     TreeGone,
     Ready,
     Settled,
+    /// It listens on an address; on these others do and it does not.
+    Listening {
+        missing: Vec<String>,
+    },
+    /// It was told to drain and has.
+    Drained,
     Memory {
         bytes: u64,
     },
@@ -248,8 +272,12 @@ pub(crate) struct Context<'a> {
     pub(crate) now: Now,
     pub(crate) settings: &'a Settings,
     pub(crate) spec: &'a Arc<Spec>,
+    /// What the companion runs, or is to.
+    pub(crate) other: Option<&'a Arc<Spec>>,
     pub(crate) effects: &'a mut VecDeque<Effect>,
     pub(crate) verdicts: &'a mut Vec<(Ticket, Verdict)>,
+    /// What a roll has to know.
+    pub(crate) news: &'a mut Vec<News>,
 }
 
 /// The next state, and what was decided.
@@ -284,7 +312,12 @@ impl Slot {
             instance,
             spec,
             generation: Generation(0),
+            last_generation: Generation(0),
             state: State::default(),
+            place: None,
+            pinned: None,
+            listens: false,
+            companion: None,
             ledger: Ledger::default(),
             waiters: Vec::new(),
             watched: false,
@@ -294,6 +327,7 @@ impl Slot {
 
     /// Takes an input in and decides.
     pub(crate) fn on(&mut self, input: Input, cx: &mut Context<'_>) -> Decision {
+        self.involve_companion(&input, cx);
         let (state, decision) = match std::mem::take(&mut self.state) {
             State::Down { errored } => self.on_down(errored, input, cx),
             State::Waiting { until, order } => self.on_waiting(until, order, input, cx),
@@ -303,9 +337,38 @@ impl Slot {
             State::Stopping(stopping) => self.on_stopping(stopping, input, cx),
             State::Sweeping(sweeping) => self.on_sweeping(sweeping, input, cx),
             State::Stuck(stuck) => self.on_stuck(stuck, input, cx),
+            State::Leaving { then, killed } => self.on_leaving(then, killed, input, cx),
         };
         self.state = state;
         decision
+    }
+
+    /// Whoever asks for something of the slot asks it of both: no replacement is wanted any more, and what is to go down goes whole.
+    fn involve_companion(&mut self, input: &Input, cx: &mut Context<'_>) {
+        let ends = match input {
+            Input::Stop { .. } | Input::Delete { .. } => true,
+            Input::Restart { cause } => !is_automatic(cause) && self.companion.as_ref().is_some_and(Companion::comes),
+            Input::Spawned { .. }
+            | Input::SpawnFailed { .. }
+            | Input::Exited { .. }
+            | Input::TreeGone
+            | Input::Ready
+            | Input::Settled
+            | Input::Listening { .. }
+            | Input::Drained
+            | Input::Memory { .. }
+            | Input::Deadline => false,
+        };
+        if ends {
+            // Whatever becomes of the companion, the input is the current worker's matter too.
+            let _ = self.abandon(cx);
+        }
+    }
+
+    /// The specs it refers to.
+    pub(crate) fn specs(&self) -> Vec<SpecKey> {
+        let companion = self.companion.as_ref().map(|companion| companion.spec);
+        std::iter::once(self.spec).chain(companion).collect()
     }
 
     /// The worker of the current generation.
@@ -321,7 +384,11 @@ impl Slot {
         match &self.state {
             State::Launching { run, .. } | State::Online(run) | State::Stopping(Stopping { run, .. }) => Some(run.pid),
             State::Stuck(stuck) => stuck.main.as_ref().map(|(run, _)| run.pid),
-            State::Down { .. } | State::Waiting { .. } | State::Spawning(_) | State::Sweeping(_) => None,
+            State::Down { .. }
+            | State::Waiting { .. }
+            | State::Spawning(_)
+            | State::Sweeping(_)
+            | State::Leaving { .. } => None,
         }
     }
 
@@ -335,12 +402,14 @@ impl Slot {
         match &self.state {
             State::Down { errored: false } => Status::Stopped,
             State::Down { errored: true } | State::Stuck(_) => Status::Errored,
+            State::Leaving { .. } if self.has_stuck_companion() => Status::Errored,
             State::Waiting { .. } => Status::WaitingRestart,
             State::Spawning(Spawning { intent: None, .. }) | State::Launching { .. } => Status::Launching,
             State::Online(_) => Status::Online,
-            State::Spawning(Spawning { intent: Some(_), .. }) | State::Stopping(_) | State::Sweeping(_) => {
-                Status::Stopping
-            }
+            State::Spawning(Spawning { intent: Some(_), .. })
+            | State::Stopping(_)
+            | State::Sweeping(_)
+            | State::Leaving { .. } => Status::Stopping,
         }
     }
 
@@ -352,13 +421,15 @@ impl Slot {
     /// The next moment at which the slot has something to do by itself.
     pub(crate) fn deadline(&self, spec: &Spec, settings: &Settings) -> Option<Instant> {
         let cron = self.cron.map(|due| due.at);
-        self.own_deadline(spec, settings).into_iter().chain(cron).min()
+        let companion = self.companion.as_ref().and_then(Companion::deadline);
+        let own = self.own_deadline(spec, settings);
+        own.into_iter().chain(companion).chain(cron).min()
     }
 
-    /// [`Slot::deadline`] without cron.
+    /// [`Slot::deadline`] of the current worker, without cron.
     pub(crate) fn own_deadline(&self, spec: &Spec, settings: &Settings) -> Option<Instant> {
         match &self.state {
-            State::Down { .. } | State::Stuck(_) => None,
+            State::Down { .. } | State::Stuck(_) | State::Leaving { .. } => None,
             State::Waiting { until, .. } | State::Launching { until, .. } => Some(*until),
             State::Spawning(spawning) => Some(spawning.until),
             State::Online(_) => self.online_deadline(spec, settings),
@@ -391,7 +462,9 @@ impl Slot {
 
     /// Orders a launch.
     fn launch(&mut self, order: Order, cx: &mut Context<'_>) -> State {
-        self.generation = Generation(self.generation.0.saturating_add(1));
+        self.generation = self.next_generation();
+        self.place = None;
+        self.listens = false;
         if order.counts {
             self.ledger.restarts = self.ledger.restarts.saturating_add(1);
         }
@@ -399,14 +472,21 @@ impl Slot {
         let spec = Arc::clone(cx.spec);
         cx.effects.push_back(Effect::Spawn(Launch {
             worker: self.worker(),
+            app: self.app,
             instance: self.instance,
             spec,
+            place: self.pinned.clone(),
         }));
         State::Spawning(Spawning {
             until: cx.now.instant + SPAWN_TIMEOUT,
             order,
             intent: None,
         })
+    }
+
+    fn next_generation(&mut self) -> Generation {
+        self.last_generation = Generation(self.last_generation.0.max(self.generation.0).saturating_add(1));
+        self.last_generation
     }
 
     /// Launches at once, or waits until `at`.

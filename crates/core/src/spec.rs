@@ -17,6 +17,9 @@ pub struct Spec {
     pub program: Program,
     /// How its instances share work.
     pub mode: Mode,
+    /// How the workers of a cluster are run. Without meaning in fork mode.
+    #[serde(default)]
+    pub cluster: ClusterPolicy,
     /// How many instances it is to have, at least 1.
     pub instances: u32,
     /// The declared environment on top of the starting shell's, complete and final except for what is only
@@ -83,6 +86,57 @@ pub enum Mode {
     Fork,
     /// Instances are workers of Node's cluster behind one port.
     Cluster,
+}
+
+/// How the workers of a cluster share connections, and how they are replaced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterPolicy {
+    /// Which worker gets a connection.
+    pub balance: Balance,
+    /// Whether a worker of Node gets the preload by which it drains (PM2: `pmx`).
+    pub preload: bool,
+    /// The serialisation of its IPC channel.
+    pub serialization: Serialization,
+    /// How long a replacement has to live, ready and without connections, before its predecessor is told to drain. 1 s by default.
+    pub min_ready: Duration,
+    /// How long a worker that was replaced may take to finish with its connections. 30 s by default.
+    pub drain_timeout: Duration,
+}
+
+impl Default for ClusterPolicy {
+    fn default() -> Self {
+        Self {
+            balance: Balance::RoundRobin,
+            preload: true,
+            serialization: Serialization::Json,
+            min_ready: Duration::from_secs(1),
+            drain_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Which worker gets a connection (docs/design/0010).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Balance {
+    /// The one with the fewest connections that it has not taken yet; ties go round.
+    RoundRobin,
+    /// The one with the fewest open connections.
+    LeastConnections,
+    /// The one that the client's address belongs to.
+    Sticky,
+    /// Whichever accepts it: each slot has a listener of its own.
+    Direct,
+}
+
+/// How messages on a Node IPC channel are written (Node: `child_process.fork`, option `serialization`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Serialization {
+    /// JSON, a message a line.
+    Json,
+    /// V8's structured clone.
+    Advanced,
 }
 
 /// The environment of an app. Settings never live here, nor the other way round.

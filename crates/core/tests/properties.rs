@@ -4,8 +4,8 @@
 mod support;
 
 use ostler_core::{
-    Effect, Event, ExitStatus, Generation, Pid, Request, SlotId, Spec, Status, Ticket, Verdict, WallTime, WatchSpec,
-    WorkerId,
+    Effect, Event, ExitStatus, Generation, Mode, OnReadyTimeout, Pid, Request, SlotId, Spec, Status, Ticket, Verdict,
+    WallTime, WatchSpec, WorkerId,
 };
 use proptest::prelude::*;
 use std::collections::btree_map::Entry;
@@ -21,6 +21,8 @@ enum Op {
     Restart(Vec<u32>),
     RestartTogether { slots: Vec<u32>, times: usize },
     Respecify { slots: Vec<u32>, kind: usize },
+    Reload { slots: Vec<u32>, parallel: u32 },
+    ReloadWith { slots: Vec<u32>, kind: usize },
     Stop(Vec<u32>),
     Delete(Vec<u32>),
     Reset(u32),
@@ -28,6 +30,7 @@ enum Op {
     Signal(u32),
     Run(u64),
     Crash { slot: u32, status: ExitStatus },
+    CrashCompanion { slot: u32, status: ExitStatus },
     Stale { slot: u32, generation: u32, kind: usize },
     FileChanged(u32),
     ClockStepped(i64),
@@ -49,6 +52,8 @@ struct Model {
     wanted: BTreeMap<SlotId, Wanted>,
     /// What each request wanted of each slot.
     wishes: Vec<(Ticket, SlotId, Wanted)>,
+    /// Reloads: whoever asks for a restart overtakes them, too.
+    reloads: BTreeSet<Ticket>,
     /// How much of the log has been checked.
     read: usize,
 }
@@ -74,6 +79,8 @@ fn op() -> impl Strategy<Value = Op> {
         3 => slots().prop_map(Op::Restart),
         2 => (slots(), 2..6_usize).prop_map(|(slots, times)| Op::RestartTogether { slots, times }),
         1 => (slots(), 0..KINDS).prop_map(|(slots, kind)| Op::Respecify { slots, kind }),
+        4 => (slots(), 1..3_u32).prop_map(|(slots, parallel)| Op::Reload { slots, parallel }),
+        2 => (slots(), 0..KINDS).prop_map(|(slots, kind)| Op::ReloadWith { slots, kind }),
         3 => slots().prop_map(Op::Stop),
         2 => slots().prop_map(Op::Delete),
         1 => (0..6_u32).prop_map(Op::Reset),
@@ -83,6 +90,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (0..4000_u64).prop_map(Op::Run),
         1 => (0..60_000_u64).prop_map(Op::Run),
         5 => (0..6_u32, status()).prop_map(|(slot, status)| Op::Crash { slot, status }),
+        3 => (0..6_u32, status()).prop_map(|(slot, status)| Op::CrashCompanion { slot, status }),
         1 => (0..6_u32, 0..9_u32, 0..6_usize).prop_map(|(slot, generation, kind)| Op::Stale { slot, generation, kind }),
         2 => (0..6_u32).prop_map(Op::FileChanged),
         1 => (-100_000..100_000_i64).prop_map(Op::ClockStepped),
@@ -91,7 +99,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-const KINDS: usize = 8;
+const KINDS: usize = 12;
 
 /// Apps that differ in every rule that matters here.
 fn app(kind: usize) -> Spec {
@@ -115,9 +123,29 @@ fn app(kind: usize) -> Spec {
             app.memory_limit = Some(100);
             app.stop.message = true;
         }
-        _ => {
+        7 => {
             app.cron = Some("*/20 * * * * *".into());
             app.restart.stop_exit_codes = vec![0, 3];
+        }
+        8 => app.mode = Mode::Cluster,
+        9 => {
+            app.mode = Mode::Cluster;
+            app.ready.wait_ready = true;
+        }
+        10 => {
+            app.mode = Mode::Cluster;
+            app.memory_limit = Some(100);
+            app.stop.tree = false;
+        }
+        _ => {
+            app.mode = Mode::Cluster;
+            app.cluster.drain_timeout = secs(3);
+            app.ready.on_timeout = OnReadyTimeout::Accept;
+            app.watch = Some(WatchSpec {
+                paths: vec!["/srv".into()],
+                ignore: vec![],
+                delay: ms(0),
+            });
         }
     }
     app
@@ -155,6 +183,9 @@ fn program() -> impl Strategy<Value = Program> {
                 ends: ends.map(|(after, status)| (ms(after), status)),
                 ready: ready.map(ms),
                 settles: settles.map(ms),
+                listens: settles.map(ms),
+                missing: Vec::new(),
+                drains: ready.map(ms),
                 reaction,
                 leftovers,
                 memory,
@@ -177,7 +208,8 @@ impl Model {
     /// Nobody is overtaken but by a later request for something else.
     fn check_overtaken(&self, world: &World) {
         for (ticket, outcome) in &world.replies {
-            for told in outcome.slots.iter().filter(|told| told.verdict == Verdict::Superseded) {
+            let overtaken = outcome.slots.iter().filter(|told| told.verdict == Verdict::Superseded);
+            for told in overtaken.filter(|_| !self.reloads.contains(ticket)) {
                 let about = |wish: &&(Ticket, SlotId, Wanted)| wish.1 == told.slot;
                 let own = self.wishes.iter().filter(about).find(|wish| wish.0 == *ticket);
                 let mut later = self.wishes.iter().filter(about).filter(|wish| wish.0 > *ticket);
@@ -247,6 +279,19 @@ fn apply(op: &Op, world: &mut World, model: &mut Model) {
             }
         }
         Op::Respecify { slots, kind } => respecify(world, model, slots, *kind),
+        Op::Reload { slots, parallel } => {
+            model.set(world, known(world, slots), Wanted::Up);
+            let ticket = world.reload_with(slots, &[], *parallel);
+            model.reloads.insert(ticket);
+        }
+        Op::ReloadWith { slots, kind } => {
+            let slots = known(world, slots);
+            model.set(world, slots.clone(), Wanted::Up);
+            let specs: Vec<Spec> = slots.iter().map(|slot| renamed(world, *slot, *kind)).collect();
+            let slots: Vec<u32> = slots.iter().map(|slot| slot.0).collect();
+            let ticket = world.reload_with(&slots, &specs, 1);
+            model.reloads.insert(ticket);
+        }
         Op::Stop(slots) => {
             model.set(world, known(world, slots), Wanted::Down);
             world.stop(slots);
@@ -265,6 +310,7 @@ fn apply(op: &Op, world: &mut World, model: &mut Model) {
         })),
         Op::Run(millis) => world.run(ms(*millis)),
         Op::Crash { slot, status } => crash(world, *slot, *status),
+        Op::CrashCompanion { slot, status } => crash_companion(world, *slot, *status),
         Op::Stale { slot, generation, kind } => stale(world, *slot, *generation, *kind),
         Op::FileChanged(slot) => world.feed(Event::FileChanged {
             slot: SlotId(*slot),
@@ -284,18 +330,19 @@ fn apply(op: &Op, world: &mut World, model: &mut Model) {
 fn respecify(world: &mut World, model: &mut Model, slots: &[u32], kind: usize) {
     let slots = known(world, slots);
     model.set(world, slots.clone(), Wanted::Up);
-    // The name stays, or numbers could collide; the number of instances stays, scaling has an operation of its own.
-    let specs = slots.iter().map(|slot| {
-        let old = world.machine.slot(*slot).expect("known").spec;
-        Spec {
-            name: old.name.clone(),
-            instances: old.instances,
-            ..app(kind)
-        }
-        .into()
-    });
+    let specs = slots.iter().map(|slot| renamed(world, *slot, kind).into());
     let specs = specs.collect();
     world.request(Request::Restart { slots, specs });
+}
+
+/// The name stays, or numbers could collide; the number of instances stays, scaling has an operation of its own.
+fn renamed(world: &World, slot: SlotId, kind: usize) -> Spec {
+    let old = world.machine.slot(slot).expect("known").spec;
+    Spec {
+        name: old.name.clone(),
+        instances: old.instances,
+        ..app(kind)
+    }
 }
 
 fn scale(world: &mut World, model: &mut Model, slot: SlotId, instances: u32) {
@@ -319,6 +366,21 @@ fn crash(world: &mut World, slot: u32, status: ExitStatus) {
     }
 }
 
+/// A worker beside the current one ends.
+fn crash_companion(world: &mut World, slot: u32, status: ExitStatus) {
+    let current = world.machine.slot(SlotId(slot)).map(|view| view.generation);
+    let other = world
+        .processes
+        .iter()
+        .find(|(worker, process)| {
+            worker.slot == SlotId(slot) && Some(worker.generation) != current && process.main && process.reported
+        })
+        .map(|(worker, _)| *worker);
+    if let Some(worker) = other.filter(|_| current.is_some()) {
+        world.kill(worker, status);
+    }
+}
+
 /// News of another generation than the current one changes nothing.
 fn stale(world: &mut World, slot: u32, generation: u32, kind: usize) {
     let worker = WorkerId {
@@ -326,12 +388,17 @@ fn stale(world: &mut World, slot: u32, generation: u32, kind: usize) {
         generation: Generation(generation),
     };
     let current = world.machine.slot(worker.slot).map(|view| view.generation);
-    if current == Some(worker.generation) {
+    // A companion's news is no old news.
+    if current == Some(worker.generation) || world.processes.contains_key(&worker) {
         return;
     }
     let before: Vec<_> = world.machine.slots().collect();
     world.feed(match kind {
-        0 => Event::Spawned { worker, pid: Pid(9) },
+        0 => Event::Spawned {
+            worker,
+            pid: Pid(9),
+            place: None,
+        },
         1 => Event::Exited {
             worker,
             status: ExitStatus::Code(0),

@@ -5,8 +5,10 @@ use ostler_core::{Event, WorkerId};
 use ostler_wire::keeper::ToDaemon;
 use ostler_wire::node_ipc;
 
+/// What is called once something is kept.
+pub type Kept = Box<dyn FnOnce() + Send>;
+
 /// A fact, on its way to the reactor.
-#[derive(Debug)]
 pub enum Fact {
     /// For the machine as it is.
     Machine(Event),
@@ -28,8 +30,19 @@ pub enum Fact {
     WritersGone(WorkerId),
     /// What was in those pipes is in the log.
     PipesRead(WorkerId),
-    /// Somebody wants to know when what came of the facts before this one is in the journal.
-    Heard(tokio::sync::oneshot::Sender<()>),
+    /// Somebody wants to know when what came of the facts before this one is in the journal, and with the keeper.
+    Heard(Kept),
+    /// To be left with the keeper, under a key.
+    Deposit {
+        /// The key.
+        key: String,
+        /// What a successor has to know.
+        data: Vec<u8>,
+        /// What it needs.
+        descriptors: Vec<std::os::fd::OwnedFd>,
+    },
+    /// To be taken back from the keeper.
+    Release(String),
     /// Some child that is no worker may have ended (`SIGCHLD`).
     ChildEnded,
     /// A process left over from a worker has ended.

@@ -24,6 +24,7 @@ mod keeper_link;
 pub mod logs;
 mod operations;
 mod paths;
+mod primary;
 mod reactor;
 mod readiness;
 mod saved_list;

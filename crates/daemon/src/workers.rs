@@ -5,7 +5,7 @@
 use crate::fact::Fact;
 use crate::keeper_link::Deposit;
 use crate::readiness::readable;
-use ostler_core::{ExitStatus, Generation, Launch, Pid, SlotId, WorkerId};
+use ostler_core::{ExitStatus, Generation, Launch, Mode, Pid, Place, SlotId, WorkerId};
 use ostler_sys::proc::StartTime;
 use ostler_sys::spawn::{ExecOutcome, Outcome};
 use ostler_wire::node_ipc::Decoder;
@@ -46,6 +46,8 @@ pub struct Worker {
     pub launch: Launch,
     /// What `execve` was given, for the explanation of its failure; empty for one that was taken over.
     pub executable: PathBuf,
+    /// Where that really lies.
+    pub place: Option<Place>,
     /// Its descriptors, shared with the deposit.
     pub descriptors: Vec<Arc<OwnedFd>>,
     /// How its main process ended, once that is known.
@@ -70,6 +72,7 @@ impl Worker {
             start,
             launch,
             executable: PathBuf::new(),
+            place: None,
             descriptors,
             status: None,
             told: false,
@@ -83,6 +86,11 @@ impl Worker {
     /// One of its descriptors.
     pub fn descriptor(&self, part: Part) -> Option<&Arc<OwnedFd>> {
         self.descriptors.get(part as usize)
+    }
+
+    /// Whether the primary owns its channel.
+    pub fn is_of_cluster(&self) -> bool {
+        self.launch.spec.mode == Mode::Cluster
     }
 
     /// Its identity.
@@ -111,7 +119,9 @@ impl Worker {
                 let _ = facts.send(Fact::Ended(worker));
             });
         }
-        if let Some(channel) = self.descriptor(Part::Channel) {
+        // The channels of a cluster's workers are the primary's.
+        let own = self.launch.spec.mode == Mode::Fork;
+        if let Some(channel) = self.descriptor(Part::Channel).filter(|_| own) {
             let channel = readable(Arc::clone(channel))?;
             let (worker, facts) = (self.id(), facts.clone());
             self.spawn(hear(channel, worker, facts));
@@ -176,7 +186,9 @@ async fn hear(channel: AsyncFd<Arc<OwnedFd>>, worker: WorkerId, facts: Unbounded
                     ready.clear_ready();
                 } else {
                     let (kept, is_kept) = oneshot::channel();
-                    let _ = facts.send(Fact::Heard(kept));
+                    let _ = facts.send(Fact::Heard(Box::new(|| {
+                        let _ = kept.send(());
+                    })));
                     let _ = is_kept.await;
                     let _ = rustix::net::recv(channel.get_ref(), &mut buffer[..taken], RecvFlags::DONTWAIT);
                 }

@@ -152,6 +152,8 @@ pub enum Action {
         specs: Vec<Spec>,
         /// Leave apps alone that exist already (`start_or_restart` semantics are the default: restart them).
         only_missing: bool,
+        /// Reload existing ones instead of restarting them, so many workers of an app at once.
+        reload: Option<u32>,
     },
     /// Stop and start again.
     Restart {
@@ -159,6 +161,15 @@ pub enum Action {
         selector: Selector,
         /// Attributes typed on the command line.
         patch: Patch,
+    },
+    /// Replace the workers of cluster apps without a gap, restart others.
+    Reload {
+        /// Which.
+        selector: Selector,
+        /// Attributes typed on the command line.
+        patch: Patch,
+        /// How many workers of an app may be replaced at once.
+        parallel: u32,
     },
     /// Stop.
     Stop {

@@ -154,6 +154,10 @@ pub struct AppOptions {
     #[arg(long, value_name = "FIELD[:ORDER]", help_heading = "Command")]
     pub sort: Option<String>,
 
+    /// How many workers of an app a reload replaces at once
+    #[arg(long, value_name = "NUMBER", help_heading = "Command")]
+    pub parallel: Option<String>,
+
     #[command(flatten)]
     pub without_effect: WithoutEffect,
 }
@@ -161,8 +165,6 @@ pub struct AppOptions {
 /// PM2's options that are taken and have no effect: their features come later, or are not ours to build.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 pub struct WithoutEffect {
-    #[arg(long, hide = true, value_name = "NUMBER")]
-    pub parallel: Option<String>,
     #[arg(long, hide = true)]
     pub source_map_support: bool,
     #[arg(long, hide = true)]
@@ -193,7 +195,7 @@ pub struct WithoutEffect {
 
 impl WithoutEffect {
     /// The options given whose absence of effect somebody might notice. Those that ask for what happens anyway
-    /// (`--no-pmx`, `--no-vizion`, `--parallel`) are not worth a word.
+    /// (`--no-pmx`, `--no-vizion`) are not worth a word.
     pub fn noticeable(&self) -> Vec<&'static str> {
         let given = [
             (self.source_map_support, "--source-map-support"),

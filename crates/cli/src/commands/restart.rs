@@ -29,12 +29,31 @@ pub struct Restart {
 
 impl Restart {
     pub async fn run(self, session: &Session) -> Result {
-        run(session, &self.selectors, &self.options, "restarted").await
+        run(session, &self.selectors, &self.options, Again::Restart).await
     }
 }
 
-/// Restarts what is selected, and applies config files. `done` is the past tense to report with.
-pub async fn run(session: &Session, words: &[String], options: &AppOptions, done: &str) -> Result {
+/// How what exists is to be made anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// Stopped and started.
+    Restart,
+    /// Replaced, so many workers of an app at once.
+    Reload(u32),
+}
+
+impl Again {
+    /// The past tense to report with.
+    fn done(self) -> &'static str {
+        match self {
+            Self::Restart => "restarted",
+            Self::Reload(_) => "reloaded",
+        }
+    }
+}
+
+/// Restarts or reloads what is selected, and applies config files.
+pub async fn run(session: &Session, words: &[String], options: &AppOptions, again: Again) -> Result {
     let (files, names): (Vec<String>, Vec<String>) =
         words.iter().cloned().partition(|word| targets::is_declaration(word));
     if files.is_empty() && options.env.is_some() {
@@ -42,7 +61,7 @@ pub async fn run(session: &Session, words: &[String], options: &AppOptions, done
             .hint("`ostler restart ecosystem.config.js --env production`"));
     }
     if !files.is_empty() {
-        start::run(session, &files, options).await?;
+        start::run(session, &files, options, again).await?;
     }
     if names.is_empty() {
         return Ok(());
@@ -50,9 +69,19 @@ pub async fn run(session: &Session, words: &[String], options: &AppOptions, done
     start::notice_options(session, options);
     let patch = targets::patch(session, options);
     let selector = targets::selector(session, &names);
-    let result = operate(session, selector, Intent::new(done, Wanted::Up), |selector| {
-        Action::Restart { selector, patch }
-    })
+    let result = operate(
+        session,
+        selector,
+        Intent::new(again.done(), Wanted::Up),
+        |selector| match again {
+            Again::Restart => Action::Restart { selector, patch },
+            Again::Reload(parallel) => Action::Reload {
+                selector,
+                patch,
+                parallel,
+            },
+        },
+    )
     .await;
     if options.attach {
         logs::attach(session, &names, false).await?;

@@ -1,3 +1,4 @@
+use super::restart::Again;
 use super::{report, show, show_list};
 use crate::arguments::app_options::AppOptions;
 use crate::client::Client;
@@ -33,7 +34,7 @@ pub struct Start {
 impl Start {
     pub async fn run(mut self, session: &Session) -> Result {
         self.take_target_back(session);
-        run(session, &self.targets, &self.options).await
+        run(session, &self.targets, &self.options, Again::Restart).await
     }
 
     /// `start --watch app.js` gives the script to `--watch` as a path, as PM2 does. When nothing else is named and there
@@ -50,7 +51,7 @@ impl Start {
 }
 
 /// Starts each target; the first list of `start`, `startOrRestart` and `startOrReload`.
-pub async fn run(session: &Session, targets: &[String], options: &AppOptions) -> Result {
+pub async fn run(session: &Session, targets: &[String], options: &AppOptions, again: Again) -> Result {
     notice_options(session, options);
     let order = options
         .sort
@@ -58,7 +59,14 @@ pub async fn run(session: &Session, targets: &[String], options: &AppOptions) ->
         .map(Order::parse)
         .transpose()?
         .unwrap_or_default();
-    let actions = actions(session, targets, options)?;
+    let mut actions = actions(session, targets, options)?;
+    if let Again::Reload(parallel) = again {
+        for action in &mut actions {
+            if let Action::Apply { reload, .. } = action {
+                *reload = Some(parallel);
+            }
+        }
+    }
     if options.write {
         actions.iter().try_for_each(|action| write_config(session, action))?;
     }

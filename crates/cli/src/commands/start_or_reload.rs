@@ -1,3 +1,5 @@
+use super::reload;
+use super::restart::Again;
 use super::start;
 use crate::arguments::app_options::AppOptions;
 use crate::error::Result;
@@ -18,6 +20,7 @@ pub struct StartOrReload {
 
 impl StartOrReload {
     pub async fn run(self, session: &Session) -> Result {
-        start::run(session, &self.files, &self.options).await
+        let again = Again::Reload(reload::parallel(&self.options)?);
+        start::run(session, &self.files, &self.options, again).await
     }
 }

@@ -1,3 +1,4 @@
+use super::restart::Again;
 use super::start;
 use crate::arguments::app_options::AppOptions;
 use crate::error::Result;
@@ -18,6 +19,6 @@ pub struct StartOrRestart {
 
 impl StartOrRestart {
     pub async fn run(self, session: &Session) -> Result {
-        start::run(session, &self.files, &self.options).await
+        start::run(session, &self.files, &self.options, Again::Restart).await
     }
 }

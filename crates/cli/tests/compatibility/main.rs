@@ -21,7 +21,7 @@ use ostler_testkit::runtimes::Kind;
 use ostler_testkit::{Runtime, skip, tools};
 
 /// What the tests that run always are run under.
-const DRIVER: Driver = Driver::Reference;
+const DRIVER: Driver = Driver::Ostler;
 
 /// The Node they are run on.
 const NODE: u32 = 20;

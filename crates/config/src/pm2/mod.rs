@@ -5,6 +5,7 @@
 
 pub(crate) mod apm;
 pub(crate) mod attribute;
+pub(crate) mod cluster;
 pub(crate) mod deploy;
 pub(crate) mod environment;
 pub(crate) mod kind;
@@ -47,6 +48,10 @@ pub const FAMILIES: &[Family] = &[
     Family {
         title: "Restarts and readiness",
         attributes: restart::ATTRIBUTES,
+    },
+    Family {
+        title: "Cluster",
+        attributes: cluster::ATTRIBUTES,
     },
     Family {
         title: "Stopping",

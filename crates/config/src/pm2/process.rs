@@ -51,7 +51,7 @@ pub(crate) const ATTRIBUTES: &[Attribute] = &[
         "exec_mode",
         Kind::Choice(&["fork", "fork_mode", "cluster", "cluster_mode"]),
         "fork",
-        "`cluster` shares one port among the instances of a Node app (not yet effective: they run as independent processes).",
+        "`cluster` shares one port among the instances of a Node app.",
     ),
     Attribute::new(
         "execute_command",
@@ -243,6 +243,11 @@ pub(crate) fn is_cluster(attributes: &Attributes, program: &Program) -> bool {
         Some(mode) => mode.starts_with("cluster"),
         None => attributes.has("instances") && runs_javascript(&program.interpreter),
     }
+}
+
+/// Whether the interpreter is Node, whose `cluster` our daemon can be the primary of.
+pub(crate) fn runs_node(interpreter: &Interpreter) -> bool {
+    matches!(interpreter, Interpreter::Program(program) if program.ends_with("node"))
 }
 
 /// Whether the interpreter is node or bun, by PM2's test: its name ends so.

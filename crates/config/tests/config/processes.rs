@@ -15,6 +15,8 @@ fn launch(spec: Spec, slot: u32, instance: u32) -> Launch {
     };
     Launch {
         worker,
+        app: AppId(0),
+        place: None,
         instance,
         spec: Arc::new(spec),
     }

@@ -88,8 +88,7 @@ fn processes_of_one_app_share_their_spec() {
 #[test]
 fn what_pm2_says_by_itself_is_no_reason_to_warn() {
     let said: Vec<String> = read(DUMP).warnings.iter().map(ToString::to_string).collect();
-    assert_eq!(said.len(), 1, "{said:?}");
-    assert!(said[0].contains("cluster mode"), "{said:?}");
+    assert!(said.is_empty(), "{said:?}");
 }
 
 fn ours() -> Vec<SavedInstance> {

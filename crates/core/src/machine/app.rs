@@ -6,8 +6,8 @@ use crate::history::Cause;
 use crate::ids::{AppId, SlotId};
 use crate::schedule::agenda::Key;
 use crate::schedule::watch::Debounce;
-use crate::slot::{Input, Slot, SpecKey};
-use crate::spec::Spec;
+use crate::slot::{Aim, Slot, SpecKey};
+use crate::spec::{Mode, Spec};
 use crate::time::Now;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -103,6 +103,23 @@ impl Machine {
         }
     }
 
+    /// Closes the app's listeners once none of its workers is to be up any more.
+    pub(super) fn unlisten_as_due(&mut self, id: AppId) {
+        let wanted = self.slots_of(id).any(|slot| slot.aim() == Aim::Up);
+        let opened = self
+            .slots_of(id)
+            .any(|slot| self.specs.get(slot.spec).mode == Mode::Cluster && slot.may_run());
+        let Some(app) = self.apps.get_mut(&id) else { return };
+        if opened && wanted && !app.record.listens {
+            app.record.listens = true;
+            self.dirty.apps.insert(id);
+        } else if !wanted && app.record.listens {
+            app.record.listens = false;
+            self.dirty.apps.insert(id);
+            self.effects.push_back(Effect::Unlisten { app: id });
+        }
+    }
+
     /// Sees to it that exactly the watch is set up that the app's slots ask for: one an app, which its first watched slot
     /// stands for.
     pub(super) fn watch_as_due(&mut self, id: AppId) {
@@ -181,14 +198,6 @@ impl Machine {
             .slots_of(app)
             .filter(|slot| slot.watching(self.specs.get(slot.spec)));
         let watched: Vec<SlotId> = watched.map(|slot| slot.id).collect();
-        for slot in watched {
-            self.tell(
-                slot,
-                Input::Restart {
-                    cause: Cause::FileChanged { path: path.to_owned() },
-                },
-                now,
-            );
-        }
+        self.restart_by_itself(&watched, &Cause::FileChanged { path: path.to_owned() }, now);
     }
 }

@@ -4,15 +4,17 @@
 //! last change wins, so a journal can be compacted by dropping all earlier ones of the same key. Specs, which are big,
 //! are written once and named by number.
 
+use super::roll::Roll;
+use super::specs::Specs;
 use super::{App, Machine};
 use crate::effect::{Effect, Launch};
-use crate::ids::{AppId, SlotId, Ticket};
+use crate::ids::{AppId, SlotId, Ticket, WorkerId};
 use crate::outcome::{Outcome, Verdict};
 use crate::schedule::agenda::Key;
 use crate::schedule::watch::Debounce;
 use crate::settings::Settings;
-use crate::slot::{Slot, SpecKey, State};
-use crate::spec::Spec;
+use crate::slot::{Companion, Phase, Slot, SpecKey, State};
+use crate::spec::{Mode, Spec};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -82,6 +84,10 @@ pub struct AppRecord {
     pub(super) watch: Option<(SlotId, SpecKey)>,
     /// A file has changed and the restart is to come.
     pub(super) debounce: Option<Debounce>,
+    /// Its workers are being replaced.
+    pub(super) roll: Option<Box<Roll>>,
+    /// Listeners may be open for it.
+    pub(super) listens: bool,
 }
 
 /// A request in flight.
@@ -214,15 +220,23 @@ impl Machine {
     /// Rebuilds what is derived from the records. A slot whose spec is missing (a journal that was damaged) is left out:
     /// nothing could be decided about it.
     fn relink(&mut self) {
-        self.slots.retain(|_, slot| self.specs.find(slot.spec).is_some());
+        let known = |key: &SpecKey| self.specs.find(*key).is_some();
+        self.slots.retain(|_, slot| slot.specs().iter().all(known));
+        for app in self.apps.values_mut() {
+            app.record.roll.take_if(|roll| !roll.specs().all(|key| known(&key)));
+        }
         for (&id, slot) in &self.slots {
-            self.specs.hold(slot.spec);
+            slot.specs().iter().for_each(|key| self.specs.hold(*key));
             self.apps.entry(slot.app).or_default().slots.insert(id);
             self.agenda
                 .set(Key::Slot(id), slot.deadline(self.specs.get(slot.spec), &self.settings));
         }
         self.apps.retain(|_, app| !app.slots.is_empty());
         for (&id, app) in &self.apps {
+            if let Some(roll) = &app.record.roll {
+                roll.specs().for_each(|key| self.specs.hold(key));
+                self.agenda.set(Key::Roll(id), roll.until);
+            }
             self.agenda.set(
                 Key::Watch(id),
                 app.record.debounce.as_ref().map(|debounce| debounce.due),
@@ -243,6 +257,9 @@ impl Machine {
         for slot in self.slots.values() {
             self.effects
                 .extend(anew(slot, self.specs.get(slot.spec), &self.settings));
+            if let Some(companion) = &slot.companion {
+                self.effects.extend(companion_anew(slot, companion, &self.specs));
+            }
         }
         if self
             .counters
@@ -262,21 +279,48 @@ fn anew(slot: &Slot, spec: &Arc<Spec>, settings: &Settings) -> Vec<Effect> {
         every: settings.memory_interval,
     });
     match &slot.state {
-        State::Down { .. } | State::Waiting { .. } | State::Stopping(_) => Vec::new(),
+        State::Down { .. } | State::Waiting { .. } | State::Stopping(_) | State::Leaving { .. } => Vec::new(),
         State::Spawning(_) => {
             vec![Effect::Spawn(Launch {
                 worker,
+                app: slot.app,
                 instance: slot.instance,
                 spec: Arc::clone(spec),
+                place: slot.pinned.clone(),
             })]
         }
-        State::Launching { .. } => sample.into_iter().collect(),
+        State::Launching { .. } => sample.into_iter().chain(admit(worker, spec)).collect(),
         State::Online(_) => {
-            let observe = slot.is_awaited().then_some(Effect::ObserveStart { worker });
-            sample.into_iter().chain(observe).collect()
+            let observed = slot.is_awaited() && spec.mode == Mode::Fork;
+            let observe = observed.then_some(Effect::ObserveStart { worker });
+            sample.into_iter().chain(observe).chain(admit(worker, spec)).collect()
         }
         State::Sweeping(_) => vec![Effect::Sweep { worker }],
         State::Stuck(stuck) if stuck.main.is_none() => vec![Effect::Sweep { worker }],
         State::Stuck(_) => Vec::new(),
+    }
+}
+
+fn admit(worker: WorkerId, spec: &Spec) -> Option<Effect> {
+    (spec.mode == Mode::Cluster).then_some(Effect::Admit { worker })
+}
+
+/// The orders that the companion's phase rests on.
+fn companion_anew(slot: &Slot, companion: &Companion, specs: &Specs) -> Option<Effect> {
+    let worker = WorkerId {
+        slot: slot.id,
+        generation: companion.generation,
+    };
+    match &companion.phase {
+        Phase::Spawning { .. } | Phase::Abandoned { .. } => Some(Effect::Spawn(Launch {
+            worker,
+            app: slot.app,
+            instance: slot.instance,
+            spec: Arc::clone(specs.get(companion.spec)),
+            place: companion.place.clone(),
+        })),
+        Phase::Draining { .. } => Some(Effect::Drain { worker }),
+        Phase::Sweeping { .. } | Phase::Stuck { pid: None } => Some(Effect::Sweep { worker }),
+        Phase::Starting(_) | Phase::Proving { .. } | Phase::Ending { .. } | Phase::Stuck { pid: Some(_) } => None,
     }
 }

@@ -4,10 +4,11 @@ use super::Machine;
 use super::journal::Awaited;
 use crate::effect::{Effect, Scope};
 use crate::event::{Origin, Request, SavedInstance};
+use crate::history::Cause;
 use crate::ids::{AppId, SlotId, Ticket};
 use crate::outcome::{Failure, Verdict};
 use crate::slot::{Aim, Slot, SpecKey};
-use crate::spec::Spec;
+use crate::spec::{Mode, Spec};
 use crate::time::Now;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,6 +19,10 @@ enum Step {
     Ask(Aim),
     /// It has its verdict.
     Say(Verdict),
+    /// Replace its worker by one that runs this.
+    Replace { app: AppId, spec: SpecKey, parallel: u32 },
+    /// It is being replaced already: wait for that.
+    Join(AppId),
 }
 
 /// The steps of a request, in the order of its answer. Never two of one slot.
@@ -33,6 +38,7 @@ impl Machine {
             Request::Start { specs } => self.plan_start(specs, now),
             Request::Restore { instances } => self.plan_restore(instances, now),
             Request::Restart { slots, specs } => self.plan_restart(&slots, &specs, now),
+            Request::Reload { slots, specs, parallel } => self.plan_reload(&slots, &specs, parallel, now),
             Request::Stop { slots } => self.plan_each(&slots, |_| Step::Ask(Aim::Down)),
             Request::Delete { slots } => self.plan_each(&slots, |_| Step::Ask(Aim::Gone)),
             Request::Reset { slots } => self.plan_reset(&slots, now),
@@ -51,14 +57,33 @@ impl Machine {
             verdict: None,
         });
         self.tickets.open(ticket, awaited.collect());
+        // All of them before the first is told anything: a roll must not go on to a slot that is about to leave it.
+        let asked = plan.0.iter().filter(|(_, _, step)| matches!(step, Step::Ask(_)));
+        let asked: Vec<SlotId> = asked.map(|(slot, _, _)| *slot).collect();
+        let left: BTreeSet<AppId> = asked.into_iter().filter_map(|slot| self.leave_roll(slot)).collect();
+        let mut rolls: BTreeMap<AppId, (u32, Vec<(SlotId, SpecKey)>)> = BTreeMap::new();
         for (slot, _, step) in plan.0 {
             match step {
+                Step::Replace { app, spec, parallel } => {
+                    let (_, slots) = rolls.entry(app).or_insert((parallel, Vec::new()));
+                    slots.push((slot, spec));
+                }
+                Step::Join(app) => {
+                    self.join_roll(app, ticket);
+                }
                 Step::Say(verdict) => self.tickets.conclude(ticket, slot, verdict),
                 Step::Ask(aim) => {
                     self.line_up(slot, ticket, aim);
                     self.tell(slot, aim.input(by.clone()), now);
                 }
             }
+        }
+        for app in left {
+            self.advance_roll(app, now);
+        }
+        for (app, (parallel, slots)) in rolls {
+            let cause = Cause::Asked(by.clone());
+            self.begin_roll(app, slots, parallel, cause, Some(ticket), now);
         }
         self.send_off(ticket);
     }
@@ -81,6 +106,7 @@ impl Machine {
             Request::Start { specs } => self.nameless(specs.iter().map(|spec| spec.name.clone())),
             Request::Restore { instances } => self.nameless(instances.iter().map(|saved| saved.spec.name.clone())),
             Request::Restart { slots, specs: _ }
+            | Request::Reload { slots, .. }
             | Request::Stop { slots }
             | Request::Delete { slots }
             | Request::Reset { slots }
@@ -174,6 +200,71 @@ impl Machine {
             self.plan_size(app, key, instances, now, &mut plan);
         }
         plan
+    }
+
+    /// As a restart, but running workers of a cluster are replaced one after the other.
+    fn plan_reload(&mut self, slots: &[SlotId], specs: &[Arc<Spec>], parallel: u32, now: Now) -> Plan {
+        // Workers that run beside a roll or another worker of their slot. What does not run is simply started.
+        let is_busy = |machine: &Self, slot: &SlotId| {
+            let running = machine.slots.get(slot).filter(|slot| slot.is_up());
+            running.is_some_and(|slot| machine.is_rolling(slot.app) || slot.companion.is_some())
+        };
+        let mut seen = BTreeSet::new();
+        let once = slots.iter().filter(|slot| seen.insert(**slot));
+        let (busy, free): (Vec<SlotId>, Vec<SlotId>) = once.partition(|slot| is_busy(self, slot));
+        let mut plan = self.plan_each(&busy, |id| self.join_or_refuse(id, specs.is_empty()));
+        let spec_of = |id: &SlotId| {
+            let position = slots.iter().position(|slot| slot == id)?;
+            specs.get(position)
+        };
+        // Who ceases to be a worker of a cluster binds the port himself, which must be free then.
+        let stays = |id: &SlotId| spec_of(id).is_none_or(|spec| spec.mode == Mode::Cluster);
+        let (replaced, restarted): (Vec<SlotId>, Vec<SlotId>) =
+            free.iter().partition(|id| self.is_replaceable(**id) && stays(id));
+        let mut resized = BTreeMap::new();
+        for id in replaced {
+            let Some((app, old)) = self.slots.get(&id).map(|slot| (slot.app, slot.spec)) else {
+                continue;
+            };
+            let spec = self.key_for(old, spec_of(&id));
+            let (declared, wanted) = (self.specs.get(old).instances, self.specs.get(spec).instances);
+            if declared != wanted {
+                resized.entry(app).or_insert((spec, wanted.max(1)));
+            }
+            plan.0.push((id, self.name(id), Step::Replace { app, spec, parallel }));
+        }
+        let specs: Vec<Arc<Spec>> = restarted.iter().filter_map(|id| spec_of(id).map(Arc::clone)).collect();
+        plan.0.append(&mut self.plan_restart(&restarted, &specs, now).0);
+        for (app, (key, instances)) in resized {
+            let surplus = self.surplus(app, instances);
+            plan.0.retain(|(slot, _, _)| !surplus.contains(slot));
+            self.plan_size(app, key, instances, now, &mut plan);
+        }
+        plan
+    }
+
+    fn is_replaceable(&self, id: SlotId) -> bool {
+        let slot = self.slots.get(&id);
+        slot.is_some_and(|slot| slot.can_be_replaced() && self.specs.get(slot.spec).mode == Mode::Cluster)
+    }
+
+    /// A roll that is under way serves whoever brings nothing new.
+    fn join_or_refuse(&self, id: SlotId, nothing_new: bool) -> Step {
+        match self.slots.get(&id) {
+            Some(slot) if nothing_new && self.rolls(slot.app, id) => Step::Join(slot.app),
+            Some(_) | None => Step::Say(Verdict::Failed(Failure::Busy)),
+        }
+    }
+
+    /// The number of a spec: the old one's if it says the same.
+    fn key_for(&mut self, old: SpecKey, new: Option<&Arc<Spec>>) -> SpecKey {
+        match new {
+            Some(new) if **self.specs.get(old) != **new => match self.specs.last() {
+                Some((key, last)) if **last == **new => key,
+                Some(_) | None => self.add_spec(Arc::clone(new)),
+            },
+            Some(_) | None => old,
+        }
     }
 
     /// Gives slots their new specs, and says which apps are to have another number of instances.

@@ -33,6 +33,11 @@ impl Specs {
             .spec
     }
 
+    /// The one that was taken in last.
+    pub(super) fn last(&self) -> Option<(SpecKey, &Arc<Spec>)> {
+        self.0.last_key_value().map(|(key, held)| (*key, &held.spec))
+    }
+
     /// The spec by this number, if there is one.
     pub(super) fn find(&self, key: SpecKey) -> Option<&Arc<Spec>> {
         self.0.get(&key).map(|held| &held.spec)

@@ -12,6 +12,8 @@ pub(crate) enum Key {
     Slot(SlotId),
     /// The quiet time after a file change.
     Watch(AppId),
+    /// A roll may go on though the last worker replaced still drains.
+    Roll(AppId),
 }
 
 /// All deadlines. Invariant: both maps hold the same pairs.

@@ -9,7 +9,7 @@ use crate::effect::{Effect, NoticeKind, Scope};
 use crate::event::ExitStatus;
 use crate::history::{Cause, EndCause, Next, What};
 use crate::outcome::{Failure, Verdict};
-use crate::spec::RestartPolicy;
+use crate::spec::{Mode, RestartPolicy};
 use crate::time::Instant;
 use std::time::Duration;
 
@@ -18,6 +18,9 @@ impl Slot {
     pub(super) fn tell_to_end(&mut self, run: Run, intent: Intent, cx: &mut Context<'_>) -> State {
         let worker = self.worker();
         let policy = &cx.spec.stop;
+        if cx.spec.mode == Mode::Cluster {
+            cx.effects.push_back(Effect::Withdraw { worker });
+        }
         cx.effects.push_back(if policy.message {
             Effect::SendShutdown { worker }
         } else {
@@ -72,8 +75,10 @@ impl Slot {
                 stopping.intent = Intent::Delete { by };
                 took(State::Stopping(stopping))
             }
-            Input::Ready | Input::Settled | Input::Memory { .. } => ignored(State::Stopping(stopping), Reason::Ending),
-            Input::Spawned { .. } | Input::SpawnFailed { .. } | Input::TreeGone => {
+            Input::Ready | Input::Settled | Input::Listening { .. } | Input::Memory { .. } => {
+                ignored(State::Stopping(stopping), Reason::Ending)
+            }
+            Input::Spawned { .. } | Input::SpawnFailed { .. } | Input::TreeGone | Input::Drained => {
                 ignored(State::Stopping(stopping), Reason::OutOfOrder)
             }
         }
@@ -109,8 +114,10 @@ impl Slot {
                 sweeping.then = Then::Delete { by };
                 took(State::Sweeping(sweeping))
             }
-            Input::Ready | Input::Settled | Input::Memory { .. } => ignored(State::Sweeping(sweeping), Reason::Ending),
-            Input::Spawned { .. } | Input::SpawnFailed { .. } | Input::Exited { .. } => {
+            Input::Ready | Input::Settled | Input::Listening { .. } | Input::Memory { .. } => {
+                ignored(State::Sweeping(sweeping), Reason::Ending)
+            }
+            Input::Spawned { .. } | Input::SpawnFailed { .. } | Input::Exited { .. } | Input::Drained => {
                 ignored(State::Sweeping(sweeping), Reason::OutOfOrder)
             }
         }
@@ -118,6 +125,9 @@ impl Slot {
 
     /// The main process ended without having been told to.
     pub(super) fn ended_by_itself(&mut self, status: ExitStatus, oom_killed: bool, cx: &mut Context<'_>) -> Turn {
+        if let Some(state) = self.step_in(status, oom_killed, cx) {
+            return took(state);
+        }
         let uptime = self.age(cx.now.instant);
         let judgement = self
             .ledger

@@ -4,8 +4,11 @@
 
 use super::{Context, Slot};
 use crate::effect::{Effect, Scope};
+use crate::ids::WorkerId;
+use crate::spec::StopPolicy;
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// SIGKILL, the same number on every Unix.
@@ -84,37 +87,45 @@ impl Ladder {
 }
 
 impl Slot {
-    /// Presses an end further.
+    /// Presses the end of the current worker further.
     pub(super) fn climb(&mut self, ladder: Ladder, scope: Scope, cx: &mut Context<'_>) -> Climb {
-        let (now, kill_timeout) = (cx.now.instant, cx.spec.stop.kill_timeout);
-        let (signal, ladder) = match ladder.step {
-            Step::Looking { until: _ } => (
-                cx.spec.stop.signal,
-                Ladder {
-                    killed: ladder.killed,
-                    ..Ladder::asked(now, kill_timeout)
-                },
-            ),
-            Step::Asked { until: _ } => (SIGKILL, Ladder::killing(now, kill_timeout)),
-            Step::Killing { again: _, until } if now >= until => return Climb::TopReached,
-            Step::Killing { again: _, until } => (
-                SIGKILL,
-                Ladder {
-                    step: Step::Killing {
-                        again: now + KILL_AGAIN,
-                        until,
-                    },
-                    killed: true,
-                },
-            ),
-        };
-        cx.effects.push_back(Effect::Signal {
-            worker: self.worker(),
-            signal,
-            scope,
-        });
-        Climb::Higher(ladder)
+        let spec = Arc::clone(cx.spec);
+        press(self.worker(), &spec.stop, ladder, scope, cx)
     }
+}
+
+/// Presses an end further.
+pub(super) fn press(
+    worker: WorkerId,
+    policy: &StopPolicy,
+    ladder: Ladder,
+    scope: Scope,
+    cx: &mut Context<'_>,
+) -> Climb {
+    let (now, kill_timeout) = (cx.now.instant, policy.kill_timeout);
+    let (signal, ladder) = match ladder.step {
+        Step::Looking { until: _ } => (
+            policy.signal,
+            Ladder {
+                killed: ladder.killed,
+                ..Ladder::asked(now, kill_timeout)
+            },
+        ),
+        Step::Asked { until: _ } => (SIGKILL, Ladder::killing(now, kill_timeout)),
+        Step::Killing { again: _, until } if now >= until => return Climb::TopReached,
+        Step::Killing { again: _, until } => (
+            SIGKILL,
+            Ladder {
+                step: Step::Killing {
+                    again: now + KILL_AGAIN,
+                    until,
+                },
+                killed: true,
+            },
+        ),
+    };
+    cx.effects.push_back(Effect::Signal { worker, signal, scope });
+    Climb::Higher(ladder)
 }
 
 /// To whom the signals of an app go while its main process runs.

@@ -3,12 +3,13 @@
 
 use super::budget::Judgement;
 use super::{Context, Input, Intent, Order, Reason, Run, SPAWN_TIMEOUT, Slot, Spawning, State, Then, Turn};
-use super::{ignored, took};
+use super::{ignored, is_automatic, took};
 use crate::effect::{Effect, NoticeKind};
 use crate::event::SpawnError;
 use crate::history::{Cause, What};
 use crate::ids::Pid;
 use crate::outcome::{Failure, Verdict};
+use crate::spec::Mode;
 use crate::time::Instant;
 
 impl Slot {
@@ -17,18 +18,23 @@ impl Slot {
         match input {
             Input::Restart { cause } => {
                 self.ledger.renew(cx.now);
+                self.pinned = None;
                 took(self.launch(Order::new(cause, false), cx))
             }
             Input::Stop { by: _ } => {
                 self.answer(&Verdict::WasStopped, cx);
                 took(State::Down { errored: false })
             }
-            Input::Delete { by } => self.forget(by, cx),
-            Input::Ready | Input::Settled | Input::Memory { .. } => ignored(same, Reason::NothingRuns),
-            Input::Deadline => ignored(same, Reason::NotDue),
-            Input::Spawned { .. } | Input::SpawnFailed { .. } | Input::Exited { .. } | Input::TreeGone => {
-                ignored(same, Reason::OutOfOrder)
+            Input::Delete { by } => self.carry_out(Then::Delete { by }, false, cx),
+            Input::Ready | Input::Settled | Input::Listening { .. } | Input::Memory { .. } => {
+                ignored(same, Reason::NothingRuns)
             }
+            Input::Deadline => ignored(same, Reason::NotDue),
+            Input::Spawned { .. }
+            | Input::SpawnFailed { .. }
+            | Input::Exited { .. }
+            | Input::TreeGone
+            | Input::Drained => ignored(same, Reason::OutOfOrder),
         }
     }
 
@@ -47,17 +53,48 @@ impl Slot {
                 self.answer(&Verdict::Stopped { killed: false }, cx);
                 took(State::Down { errored: false })
             }
-            Input::Delete { by } => self.forget(by, cx),
-            Input::Ready | Input::Settled | Input::Memory { .. } => ignored(same(order), Reason::NothingRuns),
-            Input::Spawned { .. } | Input::SpawnFailed { .. } | Input::Exited { .. } | Input::TreeGone => {
-                ignored(same(order), Reason::OutOfOrder)
+            Input::Delete { by } => self.carry_out(Then::Delete { by }, false, cx),
+            Input::Ready | Input::Settled | Input::Listening { .. } | Input::Memory { .. } => {
+                ignored(same(order), Reason::NothingRuns)
             }
+            Input::Spawned { .. }
+            | Input::SpawnFailed { .. }
+            | Input::Exited { .. }
+            | Input::TreeGone
+            | Input::Drained => ignored(same(order), Reason::OutOfOrder),
+        }
+    }
+
+    pub(super) fn on_leaving(&mut self, then: Then, killed: bool, input: Input, cx: &mut Context<'_>) -> Turn {
+        match input {
+            Input::Restart { cause } if is_automatic(&cause) => {
+                ignored(State::Leaving { then, killed }, Reason::Overruled)
+            }
+            Input::Restart { cause } => {
+                self.ledger.renew(cx.now);
+                self.pinned = None;
+                took(self.launch(Order::new(cause, false), cx))
+            }
+            Input::Stop { .. } => self.carry_out(Then::Stop, killed, cx),
+            Input::Delete { by } => self.carry_out(Then::Delete { by }, killed, cx),
+            Input::Ready | Input::Settled | Input::Listening { .. } | Input::Memory { .. } => {
+                ignored(State::Leaving { then, killed }, Reason::NothingRuns)
+            }
+            Input::Deadline => ignored(State::Leaving { then, killed }, Reason::NotDue),
+            Input::Spawned { .. }
+            | Input::SpawnFailed { .. }
+            | Input::Exited { .. }
+            | Input::TreeGone
+            | Input::Drained => ignored(State::Leaving { then, killed }, Reason::OutOfOrder),
         }
     }
 
     pub(super) fn on_spawning(&mut self, mut spawning: Spawning, input: Input, cx: &mut Context<'_>) -> Turn {
         match input {
-            Input::Spawned { pid } => self.spawned(spawning, pid, cx),
+            Input::Spawned { pid, place } => {
+                self.place = place;
+                self.spawned(spawning, pid, cx)
+            }
             Input::SpawnFailed { error } => self.spawn_failed(spawning, error, cx),
             // Its launch and its end were both seen by a daemon that is gone; only the end is left to tell.
             Input::Exited { status, oom_killed } => {
@@ -100,9 +137,12 @@ impl Slot {
                 spawning.until = cx.now.instant + SPAWN_TIMEOUT;
                 took(State::Spawning(spawning))
             }
-            Input::TreeGone | Input::Ready | Input::Settled | Input::Memory { .. } => {
-                ignored(State::Spawning(spawning), Reason::OutOfOrder)
-            }
+            Input::TreeGone
+            | Input::Ready
+            | Input::Settled
+            | Input::Listening { .. }
+            | Input::Drained
+            | Input::Memory { .. } => ignored(State::Spawning(spawning), Reason::OutOfOrder),
         }
     }
 
@@ -127,13 +167,17 @@ impl Slot {
                 every: cx.settings.memory_interval,
             });
         }
+        if cx.spec.mode == Mode::Cluster {
+            cx.effects.push_back(Effect::Admit { worker: self.worker() });
+        }
         if cx.spec.ready.wait_ready {
             return took(State::Launching {
                 run,
                 until: cx.now.instant + cx.spec.ready.listen_timeout,
             });
         }
-        if self.is_awaited() {
+        // A worker of a cluster says so itself by listening.
+        if self.is_awaited() && cx.spec.mode == Mode::Fork {
             cx.effects.push_back(Effect::ObserveStart { worker: self.worker() });
         }
         took(State::Online(run))
@@ -195,6 +239,11 @@ impl Slot {
 
     /// Does what was to be done once nothing of the last process is left.
     pub(super) fn carry_out(&mut self, then: Then, killed: bool, cx: &mut Context<'_>) -> Turn {
+        let whole = matches!(then, Then::Stop | Then::Delete { .. });
+        if whole && self.companion.is_some() {
+            self.answer_if_stuck(cx);
+            return took(State::Leaving { then, killed });
+        }
         match then {
             Then::Launch { at, order } => took(self.launch_at(at, order, cx)),
             Then::Rest { errored } => took(State::Down { errored }),
@@ -210,15 +259,19 @@ impl Slot {
 
 /// What whoever waits is told when a launch stays unanswered.
 fn overdue(intent: Option<&Intent>) -> Verdict {
-    let seconds = SPAWN_TIMEOUT.as_secs();
     Verdict::Failed(match intent {
         Some(Intent::Stop { .. } | Intent::Delete { .. }) => Failure::Unkillable,
-        Some(Intent::Restart(_) | Intent::Judge) | None => Failure::Spawn {
-            message: format!(
-                "the program could not be launched within {seconds} s; the system is still trying \
-                 (is its file on a disk that does not answer?)"
-            ),
-            retrying: true,
-        },
+        Some(Intent::Restart(_) | Intent::Judge) | None => launch_overdue(),
     })
+}
+
+pub(super) fn launch_overdue() -> Failure {
+    let seconds = SPAWN_TIMEOUT.as_secs();
+    Failure::Spawn {
+        message: format!(
+            "the program could not be launched within {seconds} s; the system is still trying \
+             (is its file on a disk that does not answer?)"
+        ),
+        retrying: true,
+    }
 }

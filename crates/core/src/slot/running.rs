@@ -4,7 +4,7 @@ use super::{Context, Input, Intent, Order, Reason, Run, Slot, State, Turn, ignor
 use crate::history::Cause;
 use crate::outcome::Verdict;
 use crate::settings::Settings;
-use crate::spec::{OnReadyTimeout, Spec};
+use crate::spec::{Mode, OnReadyTimeout, Spec};
 use crate::time::Instant;
 use std::time::Duration;
 
@@ -25,7 +25,13 @@ impl Slot {
             Input::Restart { cause } => took(self.restart_running(run, cause, cx)),
             Input::Stop { by } => took(self.tell_to_end(run, Intent::Stop { by }, cx)),
             Input::Delete { by } => took(self.tell_to_end(run, Intent::Delete { by }, cx)),
-            Input::Spawned { .. } | Input::SpawnFailed { .. } | Input::TreeGone => ignored(same, Reason::OutOfOrder),
+            Input::Listening { missing: _ } => {
+                self.listens = true;
+                took(same)
+            }
+            Input::Spawned { .. } | Input::SpawnFailed { .. } | Input::TreeGone | Input::Drained => {
+                ignored(same, Reason::OutOfOrder)
+            }
         }
     }
 
@@ -40,7 +46,13 @@ impl Slot {
             Input::Restart { cause } => took(self.restart_running(run, cause, cx)),
             Input::Stop { by } => took(self.tell_to_end(run, Intent::Stop { by }, cx)),
             Input::Delete { by } => took(self.tell_to_end(run, Intent::Delete { by }, cx)),
-            Input::Spawned { .. } | Input::SpawnFailed { .. } | Input::TreeGone => ignored(same, Reason::OutOfOrder),
+            Input::Listening { missing: _ } => {
+                self.listens = true;
+                took(self.up(run, cx))
+            }
+            Input::Spawned { .. } | Input::SpawnFailed { .. } | Input::TreeGone | Input::Drained => {
+                ignored(same, Reason::OutOfOrder)
+            }
         }
     }
 
@@ -51,6 +63,7 @@ impl Slot {
     }
 
     fn restart_running(&mut self, run: Run, cause: Cause, cx: &mut Context<'_>) -> State {
+        self.pinned = None;
         self.ledger.renew(cx.now);
         self.tell_to_end(run, Intent::Restart(Order::new(cause, true)), cx)
     }
@@ -65,7 +78,7 @@ impl Slot {
     /// Two things become true by mere time: that it is up, and that its back-off is over.
     fn online_for_long(&mut self, run: Run, cx: &mut Context<'_>) -> Turn {
         let age = self.age(cx.now.instant);
-        let proven = self.is_awaited() && age >= cx.spec.restart.min_uptime;
+        let proven = self.is_awaited() && age >= proof(cx.spec);
         let calmed = self.ledger.delay_ms > 0 && age >= cx.settings.backoff_reset;
         if calmed {
             self.ledger.delay_ms = 0;
@@ -79,7 +92,7 @@ impl Slot {
 
     pub(super) fn online_deadline(&self, spec: &Spec, settings: &Settings) -> Option<Instant> {
         let launched = self.ledger.launched?.instant;
-        let proven = self.is_awaited().then_some(launched + spec.restart.min_uptime);
+        let proven = self.is_awaited().then_some(launched + proof(spec));
         let calmed = (self.ledger.delay_ms > 0).then_some(launched + settings.backoff_reset);
         proven.into_iter().chain(calmed).min()
     }
@@ -89,5 +102,14 @@ impl Slot {
         self.ledger
             .launched
             .map_or(Duration::ZERO, |moment| now.since(moment.instant))
+    }
+}
+
+/// How long whoever waits is to wait for a sign that a program is up, before its being alive is taken for it. Workers of a
+/// cluster say so themselves by listening, and are given the time for it.
+fn proof(spec: &Spec) -> Duration {
+    match spec.mode {
+        Mode::Fork => spec.restart.min_uptime,
+        Mode::Cluster => spec.restart.min_uptime.max(spec.ready.listen_timeout),
     }
 }

@@ -40,8 +40,12 @@ impl Slot {
             Input::Stop { by } => took(self.press_again(stuck, Intent::Stop { by }, cx)),
             Input::Delete { by } => took(self.press_again(stuck, Intent::Delete { by }, cx)),
             Input::Deadline => ignored(State::Stuck(stuck), Reason::NotDue),
-            Input::Ready | Input::Settled | Input::Memory { .. } => ignored(State::Stuck(stuck), Reason::Ending),
-            Input::Spawned { .. } | Input::SpawnFailed { .. } => ignored(State::Stuck(stuck), Reason::OutOfOrder),
+            Input::Ready | Input::Settled | Input::Listening { .. } | Input::Memory { .. } => {
+                ignored(State::Stuck(stuck), Reason::Ending)
+            }
+            Input::Spawned { .. } | Input::SpawnFailed { .. } | Input::Drained => {
+                ignored(State::Stuck(stuck), Reason::OutOfOrder)
+            }
         }
     }
 

@@ -19,18 +19,18 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-const NOW: Now = Now {
+pub(super) const NOW: Now = Now {
     instant: Instant(100_000),
     wall: WallTime(0),
 };
-const PAST: Instant = Instant(99_000);
+pub(super) const PAST: Instant = Instant(99_000);
 const RUN: Run = Run { pid: Pid(7) };
 
 fn by() -> Origin {
     Origin::Daemon { reason: "test".into() }
 }
 
-fn asked() -> Cause {
+pub(super) fn asked() -> Cause {
     Cause::Asked(by())
 }
 
@@ -169,16 +169,25 @@ fn states() -> Vec<(String, State)> {
         "stuck leftovers, to give up".into(),
         stuck(None, Then::Rest { errored: true }),
     ));
+    let leaving = |then| State::Leaving { then, killed: false };
+    states.push(("leaving to stop".into(), leaving(Then::Stop)));
+    states.push(("leaving to delete".into(), leaving(Then::Delete { by: by() })));
     states
 }
 
-fn inputs() -> Vec<(&'static str, Input)> {
+pub(super) fn inputs() -> Vec<(&'static str, Input)> {
     let error = |transient| SpawnError {
         message: "no".into(),
         transient,
     };
     vec![
-        ("Spawned", Input::Spawned { pid: Pid(7) }),
+        (
+            "Spawned",
+            Input::Spawned {
+                pid: Pid(7),
+                place: None,
+            },
+        ),
         ("SpawnFailed, passing", Input::SpawnFailed { error: error(true) }),
         ("SpawnFailed, lasting", Input::SpawnFailed { error: error(false) }),
         (
@@ -191,6 +200,8 @@ fn inputs() -> Vec<(&'static str, Input)> {
         ("TreeGone", Input::TreeGone),
         ("Ready", Input::Ready),
         ("Settled", Input::Settled),
+        ("Listening", Input::Listening { missing: Vec::new() }),
+        ("Drained", Input::Drained),
         ("Memory over limit", Input::Memory { bytes: 101 }),
         ("Memory within limit", Input::Memory { bytes: 100 }),
         ("Restart, asked", Input::Restart { cause: asked() }),
@@ -206,7 +217,7 @@ fn inputs() -> Vec<(&'static str, Input)> {
     ]
 }
 
-fn slot(state: State) -> Slot {
+pub(super) fn slot(state: State) -> Slot {
     let mut slot = Slot::new(SlotId(0), AppId(0), 0, SpecKey(0));
     slot.generation = Generation(3);
     slot.ledger.created = Some(NOW);
@@ -215,11 +226,14 @@ fn slot(state: State) -> Slot {
         ..NOW
     });
     slot.waiters = vec![Ticket(1), Ticket(2)];
+    if matches!(state, State::Leaving { .. }) {
+        slot.companion = Some(super::companion_table::swept());
+    }
     slot.state = state;
     slot
 }
 
-fn name_of(slot: &Slot) -> String {
+pub(super) fn name_of(slot: &Slot) -> String {
     let detail = match &slot.state {
         State::Waiting { until, .. } => format!(" {} ms", until.since(NOW.instant).as_millis()),
         State::Spawning(Spawning {
@@ -230,6 +244,7 @@ fn name_of(slot: &Slot) -> String {
         }
         State::Sweeping(Sweeping { then, ladder }) => format!(" to {}, {}", then_name(then), ladder_name(ladder)),
         State::Stuck(Stuck { main: None, then }) => format!(" leftovers, to {}", then_name(then)),
+        State::Leaving { then, killed: _ } => format!(" to {}", then_name(then)),
         State::Down { .. }
         | State::Spawning(Spawning { intent: None, .. })
         | State::Launching { .. }
@@ -246,6 +261,7 @@ fn name_of(slot: &Slot) -> String {
         State::Stopping(_) => "stopping",
         State::Sweeping(_) => "sweeping",
         State::Stuck(_) => "stuck",
+        State::Leaving { .. } => "leaving",
     };
     format!("{word}{detail}")
 }
@@ -278,7 +294,7 @@ fn then_name(then: &Then) -> &'static str {
     }
 }
 
-fn ladder_name(ladder: &Ladder) -> &'static str {
+pub(super) fn ladder_name(ladder: &Ladder) -> &'static str {
     match ladder.step {
         Step::Looking { .. } => "looking",
         Step::Asked { .. } => "asked",
@@ -286,7 +302,7 @@ fn ladder_name(ladder: &Ladder) -> &'static str {
     }
 }
 
-fn effect_name(effect: &Effect) -> String {
+pub(super) fn effect_name(effect: &Effect) -> String {
     match effect {
         Effect::Spawn(launch) => format!("spawn {}", launch.worker),
         Effect::ObserveStart { .. } => "observe".into(),
@@ -309,6 +325,10 @@ fn effect_name(effect: &Effect) -> String {
         Effect::Record(entry) => format!("record {}", what_name(&entry.what)),
         Effect::Publish(notice) => format!("publish {:?}", notice.kind),
         Effect::Forget { .. } => "forget".into(),
+        Effect::Admit { worker } => format!("admit {worker}"),
+        Effect::Withdraw { worker } => format!("withdraw {worker}"),
+        Effect::Drain { worker } => format!("drain {worker}"),
+        Effect::Unlisten { .. } => "unlisten".into(),
         Effect::Exit => "exit".into(),
     }
 }
@@ -326,13 +346,15 @@ fn what_name(what: &What) -> &'static str {
 fn cell(state: &State, input: Input, spec: &Arc<Spec>) -> String {
     let mut slot = slot(state.clone());
     let settings = Settings::new(jiff::tz::TimeZone::UTC);
-    let (mut effects, mut verdicts) = (VecDeque::new(), Vec::new());
+    let (mut effects, mut verdicts, mut news) = (VecDeque::new(), Vec::new(), Vec::new());
     let mut cx = Context {
         now: NOW,
         settings: &settings,
         spec,
+        other: None,
         effects: &mut effects,
         verdicts: &mut verdicts,
+        news: &mut news,
     };
     let decision = slot.on(input, &mut cx);
     let mut line = match decision {
@@ -374,7 +396,7 @@ fn table(spec: &Arc<Spec>) -> String {
     table
 }
 
-fn spec() -> Spec {
+pub(super) fn spec() -> Spec {
     let json = serde_json::json!({
         "name": "app", "namespace": "default",
         "program": { "path": "/a", "interpreter": "none", "interpreter_args": [], "args": [], "cwd": "/" },

@@ -48,6 +48,7 @@ impl Slot {
             State::Stopping(stopping) => stopping.intent.aim(),
             State::Sweeping(sweeping) => sweeping.then.aim(),
             State::Stuck(stuck) => stuck.then.aim(),
+            State::Leaving { then, killed: _ } => then.aim(),
             State::Down { .. } => Aim::Down,
         }
     }

@@ -11,11 +11,12 @@ mod questions;
 pub mod twin;
 
 use ostler_core::{
-    Effect, Event, ExitStatus, Generation, Instant, Machine, Now, Origin, Outcome, Pid, Request, Scope, Settings,
-    SlotId, SpawnError, Spec, Status, Ticket, Verdict, WallTime, WorkerId,
+    AppId, Effect, Event, ExitStatus, Generation, Instant, Launch, Machine, Mode, Now, Origin, Outcome, Pid, Place,
+    Request, Scope, Settings, SlotId, SpawnError, Spec, Status, Ticket, Verdict, WallTime, WorkerId,
 };
 use programs::{Leftovers, Program, Reaction};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use twin::Twin;
 
@@ -41,6 +42,8 @@ impl Happening {
                 | Event::TreeGone { worker }
                 | Event::ReadyMessage { worker }
                 | Event::Settled { worker }
+                | Event::Listening { worker, .. }
+                | Event::Drained { worker }
                 | Event::MemorySample { worker, .. } => Some(worker.slot),
                 Event::FileChanged { slot, .. } => Some(*slot),
                 Event::Request { .. } | Event::ClockStepped => None,
@@ -55,12 +58,16 @@ pub struct Process {
     program: Program,
     pid: Pid,
     /// The machine knows that it runs.
-    reported: bool,
+    pub reported: bool,
     pub main: bool,
     pub leftovers: bool,
     swept: bool,
     gone_reported: bool,
     tree: bool,
+    cluster: bool,
+    listens: bool,
+    /// It may be given connections.
+    admitted: bool,
 }
 
 impl Process {
@@ -77,6 +84,7 @@ pub struct World {
     calendar: BTreeMap<(Instant, u64), Happening>,
     sequence: u64,
     programs: BTreeMap<String, Vec<Program>>,
+    programs_of_slots: BTreeMap<SlotId, Vec<Program>>,
     pub processes: BTreeMap<WorkerId, Process>,
     next_ticket: u64,
     pub asked: Vec<Ticket>,
@@ -84,6 +92,10 @@ pub struct World {
     /// Every effect, with its time in ms since the world began.
     pub log: Vec<(u64, Effect)>,
     pub exited: bool,
+    /// Apps whose listeners were closed.
+    pub unlistened: Vec<AppId>,
+    /// What the paths of specs lead to.
+    pub release: u32,
 }
 
 pub const BEGIN: Now = Now {
@@ -116,18 +128,26 @@ impl World {
             calendar: BTreeMap::new(),
             sequence: 0,
             programs: BTreeMap::new(),
+            programs_of_slots: BTreeMap::new(),
             processes: BTreeMap::new(),
             next_ticket: 1,
             asked: Vec::new(),
             replies: BTreeMap::new(),
             log: Vec::new(),
             exited: false,
+            unlistened: Vec::new(),
+            release: 1,
         }
     }
 
     /// Says what the app's launches do: the n-th launch follows the n-th program, later ones the last.
     pub fn script(&mut self, name: &str, programs: Vec<Program>) {
         self.programs.insert(name.into(), programs);
+    }
+
+    /// As `script`, for what is launched in one slot.
+    pub fn script_slot(&mut self, slot: u32, programs: Vec<Program>) {
+        self.programs_of_slots.insert(SlotId(slot), programs);
     }
 
     pub fn request(&mut self, request: Request) -> Ticket {
@@ -154,6 +174,18 @@ impl World {
         self.request(Request::Restart {
             slots: ids(slots),
             specs: Vec::new(),
+        })
+    }
+
+    pub fn reload(&mut self, slots: &[u32]) -> Ticket {
+        self.reload_with(slots, &[], 1)
+    }
+
+    pub fn reload_with(&mut self, slots: &[u32], specs: &[Spec], parallel: u32) -> Ticket {
+        self.request(Request::Reload {
+            slots: ids(slots),
+            specs: specs.iter().cloned().map(Arc::new).collect(),
+            parallel,
         })
     }
 
@@ -253,6 +285,12 @@ impl World {
                 if let Event::Spawned { worker, .. } = &event {
                     self.processes.get_mut(worker).expect("launched").reported = true;
                 }
+                if let Event::Listening { worker, .. } = &event {
+                    match self.processes.get_mut(worker).filter(|process| process.main) {
+                        Some(process) => process.listens = true,
+                        None => return,
+                    }
+                }
                 if let Event::TreeGone { worker } = &event {
                     self.processes.get_mut(worker).expect("launched").gone_reported = true;
                 }
@@ -268,10 +306,11 @@ impl World {
 
     fn end_main(&mut self, worker: WorkerId, status: ExitStatus) {
         // A new spec takes effect at once, also for the way the running process is ended.
-        let tree = self.machine.slot(worker.slot).is_some_and(|slot| slot.spec.stop.tree);
+        let current = self.machine.slot(worker.slot);
+        let current = current.filter(|slot| slot.generation == worker.generation);
         let process = self.processes.get_mut(&worker).expect("launched");
         if std::mem::take(&mut process.main) {
-            process.tree = tree;
+            process.tree = current.map_or(process.tree, |slot| slot.spec.stop.tree);
             self.feed(Event::Exited {
                 worker,
                 status,
@@ -331,7 +370,7 @@ impl World {
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Spawn(launch) => self.spawn(launch.worker, &launch.spec),
+            Effect::Spawn(launch) => self.spawn(&launch),
             Effect::Signal { worker, signal, scope } => self.signal(worker, signal, scope),
             Effect::SendShutdown { worker } => {
                 assert!(self.processes[&worker].main && self.processes[&worker].reported);
@@ -358,6 +397,10 @@ impl World {
                 }
             }
             Effect::SampleMemory { worker, every } => self.sample(worker, every),
+            Effect::Admit { worker } => self.processes.get_mut(&worker).expect("launched").admitted = true,
+            Effect::Withdraw { worker } => self.processes.get_mut(&worker).expect("launched").admitted = false,
+            Effect::Drain { worker } => self.drain(worker),
+            Effect::Unlisten { app } => self.unlistened.push(app),
             Effect::Exit => self.exited = true,
             Effect::Watch { .. } | Effect::Unwatch { .. } | Effect::Record(_) | Effect::Publish(_) => {}
             Effect::Forget { slot } => self.forget(slot),
@@ -374,23 +417,44 @@ impl World {
             .retain(|worker, process| worker.slot != slot || process.main || process.leftovers);
     }
 
+    fn drain(&mut self, worker: WorkerId) {
+        let process = self.processes.get_mut(&worker).expect("launched");
+        assert!(process.main && process.reported, "only a running process can drain");
+        process.admitted = false;
+        if let Some(after) = process.program.drains {
+            self.later(after, Event::Drained { worker });
+        }
+    }
+
+    /// How many workers of these slots could answer a request now.
+    pub fn serving(&self, slots: &[u32]) -> usize {
+        let serves = |(worker, process): (&WorkerId, &Process)| {
+            slots.contains(&worker.slot.0) && process.main && process.listens && process.admitted
+        };
+        self.processes.iter().filter(|process| serves(*process)).count()
+    }
+
     fn sample(&mut self, worker: WorkerId, every: Duration) {
         for (turn, bytes) in (1..).zip(self.processes[&worker].program.memory.clone()) {
             self.later(every * turn, Event::MemorySample { worker, bytes });
         }
     }
 
-    fn spawn(&mut self, worker: WorkerId, spec: &Spec) {
-        for (other, process) in self.processes.range(generations_of(worker.slot)) {
-            assert!(
-                !process.counts_as_alive(),
-                "{worker} is launched while {other} is alive"
-            );
-        }
+    fn spawn(&mut self, launch: &Launch) {
+        let (worker, spec) = (launch.worker, &launch.spec);
+        let alive = self.processes.range(generations_of(worker.slot));
+        let alive: Vec<&WorkerId> = alive
+            .filter(|(_, process)| process.counts_as_alive())
+            .map(|(other, _)| other)
+            .collect();
+        let beside = alive.iter().any(|other| self.processes[*other].cluster);
+        let room = usize::from(spec.mode == Mode::Cluster || beside);
+        assert!(alive.len() <= room, "{worker} is launched while {alive:?} are alive");
         let launches = worker.generation.0 as usize - 1;
         let programs = self
-            .programs
-            .get(&spec.name)
+            .programs_of_slots
+            .get(&worker.slot)
+            .or_else(|| self.programs.get(&spec.name))
             .cloned()
             .unwrap_or_else(|| vec![Program::server()]);
         let program = programs[launches.min(programs.len() - 1)].clone();
@@ -404,7 +468,15 @@ impl World {
             };
             return self.later(boot, Event::SpawnFailed { worker, error });
         }
-        self.later(boot, Event::Spawned { worker, pid });
+        let place = launch.place.clone().or(Some(Place {
+            path: format!("{}@{}", spec.program.path, self.release),
+            cwd: spec.program.cwd.clone(),
+        }));
+        self.later(boot, Event::Spawned { worker, pid, place });
+        if let (Some(after), true) = (program.listens, spec.mode == Mode::Cluster) {
+            let missing = program.missing.clone();
+            self.later(boot + after, Event::Listening { worker, missing });
+        }
         if let Some((after, status)) = program.ends {
             self.plan(boot + after, Happening::MainEnds { worker, status });
         }
@@ -420,6 +492,9 @@ impl World {
             swept: false,
             gone_reported: false,
             tree: spec.stop.tree,
+            cluster: spec.mode == Mode::Cluster,
+            listens: false,
+            admitted: false,
         };
         self.processes.insert(worker, process);
     }

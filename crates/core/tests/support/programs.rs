@@ -20,6 +20,12 @@ pub struct Program {
     pub ready: Option<Duration>,
     /// It comes to rest, if somebody looks.
     pub settles: Option<Duration>,
+    /// A worker of a cluster listens.
+    pub listens: Option<Duration>,
+    /// Where others of its app listen and it does not.
+    pub missing: Vec<String>,
+    /// It finishes with its connections, when told to drain.
+    pub drains: Option<Duration>,
     /// What it does when told to end.
     pub reaction: Reaction,
     /// Other processes of its tree, which live on when it ends.
@@ -52,6 +58,9 @@ impl Program {
             ends: None,
             ready: None,
             settles: Some(ms(40)),
+            listens: Some(ms(50)),
+            missing: Vec::new(),
+            drains: Some(ms(30)),
             reaction: Reaction::Ends {
                 after: ms(10),
                 status: ExitStatus::Code(0),
@@ -96,6 +105,15 @@ impl Program {
     }
 }
 
+/// A cluster app with the defaults.
+pub fn cluster(name: &str, instances: u32) -> Spec {
+    Spec {
+        mode: Mode::Cluster,
+        instances,
+        ..spec(name)
+    }
+}
+
 /// A fork app with the defaults, restarted by the rolling budget.
 pub fn spec(name: &str) -> Spec {
     Spec {
@@ -109,6 +127,7 @@ pub fn spec(name: &str) -> Spec {
             cwd: "/srv".into(),
         },
         mode: Mode::Fork,
+        cluster: ostler_core::ClusterPolicy::default(),
         instances: 1,
         environment: Environment {
             instance_var: "NODE_APP_INSTANCE".into(),

@@ -1,7 +1,7 @@
 //! What tests ask a world about.
 
 use super::World;
-use ostler_core::{Effect, Notice, Scope, SlotId, SlotView, Status, WorkerId, history};
+use ostler_core::{Effect, Launch, Notice, Scope, SlotId, SlotView, Status, WorkerId, history};
 
 impl World {
     pub fn view(&self, slot: u32) -> SlotView {
@@ -36,6 +36,24 @@ impl World {
             _ => None,
         };
         self.log.iter().filter_map(signal).collect()
+    }
+
+    /// Which signals were ordered for a worker.
+    pub fn signals_to(&self, wanted: WorkerId) -> Vec<i32> {
+        let signal = |(_, effect): &(u64, Effect)| match effect {
+            Effect::Signal { worker, signal, .. } if *worker == wanted => Some(*signal),
+            _ => None,
+        };
+        self.log.iter().filter_map(signal).collect()
+    }
+
+    /// All launches in order.
+    pub fn launched(&self) -> Vec<Launch> {
+        let launch = |(_, effect): &(u64, Effect)| match effect {
+            Effect::Spawn(launch) => Some(launch.clone()),
+            _ => None,
+        };
+        self.log.iter().filter_map(launch).collect()
     }
 
     pub fn history(&self) -> Vec<history::What> {

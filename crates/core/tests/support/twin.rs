@@ -102,10 +102,14 @@ fn is_repeatable(effect: &Effect) -> bool {
         | Effect::Sweep { .. }
         | Effect::Watch { .. }
         | Effect::SampleMemory { .. }
+        | Effect::Admit { .. }
+        | Effect::Drain { .. }
         | Effect::Exit => true,
         Effect::Signal { .. }
         | Effect::SendShutdown { .. }
         | Effect::Unwatch { .. }
+        | Effect::Withdraw { .. }
+        | Effect::Unlisten { .. }
         | Effect::Reply { .. }
         | Effect::Record(_)
         | Effect::Publish(_)

@@ -7,9 +7,11 @@ mod sweep;
 
 use crate::fact::Fact;
 use crate::history;
+use crate::primary::Command;
 use crate::reactor::Daemon;
 use crate::usage::Usages;
 use crate::watches::Report;
+use crate::workers::Part;
 use ostler_core::{Effect, Event, SlotId, WorkerId};
 use std::time::Duration;
 
@@ -29,6 +31,10 @@ impl Daemon {
             Effect::Reply { .. } => {}
             Effect::Record(entry) => self.history.push(entry),
             Effect::Publish(notice) => self.publish(&notice),
+            Effect::Admit { worker } => self.primary.send(Command::Admit(worker)),
+            Effect::Withdraw { worker } => self.primary.send(Command::Withdraw(worker)),
+            Effect::Drain { worker } => self.drain(worker),
+            Effect::Unlisten { app } => self.primary.send(Command::Unlisten(app)),
             Effect::Forget { slot } => self.forget(slot),
             Effect::Exit => self.ending = true,
         }
@@ -46,6 +52,18 @@ impl Daemon {
             };
             let _ = facts.send(fact);
         });
+    }
+
+    /// A worker without a channel has nobody to tell that it has drained.
+    fn drain(&self, worker: WorkerId) {
+        match self
+            .workers
+            .get(&worker)
+            .and_then(|record| record.descriptor(Part::Channel))
+        {
+            Some(_) => self.primary.send(Command::Drain(worker)),
+            None => self.send(Fact::Machine(Event::Drained { worker })),
+        }
     }
 
     fn begin_sampling(&mut self, worker: WorkerId, every: Duration) {

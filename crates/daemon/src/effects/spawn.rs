@@ -8,11 +8,12 @@ use crate::fact::Fact;
 use crate::keeper_link::Deposit;
 use crate::logs::{StreamId, StreamKind, Target};
 use crate::paths;
+use crate::primary::{self, Command as PrimaryCommand};
 use crate::reactor::Daemon;
 use crate::tree;
 use crate::workers::{self, Mark, Part, Worker};
 use ostler_config as config;
-use ostler_core::{Event, Interpreter, Launch, SpawnError, Spec, WorkerId};
+use ostler_core::{Event, Interpreter, Launch, Mode, Place, Serialization, SpawnError, Spec, WorkerId};
 use ostler_sys::proc::Stat;
 use ostler_sys::resolve::{Attempt, Explanation};
 use ostler_sys::spawn::{Command, Credentials, ExecOutcome, Held};
@@ -41,13 +42,14 @@ impl Daemon {
     /// A successor's machine orders again what its predecessor had done already, or begun.
     fn confirm_spawned(&self, worker: WorkerId, record: &Worker) {
         if !record.launching {
-            let pid = record.pid;
-            self.send(Fact::Machine(Event::Spawned { worker, pid }));
+            let (pid, place) = (record.pid, record.place.clone());
+            self.send(Fact::Machine(Event::Spawned { worker, pid, place }));
         }
     }
 
     fn try_spawn(&mut self, launch: Launch) -> Result<(), SpawnError> {
         let worker = launch.worker;
+        let place = place(&launch);
         let environment = self.child_environment(&launch)?;
         let ends = Ends::make().map_err(shortage)?;
         let executable = find(&launch, &environment)?;
@@ -58,7 +60,7 @@ impl Daemon {
             transient: error.transient(),
             message: error.to_string(),
         })?;
-        let let_go = self.let_go(launch, held, ends.ours, executable);
+        let let_go = self.let_go(launch, held, ends.ours, (executable, place));
         let_go.map_err(|error| {
             self.keeper.release(&workers::key(worker));
             self.keeper.release(&workers::gate_key(worker));
@@ -66,7 +68,13 @@ impl Daemon {
         })
     }
 
-    fn let_go(&mut self, launch: Launch, held: Held, ours: Vec<OwnedFd>, executable: PathBuf) -> std::io::Result<()> {
+    fn let_go(
+        &mut self,
+        launch: Launch,
+        held: Held,
+        ours: Vec<OwnedFd>,
+        (executable, place): (PathBuf, Option<Place>),
+    ) -> std::io::Result<()> {
         let worker = launch.worker;
         let mark = self.deposit(worker, &held, ours)?;
         let deposit = self
@@ -78,7 +86,9 @@ impl Daemon {
         self.reaped.retain(|(pid, _)| *pid != mark.pid);
         let mut record = Worker::new(mark, launch, &deposit, &self.facts)?;
         record.executable = executable;
+        record.place = place;
         self.attach_logs(worker, &record.launch.spec, &deposit);
+        self.attach_channel(&record, Vec::new());
         let released = held.release()?;
         record.await_launch(released.outcome, &self.facts)?;
         self.workers.insert(worker, record);
@@ -109,6 +119,20 @@ impl Daemon {
         }));
     }
 
+    /// Hands the channel of a cluster's worker to the primary, with the servers it had under a predecessor.
+    pub(crate) fn attach_channel(&self, record: &Worker, servers: Vec<(String, bool)>) {
+        let channel = record.descriptor(Part::Channel).filter(|_| record.is_of_cluster());
+        if let Some(channel) = channel {
+            self.primary.send(PrimaryCommand::Attach {
+                worker: record.id(),
+                app: record.launch.app,
+                channel: Arc::clone(channel),
+                dialect: primary::dialect(record.launch.spec.cluster.serialization),
+                servers,
+            });
+        }
+    }
+
     /// `execve` has told.
     pub(crate) fn launched(&mut self, worker: WorkerId, outcome: &std::io::Result<ExecOutcome>) {
         let Some(record) = self.workers.get_mut(&worker) else {
@@ -137,7 +161,8 @@ impl Daemon {
                 let path = paths::pid_file(&record.launch.spec, worker.slot);
                 self.scribe.write_pid(path, pid.0);
                 self.versions.note(&record.launch.spec.program.path);
-                self.send(Fact::Machine(Event::Spawned { worker, pid }));
+                let place = record.place.clone();
+                self.send(Fact::Machine(Event::Spawned { worker, pid, place }));
                 // Its end may have been told before its beginning, and was not listened to then.
                 if self.has_ended(worker) {
                     self.send(Fact::Ended(worker));
@@ -162,7 +187,13 @@ impl Daemon {
         })?;
         let mut environment = config::child_environment(launch, &files, &self.home);
         environment.insert("NODE_CHANNEL_FD".to_owned(), CHANNEL_NUMBER.to_string());
-        environment.insert("NODE_CHANNEL_SERIALIZATION_MODE".to_owned(), "json".to_owned());
+        let spec = &launch.spec;
+        let advanced = spec.mode == Mode::Cluster && spec.cluster.serialization == Serialization::Advanced;
+        let mode = if advanced { "advanced" } else { "json" };
+        environment.insert("NODE_CHANNEL_SERIALIZATION_MODE".to_owned(), mode.to_owned());
+        if spec.mode == Mode::Cluster {
+            environment.insert("NODE_UNIQUE_ID".to_owned(), cluster_id(launch.worker).to_string());
+        }
         environment.insert(tree::MARKER.to_owned(), tree::marker(launch.worker, &self.home_text));
         Ok(environment)
     }
@@ -177,7 +208,7 @@ impl Daemon {
     ) -> Result<Command, SpawnError> {
         let program = &launch.spec.program;
         let mut command = Command::new(text(&executable.to_string_lossy())?);
-        command.argv = arguments(launch)
+        command.argv = arguments(launch, self.preload.as_deref())
             .into_iter()
             .map(|argument| text(&argument))
             .collect::<Result<_, _>>()?;
@@ -185,7 +216,7 @@ impl Daemon {
             .iter()
             .map(|(name, value)| text(&format!("{name}={value}")))
             .collect::<Result<_, _>>()?;
-        command.cwd = text(&program.cwd)?;
+        command.cwd = text(launch.place.as_ref().map_or(&program.cwd, |place| &place.cwd))?;
         command.descriptors = theirs;
         command.cgroup = birthplace;
         command.nofile = self.open_files;
@@ -206,19 +237,45 @@ fn find(launch: &Launch, environment: &BTreeMap<String, String>) -> Result<PathB
 /// What `execve` is given: the interpreter, or the program itself.
 pub(crate) fn executable(launch: &Launch) -> &str {
     match &launch.spec.program.interpreter {
-        Interpreter::None => &launch.spec.program.path,
+        Interpreter::None => launch
+            .place
+            .as_ref()
+            .map_or(&launch.spec.program.path, |place| &place.path),
         Interpreter::Program(interpreter) => interpreter,
     }
 }
 
-fn arguments(launch: &Launch) -> Vec<String> {
+/// Where what is launched lies at this moment.
+fn place(launch: &Launch) -> Option<Place> {
     let program = &launch.spec.program;
+    let real = |path: &str| Some(std::fs::canonicalize(path).ok()?.to_str()?.to_owned());
+    launch.place.clone().or_else(|| {
+        Some(Place {
+            path: real(&program.path)?,
+            cwd: real(&program.cwd)?,
+        })
+    })
+}
+
+/// What a worker knows itself by (`cluster.worker.id`): small numbers, none twice while both might be alive.
+fn cluster_id(worker: WorkerId) -> u64 {
+    let earlier = u64::from(worker.generation.0.saturating_sub(1));
+    u64::from(worker.slot.0) + 1 + earlier * 10_000
+}
+
+fn arguments(launch: &Launch, preload: Option<&str>) -> Vec<String> {
+    let program = &launch.spec.program;
+    let script = launch.place.as_ref().map_or(&program.path, |place| &place.path);
     let mut arguments = vec![executable(launch).to_owned()];
     match &program.interpreter {
         Interpreter::None => {}
         Interpreter::Program(_) => {
             arguments.extend(program.interpreter_args.iter().cloned());
-            arguments.push(program.path.clone());
+            let drains = launch.spec.mode == Mode::Cluster && launch.spec.cluster.preload;
+            if let Some(preload) = preload.filter(|_| drains) {
+                arguments.extend(["--require".to_owned(), preload.to_owned()]);
+            }
+            arguments.push(script.clone());
         }
     }
     arguments.extend(program.args.iter().cloned());

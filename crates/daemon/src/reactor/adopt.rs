@@ -15,13 +15,14 @@ use crate::journal::Journal;
 use crate::keeper_link::KeeperLink;
 use crate::logs::{Logs, Note, Vault};
 use crate::operations::Operations;
+use crate::primary::{self, Primary};
 use crate::scribe::Scribe;
 use crate::take_over::FOSTERED_KEY;
 use crate::usage::Usages;
 use crate::versions::Versions;
 use crate::watches::Watches;
 use crate::workers::{self, Mark, Part, Worker};
-use ostler_core::{Launch, Pid, Settings, SlotView, WorkerId};
+use ostler_core::{Pid, Settings, WorkerId};
 use ostler_sys::spawn::Outcome;
 use ostler_sys::{pidfd, socket};
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +30,6 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
-use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
 
 /// The deposit of the control socket.
@@ -67,11 +67,9 @@ impl Daemon {
         let logs = logs(&mut keeper, &facts)?;
         let generation = hand_over.generation;
         let home_text = around.home.to_string_lossy().into_owned();
-        let current = restored.machine.slots().map(|slot| WorkerId {
-            slot: slot.id,
-            generation: slot.generation,
-        });
-        let containment = Containment::new(&home_text, &current.collect());
+        let containment = Containment::new(&home_text, &restored.machine.workers().collect());
+        let primary = Primary::start(facts.clone(), generation)?;
+        let preload = preload(&around.home, &mut notes);
         let mut daemon = Self {
             machine: restored.machine,
             journal,
@@ -103,16 +101,32 @@ impl Daemon {
             open_files: around.open_files,
             history: Vec::new(),
             heard: Vec::new(),
+            primary,
+            preload,
             ending: false,
             failed: false,
         };
         daemon.deposit_journal();
+        daemon.adopt_listeners();
         daemon.adopt_workers();
         daemon.logs.adopted();
         for note in notes {
             daemon.note(&note);
         }
         Ok((daemon, listener))
+    }
+
+    fn adopt_listeners(&self) {
+        for (_, deposit) in self.keeper.with_prefix(primary::LISTENERS) {
+            self.primary.send(primary::Command::Adopt(Box::new(deposit.clone())));
+        }
+    }
+
+    /// The servers that a worker had, by name, and whether they listened.
+    fn servers_of(&self, worker: WorkerId) -> Vec<(String, bool)> {
+        let deposit = self.keeper.get(&format!("{}{worker}", primary::SERVERS));
+        let servers = deposit.and_then(|deposit| serde_json::from_slice(&deposit.data).ok());
+        servers.unwrap_or_default()
     }
 
     fn adopt_workers(&mut self) {
@@ -125,8 +139,9 @@ impl Daemon {
         let slots = self.slots();
         for slot in slots.iter().filter(|slot| slot.pid.is_some()) {
             self.versions.note(&slot.spec.program.path);
-            self.must_be_known(slot);
         }
+        let running: Vec<WorkerId> = self.machine.running().collect();
+        running.into_iter().for_each(|worker| self.must_be_known(worker));
     }
 
     fn deposited(&self, prefix: &str) -> Vec<WorkerId> {
@@ -159,16 +174,9 @@ impl Daemon {
     }
 
     /// A worker that the machine believes running but of which nobody holds a descriptor cannot be supervised any more.
-    fn must_be_known(&mut self, slot: &SlotView) {
-        let worker = WorkerId {
-            slot: slot.id,
-            generation: slot.generation,
-        };
+    fn must_be_known(&mut self, worker: WorkerId) {
         if !self.workers.contains_key(&worker) {
-            self.note(&format!(
-                "worker {worker} of `{}` was lost; it is given up",
-                slot.spec.name
-            ));
+            self.note(&format!("worker {worker} was lost; it is given up"));
             let status = ostler_core::ExitStatus::Unknown;
             self.tell(ostler_core::Event::Exited {
                 worker,
@@ -189,20 +197,18 @@ impl Daemon {
         if self.keeper.get(FOSTERED_KEY).is_some() {
             self.fostered.insert(worker);
         }
-        self.attach_logs(worker, &slot.spec, &deposit);
-        if slot.generation != worker.generation {
+        let Some(launch) = self.machine.launch_of(worker) else {
             // Its end is history. Somebody it has started may still write into its pipes.
+            self.attach_logs(worker, &slot.spec, &deposit);
             self.leave_remains(worker, Pid(mark.pid));
             return Ok(());
-        }
-        let launch = Launch {
-            worker,
-            instance: slot.instance,
-            spec: Arc::clone(&slot.spec),
         };
+        self.attach_logs(worker, &launch.spec, &deposit);
         // If it has ended, its pidfd says so at once. A machine that knew it already passes over the news.
         let mut record = Worker::new(mark, launch, &deposit, &self.facts)?;
         record.executable = PathBuf::from(spawn::executable(&record.launch));
+        record.place.clone_from(&record.launch.place);
+        self.attach_channel(&record, self.servers_of(worker));
         self.workers.insert(worker, record);
         Ok(())
     }
@@ -215,6 +221,25 @@ impl Daemon {
         self.keeper.release(key);
         Ok(())
     }
+}
+
+/// Puts the preload where workers find it. Without it they drain less well.
+fn preload(home: &std::path::Path, notes: &mut Vec<String>) -> Option<String> {
+    const TEXT: &str = include_str!("../../../../node/preload.cjs");
+    let path = home.join("node").join("preload.cjs");
+    let there = std::fs::read(&path).is_ok_and(|bytes| bytes == TEXT.as_bytes());
+    let written = match there {
+        true => Ok(()),
+        false => std::fs::create_dir_all(home.join("node")).and_then(|()| std::fs::write(&path, TEXT)),
+    };
+    if let Err(error) = written {
+        notes.push(format!(
+            "{}: {error}; replaced workers of a cluster may lose requests on connections that are kept alive",
+            path.display()
+        ));
+        return None;
+    }
+    path.to_str().map(str::to_owned)
 }
 
 fn settings() -> Settings {

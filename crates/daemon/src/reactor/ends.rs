@@ -3,6 +3,7 @@
 use super::Daemon;
 use crate::fact::Fact;
 use crate::paths;
+use crate::primary::Command;
 use crate::workers::{Part, Worker};
 use ostler_core::{Event, ExitStatus, WorkerId};
 use ostler_sys::{Pid, pidfd};
@@ -56,6 +57,9 @@ impl Daemon {
             return;
         };
         record.status = Some(status);
+        if record.is_of_cluster() {
+            self.primary.send(Command::Ended(worker));
+        }
         let facts = self.facts.clone();
         self.logs.ended(worker, move || {
             let _ = facts.send(Fact::Drained(worker));

@@ -24,6 +24,7 @@ use crate::journal::Journal;
 use crate::keeper_link::KeeperLink;
 use crate::logs::Logs;
 use crate::operations::Operations;
+use crate::primary::Primary;
 use crate::scribe::Scribe;
 use crate::usage::Usages;
 use crate::versions::Versions;
@@ -78,7 +79,11 @@ pub struct Daemon {
     pub(crate) open_files: Option<(u64, u64)>,
     pub(crate) history: Vec<Entry>,
     /// Who is to be told when what came of their facts is in the journal.
-    pub(crate) heard: Vec<tokio::sync::oneshot::Sender<()>>,
+    pub(crate) heard: Vec<crate::fact::Kept>,
+    /// The primary of cluster workers.
+    pub(crate) primary: Primary,
+    /// The script by which workers of Node drain, if it could be put into the home directory.
+    pub(crate) preload: Option<String>,
     pub(crate) ending: bool,
     /// Cannot go on: end without farewell, so that the keeper starts a successor.
     pub(crate) failed: bool,
@@ -140,8 +145,7 @@ impl Daemon {
             }
         }
         for kept in self.heard.drain(..) {
-            // A worker whose end came meanwhile listens no more.
-            let _ = kept.send(());
+            kept();
         }
         self.sweep_now();
         self.write_history();
@@ -160,6 +164,8 @@ impl Daemon {
             Fact::WritersGone(worker) => self.writers_gone(worker),
             Fact::PipesRead(worker) => self.pipes_read(worker),
             Fact::Heard(kept) => self.heard.push(kept),
+            Fact::Deposit { key, data, descriptors } => self.keeper.deposit(&key, data, descriptors),
+            Fact::Release(key) => self.keeper.release(&key),
             Fact::ChildEnded => self.reap_orphans(),
             Fact::LeftoverEnded(_) => self.leftover_ended(),
             Fact::ObserveStarts => self.look_at_starts(),

@@ -72,10 +72,22 @@ impl Daemon {
                 force,
                 otherwise,
             } => self.plan_start(existing, spec.map(|spec| *spec), &patch, force, otherwise, by),
-            Action::Apply { specs, only_missing } => Ok(self.plan_apply(specs, only_missing, by)),
+            Action::Apply {
+                specs,
+                only_missing,
+                reload,
+            } => Ok(self.plan_apply(specs, only_missing, reload, by)),
             Action::Restart { selector, patch } => {
                 let slots = self.chosen(&selector)?;
-                self.plan_restart(&slots, &patch, &selector.cwd, by)
+                self.plan_restart(&slots, &patch, None, &selector.cwd, by)
+            }
+            Action::Reload {
+                selector,
+                patch,
+                parallel,
+            } => {
+                let slots = self.chosen(&selector)?;
+                self.plan_restart(&slots, &patch, Some(parallel), &selector.cwd, by)
             }
             Action::Stop { selector } => self.on_slots(&selector, by, |slots| Request::Stop { slots }),
             Action::Delete { selector } => self.on_slots(&selector, by, |slots| Request::Delete { slots }),
@@ -136,7 +148,7 @@ impl Daemon {
             && let Ok(slots) = self.chosen(&selector)
             && !slots.is_empty()
         {
-            return self.plan_restart(&slots, patch, &selector.cwd, by);
+            return self.plan_restart(&slots, patch, None, &selector.cwd, by);
         }
         let Some(spec) = spec else {
             return Err(otherwise.unwrap_or_else(|| not_found("that")));
@@ -157,7 +169,7 @@ impl Daemon {
         Ok(self.requests(Form::Slots, vec![Request::Restart { slots, specs }], by))
     }
 
-    fn plan_apply(&mut self, specs: Vec<Spec>, only_missing: bool, by: &Origin) -> Plan {
+    fn plan_apply(&mut self, specs: Vec<Spec>, only_missing: bool, reload: Option<u32>, by: &Origin) -> Plan {
         let present = self.slots();
         let mut requests = Vec::new();
         let mut new = Vec::new();
@@ -171,7 +183,7 @@ impl Daemon {
                 new.push(spec);
             } else if !only_missing {
                 let specs = for_each(spec, &slots);
-                requests.push(Request::Restart { slots, specs });
+                requests.push(again(slots, specs, reload));
             }
         }
         if !new.is_empty() {
@@ -184,6 +196,7 @@ impl Daemon {
         &mut self,
         slots: &BTreeSet<SlotId>,
         patch: &Patch,
+        reload: Option<u32>,
         cwd: &str,
         by: &Origin,
     ) -> Result<Plan, ApiError> {
@@ -210,7 +223,7 @@ impl Daemon {
             }
         };
         let slots = slots.iter().copied().collect();
-        Ok(self.requests(Form::Slots, vec![Request::Restart { slots, specs }], by))
+        Ok(self.requests(Form::Slots, vec![again(slots, specs, reload)], by))
     }
 
     fn plan_scale(&mut self, selector: &Selector, to: ScaleTo, by: &Origin) -> Result<Plan, ApiError> {
@@ -430,5 +443,13 @@ fn unsaved(path: &std::path::Path, error: &io::Error) -> ApiError {
         kind: ApiErrorKind::System,
         message: format!("the list could not be saved to {}: {error}", path.display()),
         hint: Some("What was saved before is untouched.".to_owned()),
+    }
+}
+
+/// A restart, or a reload of so many at once.
+fn again(slots: Vec<SlotId>, specs: Vec<Arc<Spec>>, reload: Option<u32>) -> Request {
+    match reload {
+        Some(parallel) => Request::Reload { slots, specs, parallel },
+        None => Request::Restart { slots, specs },
     }
 }

@@ -193,6 +193,7 @@ fn spec(home: &Path, cwd: &Path) -> Spec {
             cwd: cwd.display().to_string(),
         },
         mode: Mode::Fork,
+        cluster: ostler_core::ClusterPolicy::default(),
         instances: 1,
         environment: Environment::default(),
         user: None,

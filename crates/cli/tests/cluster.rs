@@ -1,0 +1,219 @@
+//! Cluster mode: unmodified Node apps behind one port, and their workers replaced without a lost request.
+
+use ostler_testkit::{Connections, Home, Load, Manager, Topology, apps, free_port, http_get, process, repetitions};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::PathBuf;
+
+fn home() -> Home {
+    Home::new(Manager::ostler(env!("CARGO_BIN_EXE_ostler")))
+}
+
+/// An app that is up on a port, with so many workers.
+fn serving(home: &Home, workers: u32, more: serde_json::Value) -> u16 {
+    let port = free_port();
+    let mut app = json!({
+        "name": "web", "script": apps::path("shared.js"), "instances": workers, "exec_mode": "cluster",
+        "env": { "PORT": port },
+    });
+    if let serde_json::Value::Object(more) = more {
+        app.as_object_mut().expect("an object").extend(more);
+    }
+    home.start(json!([app]));
+    port
+}
+
+fn word(answer: &str) -> String {
+    answer.split(' ').nth(1).unwrap_or_default().to_owned()
+}
+
+#[test]
+fn workers_share_one_port_and_take_turns() {
+    let home = home();
+    let port = serving(&home, 3, json!({}));
+    let mut answers: BTreeMap<String, u32> = BTreeMap::new();
+    for _ in 0..30 {
+        *answers.entry(word(&http_get(port).expect("an answer"))).or_default() += 1;
+    }
+    let pids: Vec<String> = home.pids("web").iter().map(ToString::to_string).collect();
+    assert_eq!(answers.keys().cloned().collect::<Vec<_>>().len(), 3, "{answers:?}");
+    assert!(
+        pids.iter().all(|pid| answers.get(pid) == Some(&10)),
+        "{answers:?} {pids:?}"
+    );
+    assert!(
+        home.rows("web")
+            .iter()
+            .all(|row| row.text("exec_mode") == "cluster_mode")
+    );
+}
+
+fn a_reload_loses_nothing(path: &str, clients: usize, connections: Connections) {
+    let home = home();
+    let port = serving(&home, 2, json!({}));
+    let load = Load::begin(port, path, clients, connections);
+    home.wait_until("load", || load.answered() > 20);
+    for _ in 0..repetitions(2, 20) {
+        let before = home.pids("web");
+        home.ok(&["reload", "web"]);
+        let after = home.pids("web");
+        assert!(before.iter().all(|pid| !after.contains(pid)), "{before:?} {after:?}");
+        assert!(before.iter().all(|pid| !process::is_alive(*pid)));
+    }
+    let report = load.end();
+    assert!(report.lost.is_empty(), "{:?} of {}", report.lost, report.answered);
+}
+
+#[test]
+fn a_reload_loses_no_request_of_kept_connections() {
+    a_reload_loses_nothing("/", 16, Connections::KeptAlive);
+}
+
+#[test]
+fn a_reload_loses_no_request_of_fresh_connections() {
+    a_reload_loses_nothing("/", 16, Connections::Fresh);
+}
+
+#[test]
+fn a_reload_loses_no_request_that_takes_long() {
+    a_reload_loses_nothing("/slow", 24, Connections::KeptAlive);
+}
+
+/// A directory `current` that leads to a release, and what makes the next one.
+struct Releases {
+    root: PathBuf,
+}
+
+impl Releases {
+    fn new(home: &Home) -> Self {
+        let releases = Self {
+            root: home.work().join("releases"),
+        };
+        releases.deploy("1", "");
+        releases
+    }
+
+    fn deploy(&self, name: &str, broken: &str) {
+        let folder = self.root.join(name);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        std::fs::copy(apps::path("shared.js"), folder.join("shared.js")).expect("an app");
+        std::fs::write(folder.join("broken"), broken).expect("a file");
+        let (link, new) = (self.root.join("current"), self.root.join("new"));
+        std::os::unix::fs::symlink(&folder, &new).expect("a link");
+        std::fs::rename(new, link).expect("the link moved");
+    }
+}
+
+fn a_broken_release_changes_nothing(broken: &str, says: &str) {
+    let home = home();
+    let releases = Releases::new(&home);
+    let script = releases.root.join("current/shared.js");
+    let port = serving(&home, 2, json!({ "script": script, "listen_timeout": 1500 }));
+    let before = home.pids("web");
+    let load = Load::begin(port, "/", 8, Connections::Fresh);
+    home.wait_until("load", || load.answered() > 20);
+    releases.deploy("2", broken);
+    let output = home.call(&["reload", "web"]).fails();
+    assert!(output.stderr.contains(says), "{output}");
+    assert!(output.stderr.contains("goes on"), "{output}");
+    assert_eq!(home.pids("web"), before);
+    let report = load.end();
+    assert!(report.lost.is_empty(), "{:?} of {}", report.lost, report.answered);
+    // A crash does not bring what has failed either.
+    process::kill(before[0]);
+    home.wait_until("a successor", || {
+        home.pids("web").len() == 2 && !home.pids("web").contains(&before[0])
+    });
+    home.wait_until("an answer", || http_get(port).is_ok());
+    releases.deploy("3", "");
+    home.ok(&["reload", "web"]);
+    assert!(home.pids("web").iter().all(|pid| !before.contains(pid)));
+}
+
+#[test]
+fn a_release_that_throws_changes_nothing() {
+    a_broken_release_changes_nothing("throws", "a broken release");
+}
+
+#[test]
+fn a_release_that_never_listens_changes_nothing() {
+    a_broken_release_changes_nothing("never", "not ready within");
+}
+
+#[test]
+fn a_release_that_listens_and_dies_changes_nothing() {
+    a_broken_release_changes_nothing("dies", "exited with code 7");
+}
+
+#[test]
+fn a_release_that_listens_elsewhere_changes_nothing() {
+    a_broken_release_changes_nothing("elsewhere", "did not listen on tcp");
+}
+
+#[test]
+fn connections_that_a_killed_worker_had_not_taken_are_anothers() {
+    let home = home();
+    let port = serving(&home, 2, json!({}));
+    let victim = home.pids("web")[0];
+    process::signal(victim, ostler_testkit::Signal::STOP);
+    let load = Load::begin(port, "/", 40, Connections::Fresh);
+    home.wait_until("what the other can take to be taken", || load.answered() > 200);
+    process::kill(victim);
+    home.wait_until("more", || load.answered() > 1000);
+    let report = load.end();
+    assert!(report.lost.is_empty(), "{:?} of {}", report.lost, report.answered);
+}
+
+#[test]
+fn neither_a_new_daemon_nor_a_new_keeper_is_noticed_by_clients() {
+    let home = home();
+    let port = serving(&home, 2, json!({}));
+    let pids = home.pids("web");
+    let load = Load::begin(port, "/", 16, Connections::Fresh);
+    for _ in 0..repetitions(2, 20) {
+        for of in [
+            |topology: Topology| topology.daemon,
+            |topology: Topology| topology.keeper,
+        ] {
+            let before = home.topology();
+            let answered = load.answered();
+            home.wait_until("load", || load.answered() > answered + 50);
+            process::kill(of(before));
+            home.wait_recovered(before);
+        }
+    }
+    assert_eq!(home.pids("web"), pids);
+    home.ok(&["reload", "web"]);
+    assert!(home.pids("web").iter().all(|pid| !pids.contains(pid)));
+    let report = load.end();
+    assert!(report.lost.is_empty(), "{:?} of {}", report.lost, report.answered);
+}
+
+#[test]
+fn while_all_workers_are_down_connections_wait() {
+    let home = home();
+    let port = serving(&home, 1, json!({ "restart_delay": 700 }));
+    process::kill(home.pid("web"));
+    home.wait_status("web", "waiting restart");
+    assert!(http_get(port).is_ok(), "refused, or not answered by the next worker");
+    home.ok(&["stop", "web"]);
+    assert!(
+        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err(),
+        "stopped means stopped"
+    );
+    home.ok(&["restart", "web"]);
+    assert!(http_get(port).is_ok());
+}
+
+#[test]
+fn scaling_adds_and_removes_workers() {
+    let home = home();
+    let port = serving(&home, 1, json!({}));
+    home.ok(&["scale", "web", "3"]);
+    let answers: std::collections::BTreeSet<String> =
+        (0..12).map(|_| word(&http_get(port).expect("an answer"))).collect();
+    assert_eq!(answers.len(), 3);
+    home.ok(&["scale", "web", "1"]);
+    assert!((0..12).all(|_| word(&http_get(port).expect("an answer")) == home.pid("web").to_string()));
+}

@@ -1,0 +1,53 @@
+//! How the workers of a cluster share connections, and how they are replaced. Ostler's own keys.
+
+use super::attribute::Attribute;
+use super::kind::Kind;
+use crate::attributes::Attributes;
+use crate::units::duration;
+use ostler_core::{Balance, ClusterPolicy, Serialization};
+
+const MIN_READY: u64 = 1000;
+const DRAIN_TIMEOUT: u64 = 30_000;
+
+/// See [`FAMILIES`](super::FAMILIES).
+pub(crate) const ATTRIBUTES: &[Attribute] = &[
+    Attribute::new(
+        "balance",
+        Kind::Choice(&["round-robin"]),
+        "round-robin",
+        "Which worker gets a connection. Ostler's own.",
+    ),
+    Attribute::new(
+        "min_ready",
+        Kind::Milliseconds(0),
+        "1s",
+        "How long a new worker has to live, ready, before a reload gives it its predecessor's connections. Ostler's own.",
+    ),
+    Attribute::new(
+        "drain_timeout",
+        Kind::Milliseconds(0),
+        "30s",
+        "How long a replaced worker may take to finish with its connections. Ostler's own.",
+    ),
+    Attribute::new(
+        "serialization",
+        Kind::Choice(&["json", "advanced"]),
+        "json",
+        "How messages between the app and Ostler are written, as in Node's `child_process.fork`. Ostler's own.",
+    ),
+];
+
+/// The policy that attributes declare.
+pub(crate) fn policy(attributes: &Attributes) -> ClusterPolicy {
+    let span = |key: &str, default: u64| duration(attributes.number(key).unwrap_or(default));
+    ClusterPolicy {
+        balance: Balance::RoundRobin,
+        preload: attributes.flag("pmx").unwrap_or(true),
+        serialization: match attributes.text("serialization") {
+            Some("advanced") => Serialization::Advanced,
+            Some(_) | None => Serialization::Json,
+        },
+        min_ready: span("min_ready", MIN_READY),
+        drain_timeout: span("drain_timeout", DRAIN_TIMEOUT),
+    }
+}

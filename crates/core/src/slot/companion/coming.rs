@@ -1,0 +1,364 @@
+//! A companion that comes: from its launch until it takes the current worker's place, or fails.
+
+use super::super::ladder::Ladder;
+use super::super::{Context, Decision, Input, Order, Reason, Run, SPAWN_TIMEOUT, Slot, Spawning, State};
+use super::{Companion, News, Phase, Starting, age_of, spec_of};
+use crate::effect::{Effect, NoticeKind};
+use crate::event::{ExitStatus, SpawnError};
+use crate::history::{EndCause, Next, What};
+use crate::ids::Pid;
+use crate::outcome::Failure;
+use crate::slot::resting;
+use crate::spec::{OnReadyTimeout, Spec};
+use crate::time::Instant;
+
+impl Slot {
+    pub(super) fn companion_spawning(
+        &mut self,
+        mut companion: Companion,
+        until: Instant,
+        input: Input,
+        cx: &mut Context<'_>,
+    ) -> Decision {
+        let same = Phase::Spawning { until };
+        match input {
+            Input::Spawned { pid, place } => {
+                companion.launched = Some(cx.now);
+                companion.place = place.or(companion.place);
+                self.record_of(
+                    &companion,
+                    What::Started {
+                        pid,
+                        cause: companion.cause.clone(),
+                    },
+                    cx,
+                );
+                self.publish(NoticeKind::Online, false, cx);
+                let spec = spec_of(cx);
+                let starting = Starting {
+                    pid,
+                    until: cx.now.instant + spec.ready.listen_timeout,
+                    said_ready: false,
+                    missing: None,
+                };
+                let phase = self.starting_or_proving(starting, &spec, cx.now.instant);
+                self.keep(companion, phase, Decision::Took)
+            }
+            Input::SpawnFailed { error } => self.companion_not_spawned(&companion, error, cx),
+            Input::Exited { status, oom_killed } => self.companion_failed(companion, status, oom_killed, cx),
+            Input::Deadline if cx.now.instant < until => self.keep(companion, same, Decision::Ignored(Reason::NotDue)),
+            Input::Deadline => {
+                cx.news.push(News::NotReplaced(resting::launch_overdue()));
+                let until = cx.now.instant + SPAWN_TIMEOUT;
+                self.keep(companion, Phase::Abandoned { until }, Decision::Took)
+            }
+            Input::TreeGone
+            | Input::Ready
+            | Input::Settled
+            | Input::Listening { .. }
+            | Input::Drained
+            | Input::Memory { .. }
+            | Input::Restart { .. }
+            | Input::Stop { .. }
+            | Input::Delete { .. } => self.keep(companion, same, Decision::Ignored(Reason::OutOfOrder)),
+        }
+    }
+
+    fn companion_not_spawned(&mut self, companion: &Companion, error: SpawnError, cx: &mut Context<'_>) -> Decision {
+        let what = What::StartFailed {
+            error: error.message.clone(),
+            cause: companion.cause.clone(),
+        };
+        self.record_of(companion, what, cx);
+        cx.news.push(News::NotReplaced(Failure::Spawn {
+            message: error.message,
+            retrying: false,
+        }));
+        self.alone(cx)
+    }
+
+    pub(super) fn companion_starting(
+        &mut self,
+        companion: Companion,
+        mut starting: Starting,
+        input: Input,
+        cx: &mut Context<'_>,
+    ) -> Decision {
+        match input {
+            Input::Ready => starting.said_ready = true,
+            Input::Listening { missing } => starting.missing = Some(missing),
+            Input::Deadline if cx.now.instant < starting.until => {
+                return self.keep(companion, Phase::Starting(starting), Decision::Ignored(Reason::NotDue));
+            }
+            Input::Deadline => return self.companion_overdue(companion, starting, cx),
+            Input::Exited { status, oom_killed } => return self.companion_failed(companion, status, oom_killed, cx),
+            Input::Settled
+            | Input::Drained
+            | Input::Memory { .. }
+            | Input::Spawned { .. }
+            | Input::SpawnFailed { .. }
+            | Input::TreeGone
+            | Input::Restart { .. }
+            | Input::Stop { .. }
+            | Input::Delete { .. } => {
+                return self.keep(
+                    companion,
+                    Phase::Starting(starting),
+                    Decision::Ignored(Reason::OutOfOrder),
+                );
+            }
+        }
+        let spec = spec_of(cx);
+        let phase = self.starting_or_proving(starting, &spec, cx.now.instant);
+        self.keep(companion, phase, Decision::Took)
+    }
+
+    /// Ready means: it has said so, if it is to, and it listens wherever its predecessor does.
+    fn starting_or_proving(&self, starting: Starting, spec: &Spec, now: Instant) -> Phase {
+        let said = !spec.ready.wait_ready || starting.said_ready;
+        let listens = !self.listens || starting.missing.as_ref().is_some_and(Vec::is_empty);
+        if said && listens {
+            Phase::Proving {
+                pid: starting.pid,
+                until: now + spec.cluster.min_ready,
+            }
+        } else {
+            Phase::Starting(starting)
+        }
+    }
+
+    fn companion_overdue(&mut self, companion: Companion, starting: Starting, cx: &mut Context<'_>) -> Decision {
+        let spec = spec_of(cx);
+        let Starting { pid, missing, .. } = starting;
+        if spec.ready.on_timeout == OnReadyTimeout::Accept {
+            return self.change_places(companion, pid, cx);
+        }
+        let waited_ms = u64::try_from(spec.ready.listen_timeout.as_millis()).unwrap_or(u64::MAX);
+        cx.news.push(News::NotReplaced(match missing {
+            Some(missing) if !missing.is_empty() => Failure::NotListening { missing, waited_ms },
+            Some(_) | None => Failure::NotReady {
+                waited_ms,
+                retrying: false,
+            },
+        }));
+        let ladder = self.tell_companion(&companion, &spec, cx);
+        let (why, next) = (EndCause::NeverReady, Next::NotReplaced);
+        self.keep(companion, Phase::Ending { pid, ladder, why, next }, Decision::Took)
+    }
+
+    pub(super) fn companion_proving(
+        &mut self,
+        companion: Companion,
+        pid: Pid,
+        until: Instant,
+        input: Input,
+        cx: &mut Context<'_>,
+    ) -> Decision {
+        let same = Phase::Proving { pid, until };
+        match input {
+            Input::Deadline if cx.now.instant < until => self.keep(companion, same, Decision::Ignored(Reason::NotDue)),
+            Input::Deadline => self.change_places(companion, pid, cx),
+            Input::Exited { status, oom_killed } => self.companion_failed(companion, status, oom_killed, cx),
+            // It took one of its servers down again.
+            Input::Listening { missing } if self.listens && !missing.is_empty() => {
+                let starting = Starting {
+                    pid,
+                    until: cx.now.instant + spec_of(cx).ready.listen_timeout,
+                    said_ready: true,
+                    missing: Some(missing),
+                };
+                self.keep(companion, Phase::Starting(starting), Decision::Took)
+            }
+            Input::Ready | Input::Settled | Input::Listening { .. } => {
+                self.keep(companion, same, Decision::Ignored(Reason::NotAwaited))
+            }
+            Input::Drained
+            | Input::Memory { .. }
+            | Input::Spawned { .. }
+            | Input::SpawnFailed { .. }
+            | Input::TreeGone
+            | Input::Restart { .. }
+            | Input::Stop { .. }
+            | Input::Delete { .. } => self.keep(companion, same, Decision::Ignored(Reason::OutOfOrder)),
+        }
+    }
+
+    /// The replacement is the current worker from now on, and its predecessor drains.
+    fn change_places(&mut self, companion: Companion, pid: Pid, cx: &mut Context<'_>) -> Decision {
+        let spec = spec_of(cx);
+        let drain_timeout = cx.spec.cluster.drain_timeout;
+        let Some(old) = self.pid() else {
+            // Only a running worker is ever replaced; one that ended has been stepped in for.
+            return self.keep(
+                companion,
+                Phase::Proving {
+                    pid,
+                    until: cx.now.instant,
+                },
+                Decision::Ignored(Reason::OutOfOrder),
+            );
+        };
+        let until = cx.now.instant + drain_timeout;
+        self.put_in_place(
+            companion,
+            Phase::Draining { pid: old, until },
+            State::Online(Run { pid }),
+            cx,
+        );
+        self.take_up_work(&spec, cx);
+        if let Some(worker) = self.companion_worker() {
+            cx.effects.push_back(Effect::Drain { worker });
+        }
+        cx.news.push(News::Replaced);
+        Decision::Took
+    }
+
+    /// What belongs to a current worker from now on.
+    fn take_up_work(&mut self, spec: &Spec, cx: &mut Context<'_>) {
+        let worker = self.worker();
+        cx.effects.push_back(Effect::Admit { worker });
+        if spec.memory_limit.is_some() {
+            cx.effects.push_back(Effect::SampleMemory {
+                worker,
+                every: cx.settings.memory_interval,
+            });
+        }
+    }
+
+    /// The current worker ended by itself while its replacement was on its way: that one takes its place at once, proven or not.
+    /// Gives the slot's state.
+    pub(in crate::slot) fn step_in(
+        &mut self,
+        status: ExitStatus,
+        oom_killed: bool,
+        cx: &mut Context<'_>,
+    ) -> Option<State> {
+        let companion = self.companion.take_if(|companion| companion.comes())?;
+        let cause = if oom_killed {
+            EndCause::OomKilled
+        } else {
+            EndCause::Itself
+        };
+        self.note_end(status, cause, Next::Replaced, cx);
+        let state = match &companion.phase {
+            Phase::Spawning { until } => State::Spawning(Spawning {
+                until: *until,
+                order: Order::new(companion.cause.clone(), true),
+                intent: None,
+            }),
+            Phase::Starting(starting) if spec_of(cx).ready.wait_ready && !starting.said_ready => State::Launching {
+                run: Run { pid: starting.pid },
+                until: starting.until,
+            },
+            Phase::Starting(Starting { pid, .. }) | Phase::Proving { pid, .. } => State::Online(Run { pid: *pid }),
+            Phase::Abandoned { .. }
+            | Phase::Draining { .. }
+            | Phase::Ending { .. }
+            | Phase::Sweeping { .. }
+            | Phase::Stuck { .. } => unreachable!("invariant: it comes"),
+        };
+        let ladder = Ladder::looking(cx.now.instant);
+        let (gone, spec) = (self.worker(), spec_of(cx));
+        self.put_in_place(companion, Phase::Sweeping { ladder }, state.clone(), cx);
+        if self.pid().is_some() {
+            self.take_up_work(&spec, cx);
+        }
+        cx.news.push(News::Replaced);
+        if cx.spec.stop.tree {
+            cx.effects.push_back(Effect::Sweep { worker: gone });
+        } else {
+            self.companion = None;
+            cx.news.push(News::Alone);
+        }
+        Some(state)
+    }
+
+    /// The companion becomes the current worker, the current worker the companion.
+    fn put_in_place(&mut self, companion: Companion, phase: Phase, state: State, cx: &mut Context<'_>) {
+        let Companion {
+            generation,
+            spec,
+            launched,
+            place,
+            cause,
+            phase: _,
+        } = companion;
+        self.companion = Some(Companion {
+            generation: std::mem::replace(&mut self.generation, generation),
+            spec: std::mem::replace(&mut self.spec, spec),
+            launched: std::mem::replace(&mut self.ledger.launched, launched),
+            place: std::mem::replace(&mut self.place, place),
+            cause,
+            phase,
+        });
+        self.state = state;
+        self.ledger.restarts = self.ledger.restarts.saturating_add(1);
+        self.ledger.renew(cx.now);
+    }
+
+    /// A replacement has ended before it took over.
+    fn companion_failed(
+        &mut self,
+        companion: Companion,
+        status: ExitStatus,
+        oom_killed: bool,
+        cx: &mut Context<'_>,
+    ) -> Decision {
+        let why = if oom_killed {
+            EndCause::OomKilled
+        } else {
+            EndCause::Itself
+        };
+        let after = age_of(&companion, cx.now.instant);
+        cx.news.push(News::NotReplaced(Failure::Exited {
+            status,
+            after_ms: u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
+            retrying: false,
+        }));
+        self.companion_ended(companion, status, why, Next::NotReplaced, None, cx)
+    }
+
+    pub(super) fn companion_abandoned(
+        &mut self,
+        mut companion: Companion,
+        until: Instant,
+        input: Input,
+        cx: &mut Context<'_>,
+    ) -> Decision {
+        let same = Phase::Abandoned { until };
+        match input {
+            Input::Spawned { pid, place } => {
+                companion.launched = Some(cx.now);
+                companion.place = place;
+                self.record_of(
+                    &companion,
+                    What::Started {
+                        pid,
+                        cause: companion.cause.clone(),
+                    },
+                    cx,
+                );
+                let phase = self.end_companion(&companion, pid, Next::NotReplaced, cx);
+                self.keep(companion, phase, Decision::Took)
+            }
+            Input::SpawnFailed { .. } => self.alone(cx),
+            Input::Exited { status, .. } => {
+                self.companion_ended(companion, status, EndCause::Itself, Next::NotReplaced, None, cx)
+            }
+            Input::Deadline if cx.now.instant < until => self.keep(companion, same, Decision::Ignored(Reason::NotDue)),
+            Input::Deadline => {
+                let until = cx.now.instant + SPAWN_TIMEOUT;
+                self.keep(companion, Phase::Abandoned { until }, Decision::Took)
+            }
+            Input::TreeGone
+            | Input::Ready
+            | Input::Settled
+            | Input::Listening { .. }
+            | Input::Drained
+            | Input::Memory { .. }
+            | Input::Restart { .. }
+            | Input::Stop { .. }
+            | Input::Delete { .. } => self.keep(companion, same, Decision::Ignored(Reason::OutOfOrder)),
+        }
+    }
+}
