@@ -1,10 +1,14 @@
 //! Cluster mode: unmodified Node apps behind one port, and their workers replaced without a lost request.
 
-use ostler_testkit::{Connections, Home, Load, Manager, Topology, apps, free_port, http_get, process, repetitions};
+use ostler_testkit::torture::Random;
+use ostler_testkit::{
+    Connections, Home, Load, Manager, Topology, apps, free_port, http_get, process, repetitions, sleeper,
+};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
+use std::time::Duration;
 
 fn home() -> Home {
     Home::new(Manager::ostler(env!("CARGO_BIN_EXE_ostler")))
@@ -211,9 +215,42 @@ fn scaling_adds_and_removes_workers() {
     let home = home();
     let port = serving(&home, 1, json!({}));
     home.ok(&["scale", "web", "3"]);
-    let answers: std::collections::BTreeSet<String> =
-        (0..12).map(|_| word(&http_get(port).expect("an answer"))).collect();
+    let answers: BTreeSet<String> = (0..12).map(|_| word(&http_get(port).expect("an answer"))).collect();
     assert_eq!(answers.len(), 3);
     home.ok(&["scale", "web", "1"]);
     assert!((0..12).all(|_| word(&http_get(port).expect("an answer")) == home.pid("web").to_string()));
+}
+
+#[test]
+fn a_daemon_that_dies_while_workers_begin_to_listen_leaves_them_listening() {
+    let mut random = Random::new(u64::from(std::process::id()));
+    for _ in 0..repetitions(4, 60) {
+        let home = home();
+        home.start(json!([sleeper("first")]));
+        let before = home.topology();
+        let port = free_port();
+        let app = json!([{
+            "name": "web", "script": apps::path("shared.js"), "instances": 2, "exec_mode": "cluster", "env": { "PORT": port },
+        }]);
+        let start = home.call(&["start"]).arg(home.ecosystem(app)).spawn();
+        home.wait_until("workers", || {
+            home.processes()
+                .iter()
+                .filter(|process| process.command.contains("shared.js"))
+                .count()
+                == 2
+        });
+        // Boot takes some 50 ms: the moment is random on purpose.
+        std::thread::sleep(Duration::from_millis(random.below(80) as u64));
+        process::kill(before.daemon);
+        let output = start.wait(Duration::from_secs(30));
+        assert_eq!(output.code, Some(0), "{output}\n{}", home.report());
+        let answers: BTreeSet<String> = (0..8).map(|_| word(&http_get(port).expect("an answer"))).collect();
+        assert_eq!(answers.len(), 2, "{answers:?}\n{}", home.report());
+        assert!(
+            home.rows("web").iter().all(|row| row.restarts() == 0),
+            "{}",
+            home.report()
+        );
+    }
 }

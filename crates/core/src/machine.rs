@@ -168,6 +168,11 @@ impl Machine {
         })
     }
 
+    /// Whether listeners of an app are to be open.
+    pub fn listens(&self, app: AppId) -> bool {
+        self.apps.get(&app).is_some_and(|app| app.record.listens)
+    }
+
     /// All workers that are known to run.
     pub fn running(&self) -> impl Iterator<Item = WorkerId> + '_ {
         let both = |slot: &Slot| {

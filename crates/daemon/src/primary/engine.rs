@@ -109,7 +109,13 @@ impl Engine {
     fn attach(&mut self, mut link: Link, servers: Vec<(String, bool)>) {
         let token = self.next_token;
         self.next_token += 1;
-        link.servers.extend(servers);
+        for (key, listens) in servers {
+            if listens {
+                link.servers.insert(key, true);
+            } else {
+                link.half_told.insert(key);
+            }
+        }
         let _ = rustix::io::ioctl_fionbio(link.socket.as_fd(), true);
         let added = epoll::add(&*self.epoll, &*link.socket, epoll::EventData::new_u64(token), reading());
         if let Err(error) = added {
@@ -296,6 +302,7 @@ impl Engine {
             return false;
         };
         let (app, key) = (link.app, key_of(query));
+        link.half_told.remove(&key);
         let twice = link.servers.contains_key(&key);
         if twice || self.door(app, &key).is_none() {
             let opened = if twice {
@@ -381,8 +388,9 @@ impl Engine {
                 .find(|(_, listens)| !**listens)
                 .map(|(key, _)| key.clone()),
         };
-        if let Some(listens) = named.and_then(|key| link.servers.get_mut(&key)) {
-            *listens = true;
+        if let Some(key) = named.or_else(|| link.half_told.pop_first()) {
+            link.half_told.remove(&key);
+            link.servers.insert(key, true);
         }
         let missing = self.missing(token, app);
         self.deposit_servers(token);
@@ -411,6 +419,7 @@ impl Engine {
             return false;
         };
         link.servers.remove(key);
+        link.half_told.remove(key);
         let (app, meant) = (link.app, link.admitted && !link.draining);
         self.deposit_servers(token);
         let used = self
@@ -586,7 +595,8 @@ impl Engine {
 
     fn deposit_servers(&self, token: u64) {
         let Some(link) = self.links.get(&token) else { return };
-        let servers: Vec<(&String, &bool)> = link.servers.iter().collect();
+        let half_told = link.half_told.iter().map(|key| (key, &false));
+        let servers: Vec<(&String, &bool)> = link.servers.iter().chain(half_told).collect();
         self.tell(Fact::Deposit {
             key: format!("{SERVERS}{}", link.worker),
             data: serde_json::to_vec(&servers).expect("invariant: names are text"),

@@ -6,7 +6,7 @@
 use ostler_core::{AppId, WorkerId};
 use ostler_sys::fdpass::{self, SendError};
 use ostler_wire::node_ipc::{Channel, Dialect, ToWorker};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
@@ -54,6 +54,8 @@ pub struct Link {
     pub channel: Channel,
     /// Its servers by name, and whether they listen already.
     pub servers: BTreeMap<String, bool>,
+    /// Servers it asked a predecessor for and did not say to listen yet. What it said may come once more, or not.
+    pub half_told: BTreeSet<String>,
     /// It may be given connections.
     pub admitted: bool,
     /// It has been told to drain.
@@ -97,6 +99,7 @@ impl Link {
             socket,
             channel: Channel::new(dialect),
             servers: BTreeMap::new(),
+            half_told: BTreeSet::new(),
             admitted: false,
             draining: false,
             rests_until: None,

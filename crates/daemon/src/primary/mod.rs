@@ -34,6 +34,19 @@ pub const LISTENERS: &str = "listener/";
 /// How the keys begin under which it is kept which servers a worker has.
 pub const SERVERS: &str = "servers/";
 
+/// Whose listener lies under a key.
+pub fn app_of(key: &str) -> Option<AppId> {
+    let (app, _) = key.strip_prefix(LISTENERS)?.split_once('/')?;
+    app.parse().ok().map(AppId)
+}
+
+/// Lets a listener that nobody adopts listen no more, though copies of it are about for a while yet.
+pub fn shut(deposit: &Deposit) {
+    for socket in &deposit.descriptors {
+        let _ = rustix::net::shutdown(&**socket, rustix::net::Shutdown::Both);
+    }
+}
+
 /// The event data of the command queue's eventfd.
 const COMMANDS: u64 = u64::MAX;
 

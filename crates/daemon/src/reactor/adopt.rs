@@ -12,7 +12,7 @@ use crate::effects::spawn;
 use crate::fact::Fact;
 use crate::hand_over::HandOver;
 use crate::journal::Journal;
-use crate::keeper_link::KeeperLink;
+use crate::keeper_link::{Deposit, KeeperLink};
 use crate::logs::{Logs, Note, Vault};
 use crate::operations::Operations;
 use crate::primary::{self, Primary};
@@ -116,9 +116,29 @@ impl Daemon {
         Ok((daemon, listener))
     }
 
-    fn adopt_listeners(&self) {
-        for (_, deposit) in self.keeper.with_prefix(primary::LISTENERS) {
-            self.primary.send(primary::Command::Adopt(Box::new(deposit.clone())));
+    /// Listeners of apps that were stopped or deleted just when the predecessor died are closed.
+    fn adopt_listeners(&mut self) {
+        let deposits = self.keeper.with_prefix(primary::LISTENERS);
+        let deposits: Vec<(String, Deposit)> = deposits
+            .map(|(key, deposit)| (key.to_owned(), deposit.clone()))
+            .collect();
+        for (key, deposit) in deposits {
+            if primary::app_of(&key).is_some_and(|app| self.machine.listens(app)) {
+                self.primary.send(primary::Command::Adopt(Box::new(deposit)));
+            } else {
+                primary::shut(&deposit);
+                self.keeper.release(&key);
+            }
+        }
+    }
+
+    /// What workers served that are gone is of no interest.
+    fn drop_servers(&mut self) {
+        let keys = self.keeper.with_prefix(primary::SERVERS).map(|(key, _)| key.to_owned());
+        for key in keys.collect::<Vec<String>>() {
+            if !workers::of_key(&key).is_some_and(|worker| self.workers.contains_key(&worker)) {
+                self.keeper.release(&key);
+            }
         }
     }
 
@@ -136,6 +156,7 @@ impl Daemon {
             }
         }
         self.open_gates();
+        self.drop_servers();
         let slots = self.slots();
         for slot in slots.iter().filter(|slot| slot.pid.is_some()) {
             self.versions.note(&slot.spec.program.path);
@@ -214,7 +235,7 @@ impl Daemon {
     }
 
     /// A process of a slot that is gone. It has been told to end long ago.
-    fn dismiss(&mut self, key: &str, deposit: &crate::keeper_link::Deposit) -> io::Result<()> {
+    fn dismiss(&mut self, key: &str, deposit: &Deposit) -> io::Result<()> {
         if let Some(pidfd) = deposit.descriptors.get(Part::Pidfd as usize) {
             pidfd::signal(pidfd, rustix::process::Signal::KILL.as_raw())?;
         }
