@@ -23,8 +23,7 @@ pub fn run() -> Result {
 /// The long run: daemon and keeper killed 50 times each, a million lines of torture.
 pub fn endurance() -> Result {
     ensure_nextest()?;
-    let chosen =
-        "(package(ostler-cli) and (test(storm) or test(torture))) or (package(ostler-testkit) and binary(preload))";
+    let chosen = "(package(ostler-cli) and (test(storm) or test(torture) or binary(cluster))) or (package(ostler-testkit) and binary(preload))";
     let mut nextest = cargo();
     nextest
         .args([
