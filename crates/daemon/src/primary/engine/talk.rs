@@ -1,0 +1,270 @@
+//! What workers say, and what they are told: looked at, acted upon, and taken off the channel once that is kept.
+
+use super::super::Command;
+use super::super::SERVERS;
+use super::super::link::{Link, Reply, Unsent};
+use super::super::listener::{Listener, key_of};
+use super::{Engine, PEEK, REST};
+use crate::fact::Fact;
+use ostler_core::{AppId, Event, WorkerId};
+use ostler_wire::node_ipc::{FromPreload, FromWorker, Message, Query, ToWorker};
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
+use std::os::fd::AsFd;
+use std::time::Instant;
+
+impl Engine {
+    pub(super) fn read(&mut self, token: u64) {
+        while let Some(link) = self.links.get_mut(&token).filter(|link| link.untaken == 0) {
+            let peek = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+            let length = match rustix::net::recv(&*link.socket, &mut self.buffer[..], peek) {
+                Ok((0, _)) => return self.hung_up(token),
+                Ok((length, _)) => length,
+                Err(Errno::INTR) => continue,
+                Err(Errno::AGAIN) => return,
+                Err(_) => return self.hung_up(token),
+            };
+            let whole = link.channel.take(&self.buffer[..length], PEEK);
+            if whole == 0 {
+                return;
+            }
+            let mut messages = Vec::new();
+            link.channel
+                .feed(&self.buffer[..whole], |message| messages.push(message));
+            let mut is_of_concern = false;
+            for message in messages {
+                is_of_concern |= self.hear(token, message);
+            }
+            if is_of_concern {
+                return self.wait_until_kept(token, whole);
+            }
+            self.take(token, whole);
+        }
+    }
+
+    pub(super) fn take(&mut self, token: u64, length: usize) {
+        let Some(link) = self.links.get(&token) else { return };
+        let _ = rustix::net::recv(&*link.socket, &mut self.buffer[..length], RecvFlags::DONTWAIT);
+    }
+
+    pub(super) fn wait_until_kept(&mut self, token: u64, length: usize) {
+        let Some(link) = self.links.get_mut(&token) else { return };
+        link.untaken = length;
+        let (worker, handle) = (link.worker, self.handle.clone());
+        self.rewatch(token);
+        self.tell(Fact::Heard(Box::new(move || handle.send(Command::Kept(worker)))));
+    }
+
+    pub(super) fn kept(&mut self, worker: WorkerId) {
+        let Some(token) = self.token_of(worker) else { return };
+        let Some(link) = self.links.get_mut(&token) else { return };
+        let (length, replies) = (std::mem::take(&mut link.untaken), std::mem::take(&mut link.after));
+        for reply in replies {
+            self.reply(token, &reply);
+        }
+        self.take(token, length);
+        self.rewatch(token);
+        self.read(token);
+    }
+
+    /// Acts upon a message; whether others have to know of it before it is taken.
+    pub(super) fn hear(&mut self, token: u64, message: FromWorker) -> bool {
+        let Some(link) = self.links.get_mut(&token) else {
+            return false;
+        };
+        let worker = link.worker;
+        match message {
+            FromWorker::HandleAck | FromWorker::HandleNack => link.handle_arrived(),
+            FromWorker::Accepted { ack, accepted } => self.taken(token, ack, accepted),
+            FromWorker::QueryServer { seq, query } => return self.asked(token, seq, &query),
+            FromWorker::Listening(query) => return self.listens(token, &query),
+            FromWorker::Close { key } => return self.closed(token, &key),
+            FromWorker::ExitedAfterDisconnect { seq } => drop(link.send(&ToWorker::Ack { ack: seq })),
+            FromWorker::Handle { message } => {
+                let _ = link.send(&ToWorker::HandleAck);
+                self.tell(Fact::Message(worker, Message::User(message)));
+                return true;
+            }
+            FromWorker::Sockets(question) => drop(link.send(&ToWorker::NoSockets(&question))),
+            FromWorker::Ostler(FromPreload::Drained) => {
+                self.tell(Fact::Machine(Event::Drained { worker }));
+                return true;
+            }
+            FromWorker::Ready => {
+                self.tell(Fact::Message(worker, Message::Ready));
+                return true;
+            }
+            FromWorker::User(value) => {
+                self.tell(Fact::Message(worker, Message::User(value)));
+                return true;
+            }
+            FromWorker::Garbage(length) => {
+                self.tell(Fact::Message(worker, Message::Garbage(length)));
+                return true;
+            }
+            FromWorker::Online | FromWorker::OtherInternal => {}
+        }
+        false
+    }
+
+    /// A worker wants to listen.
+    pub(super) fn asked(&mut self, token: u64, seq: u64, query: &Query) -> bool {
+        let Some(link) = self.links.get_mut(&token) else {
+            return false;
+        };
+        let (app, key) = (link.app, key_of(query));
+        link.half_told.remove(&key);
+        let twice = link.servers.contains_key(&key);
+        if twice || self.door(app, &key).is_none() {
+            let opened = if twice {
+                Err(Errno::ADDRINUSE)
+            } else {
+                Listener::open(app, query)
+            };
+            match opened {
+                Ok(listener) => {
+                    self.deposit(&listener);
+                    self.add_door(listener);
+                }
+                Err(error) => {
+                    self.refuse(token, seq, &key, query, error);
+                    return false;
+                }
+            }
+        }
+        let Some(link) = self.links.get_mut(&token) else {
+            return false;
+        };
+        link.servers.insert(key.clone(), false);
+        link.after.push(Reply { ack: seq, key });
+        self.deposit_servers(token);
+        true
+    }
+
+    pub(super) fn refuse(&mut self, token: u64, ack: u64, key: &str, query: &Query, error: Errno) {
+        let Some(link) = self.links.get_mut(&token) else { return };
+        let (worker, data, errno) = (link.worker, &query.data, -error.raw_os_error());
+        let _ = link.send(&ToWorker::Fails { ack, key, data, errno });
+        self.note(&format!("worker {worker} could not listen on {key}: {error}"));
+    }
+
+    pub(super) fn reply(&mut self, token: u64, reply: &Reply) {
+        let Some(link) = self.links.get_mut(&token) else { return };
+        let door = self
+            .doors
+            .values()
+            .find(|door| door.listener.described.app == link.app && door.listener.described.key == reply.key);
+        let Some(door) = door else { return };
+        let Reply { ack, key } = reply;
+        let listener = &door.listener;
+        let data = &listener.described.data;
+        let sent = if listener.described.datagram {
+            let kind = listener.shared_kind();
+            let shares = ToWorker::Shares {
+                ack: *ack,
+                key,
+                data,
+                kind,
+            };
+            link.send_with(&shares, Some(listener.socket.as_fd()))
+        } else {
+            let name = listener.name();
+            link.send(&ToWorker::Listens {
+                ack: *ack,
+                key,
+                data,
+                name,
+            })
+        };
+        if sent == Err(Unsent::TooLong) {
+            let worker = link.worker;
+            self.note(&format!(
+                "worker {worker} sent more with its listen() than can be sent back"
+            ));
+        }
+    }
+
+    pub(super) fn listens(&mut self, token: u64, query: &Query) -> bool {
+        let Some(link) = self.links.get_mut(&token) else {
+            return false;
+        };
+        let (worker, app) = (link.worker, link.app);
+        // What it says has the real port, also where any was asked for: it is the next one that does not listen yet.
+        let key = key_of(query);
+        let named = match link.servers.contains_key(&key) {
+            true => Some(key),
+            false => link
+                .servers
+                .iter()
+                .find(|(_, listens)| !**listens)
+                .map(|(key, _)| key.clone()),
+        };
+        if let Some(key) = named.or_else(|| link.half_told.pop_first()) {
+            link.half_told.remove(&key);
+            link.servers.insert(key, true);
+        }
+        let missing = self.missing(token, app);
+        self.deposit_servers(token);
+        self.tell(Fact::Machine(Event::Listening { worker, missing }));
+        true
+    }
+
+    /// Where workers of the app that are in rotation listen and this one does not.
+    pub(super) fn missing(&self, token: u64, app: AppId) -> Vec<String> {
+        let Some(own) = self.links.get(&token) else {
+            return Vec::new();
+        };
+        let others = self
+            .links
+            .values()
+            .filter(|link| link.app == app && link.admitted && link.worker != own.worker);
+        let keys: std::collections::BTreeSet<&String> = others.flat_map(listening).collect();
+        let missing = keys.into_iter().filter(|key| own.servers.get(*key) != Some(&true));
+        let doors = missing.filter_map(|key| self.door(app, key).and_then(|token| self.doors.get(&token)));
+        doors.map(|door| door.listener.shown()).collect()
+    }
+
+    /// A worker has closed a server. When none is left that has not been told to, the app means it.
+    pub(super) fn closed(&mut self, token: u64, key: &str) -> bool {
+        let Some(link) = self.links.get_mut(&token) else {
+            return false;
+        };
+        link.servers.remove(key);
+        link.half_told.remove(key);
+        let (app, meant) = (link.app, link.admitted && !link.draining);
+        self.deposit_servers(token);
+        let used = self
+            .links
+            .values()
+            .any(|link| link.app == app && link.servers.contains_key(key));
+        if let Some(door) = self.door(app, key).filter(|_| meant && !used) {
+            self.close_door(door);
+        }
+        true
+    }
+
+    pub(super) fn taken(&mut self, token: u64, ack: u64, accepted: bool) {
+        let Some(link) = self.links.get_mut(&token) else { return };
+        let Some(given) = link.taken(ack) else { return };
+        if !accepted {
+            link.rests_until = Some(Instant::now() + REST);
+            let app = link.app;
+            self.give_back(app, given);
+        }
+    }
+
+    pub(super) fn deposit_servers(&self, token: u64) {
+        let Some(link) = self.links.get(&token) else { return };
+        let half_told = link.half_told.iter().map(|key| (key, &false));
+        let servers: Vec<(&String, &bool)> = link.servers.iter().chain(half_told).collect();
+        self.tell(Fact::Deposit {
+            key: format!("{SERVERS}{}", link.worker),
+            data: serde_json::to_vec(&servers).expect("invariant: names are text"),
+            descriptors: Vec::new(),
+        });
+    }
+}
+
+fn listening(link: &Link) -> impl Iterator<Item = &String> {
+    link.servers.iter().filter(|(_, listens)| **listens).map(|(key, _)| key)
+}
