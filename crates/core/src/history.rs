@@ -110,6 +110,13 @@ pub enum EndCause {
     NeverReady,
 }
 
+impl EndCause {
+    /// Of a process that nobody here had told to end.
+    pub(crate) fn unasked(oom_killed: bool) -> Self {
+        if oom_killed { Self::OomKilled } else { Self::Itself }
+    }
+}
+
 /// What happens after an end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -10,7 +10,7 @@
 mod coming;
 mod going;
 
-use super::ladder::{Ladder, scope};
+use super::ladder::{Ladder, ask};
 use super::{Context, Decision, Input, Reason, SPAWN_TIMEOUT, Slot, SpecKey, State};
 use crate::effect::{Effect, Launch, NoticeKind, Place};
 use crate::event::ExitStatus;
@@ -238,16 +238,7 @@ impl Slot {
     fn tell_companion(&mut self, companion: &Companion, spec: &Spec, cx: &mut Context<'_>) -> Ladder {
         let worker = self.worker_of(companion);
         cx.effects.push_back(Effect::Withdraw { worker });
-        cx.effects.push_back(if spec.stop.message {
-            Effect::SendShutdown { worker }
-        } else {
-            Effect::Signal {
-                worker,
-                signal: spec.stop.signal,
-                scope: scope(spec.stop.tree),
-            }
-        });
-        Ladder::asked(cx.now.instant, spec.stop.kill_timeout)
+        ask(worker, &spec.stop, cx)
     }
 
     /// Its main process has ended: nothing of its tree is to survive.

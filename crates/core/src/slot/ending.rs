@@ -2,7 +2,7 @@
 //! left of its tree must not survive).
 
 use super::budget::Judgement;
-use super::ladder::{Climb, Ladder, scope};
+use super::ladder::{Climb, Ladder, ask, scope};
 use super::{Context, Input, Intent, Order, Reason, Run, Slot, State, Stopping, Sweeping, Then, Turn, Why};
 use super::{ignored, is_automatic, took};
 use crate::effect::{Effect, NoticeKind, Scope};
@@ -11,26 +11,18 @@ use crate::history::{Cause, EndCause, Next, What};
 use crate::outcome::{Failure, Verdict};
 use crate::spec::{Mode, RestartPolicy};
 use crate::time::Instant;
+use std::sync::Arc;
 use std::time::Duration;
 
 impl Slot {
     /// Tells a running process to end.
     pub(super) fn tell_to_end(&mut self, run: Run, intent: Intent, cx: &mut Context<'_>) -> State {
         let worker = self.worker();
-        let policy = &cx.spec.stop;
-        if cx.spec.mode == Mode::Cluster {
+        let spec = Arc::clone(cx.spec);
+        if spec.mode == Mode::Cluster {
             cx.effects.push_back(Effect::Withdraw { worker });
         }
-        cx.effects.push_back(if policy.message {
-            Effect::SendShutdown { worker }
-        } else {
-            Effect::Signal {
-                worker,
-                signal: policy.signal,
-                scope: scope(policy.tree),
-            }
-        });
-        let ladder = Ladder::asked(cx.now.instant, policy.kill_timeout);
+        let ladder = ask(worker, &spec.stop, cx);
         State::Stopping(Stopping {
             run,
             why: intent.why(),
@@ -132,11 +124,7 @@ impl Slot {
         let judgement = self
             .ledger
             .judge_exit(&cx.spec.restart, cx.settings, status, uptime, cx.now);
-        let cause = if oom_killed {
-            EndCause::OomKilled
-        } else {
-            EndCause::Itself
-        };
+        let cause = EndCause::unasked(oom_killed);
         self.note_end(status, cause, judgement.next(), cx);
         let retrying = matches!(judgement, Judgement::Restart { .. });
         let as_meant = matches!(judgement, Judgement::Done) && is_success(&cx.spec.restart, status);

@@ -94,6 +94,20 @@ impl Slot {
     }
 }
 
+/// The first rung: tells a worker to end, politely.
+pub(super) fn ask(worker: WorkerId, policy: &StopPolicy, cx: &mut Context<'_>) -> Ladder {
+    cx.effects.push_back(if policy.message {
+        Effect::SendShutdown { worker }
+    } else {
+        Effect::Signal {
+            worker,
+            signal: policy.signal,
+            scope: scope(policy.tree),
+        }
+    });
+    Ladder::asked(cx.now.instant, policy.kill_timeout)
+}
+
 /// Presses an end further.
 pub(super) fn press(
     worker: WorkerId,

@@ -234,11 +234,7 @@ impl Slot {
         cx: &mut Context<'_>,
     ) -> Option<State> {
         let companion = self.companion.take_if(|companion| companion.comes())?;
-        let cause = if oom_killed {
-            EndCause::OomKilled
-        } else {
-            EndCause::Itself
-        };
+        let cause = EndCause::unasked(oom_killed);
         self.note_end(status, cause, Next::Replaced, cx);
         let state = match &companion.phase {
             Phase::Spawning { until } => State::Spawning(Spawning {
@@ -304,11 +300,7 @@ impl Slot {
         oom_killed: bool,
         cx: &mut Context<'_>,
     ) -> Decision {
-        let why = if oom_killed {
-            EndCause::OomKilled
-        } else {
-            EndCause::Itself
-        };
+        let why = EndCause::unasked(oom_killed);
         let after = age_of(&companion, cx.now.instant);
         cx.news.push(News::NotReplaced(Failure::Exited {
             status,

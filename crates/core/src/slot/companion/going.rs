@@ -25,11 +25,7 @@ impl Slot {
                 self.keep(companion, phase, Decision::Took)
             }
             Input::Exited { status, oom_killed } => {
-                let why = if *oom_killed {
-                    EndCause::OomKilled
-                } else {
-                    EndCause::Itself
-                };
+                let why = EndCause::unasked(*oom_killed);
                 self.companion_ended(companion, *status, why, Next::Replaced, None, cx)
             }
             Input::Ready | Input::Settled | Input::Listening { .. } | Input::Memory { .. } => {
