@@ -1,92 +1,13 @@
-//! Reloads: workers of a cluster are replaced without a gap, all of them or none.
+//! Reloads: workers of a cluster are replaced without a gap.
 
 mod support;
 
 use ostler_core::{
-    AppId, Effect, ExitStatus, Failure, Generation, OnReadyTimeout, Place, Spec, Status, Verdict, WorkerId,
+    AppId, Effect, ExitStatus, Failure, Generation, OnReadyTimeout, SlotId, Spec, Status, Verdict, history,
 };
-use ostler_core::{SlotId, history};
+use support::clusters::{generations, run_served, up, worker};
 use support::programs::{Leftovers, Program, Reaction, cluster};
-use support::{SIGKILL, World, ids, ms, secs};
-
-/// An app that is up, with so many workers.
-fn up(instances: u32) -> World {
-    let mut world = World::new();
-    let start = world.start(cluster("app", instances));
-    let _ = world.reply(start);
-    assert_eq!(world.serving(&slots(instances)), instances as usize);
-    world
-}
-
-fn slots(count: u32) -> Vec<u32> {
-    (0..count).collect()
-}
-
-fn worker(slot: u32, generation: u32) -> WorkerId {
-    WorkerId {
-        slot: SlotId(slot),
-        generation: Generation(generation),
-    }
-}
-
-fn generations(world: &World, instances: u32) -> Vec<u32> {
-    slots(instances)
-        .iter()
-        .map(|slot| world.view(*slot).generation.0)
-        .collect()
-}
-
-/// Lets time pass, and sees to it that somebody serves at each moment.
-fn run_served(world: &mut World, instances: u32, millis: u64) {
-    for _ in 0..millis {
-        world.run(ms(1));
-        assert!(
-            world.serving(&slots(instances)) >= instances as usize,
-            "{:?}",
-            world.now
-        );
-    }
-}
-
-fn failing(program: Program) -> Vec<Program> {
-    vec![Program::server(), program]
-}
-
-/// What each later launch does, whatever slot it is in: the first generation is a server.
-fn all_bad() -> Vec<(&'static str, Program)> {
-    let server = Program::server;
-    vec![
-        (
-            "throws at start",
-            Program {
-                listens: None,
-                ..Program::ending(ms(20), ExitStatus::Code(1))
-            },
-        ),
-        ("cannot be launched", Program::missing()),
-        (
-            "never listens",
-            Program {
-                listens: None,
-                ..server()
-            },
-        ),
-        (
-            "listens and then dies",
-            Program {
-                listens: Some(ms(50)),
-                ..Program::ending(ms(400), ExitStatus::Code(1))
-            },
-        ),
-        (
-            "listens elsewhere",
-            Program {
-                missing: vec!["tcp 3000".into()],
-                ..server()
-            },
-        ),
-    ]
-}
+use support::{World, ms, secs};
 
 #[test]
 fn a_worker_is_replaced_by_one_that_is_ready_while_it_serves_on() {
@@ -133,116 +54,6 @@ fn several_at_once_if_that_is_wanted() {
     world.run(ms(500));
     let coming = (0..4).filter(|slot| world.processes.contains_key(&worker(*slot, 2)));
     assert_eq!(coming.count(), 2);
-}
-
-#[test]
-fn the_first_failure_stops_the_roll_and_rolls_back_what_was_replaced() {
-    for (bad, program) in all_bad() {
-        for position in 0..3 {
-            let mut world = up(3);
-            // Generation 2 of the slots before it is sound, of this one it is not; what is rolled back gets a third.
-            world.script_slot(position, vec![Program::server(), program.clone()]);
-            let old = world.machine.slots().map(|slot| slot.pid).collect::<Vec<_>>();
-            world.release = 2;
-            let reload = world.reload(&[0, 1, 2]);
-            while !world.replies.contains_key(&reload) {
-                run_served(&mut world, 3, 1);
-            }
-            let outcome = world.reply(reload);
-            for slot in outcome.slots {
-                let wanted = match slot.slot.0.cmp(&position) {
-                    std::cmp::Ordering::Less => matches!(slot.verdict, Verdict::RolledBack { .. }),
-                    std::cmp::Ordering::Equal => matches!(slot.verdict, Verdict::NotReplaced(_)),
-                    std::cmp::Ordering::Greater => slot.verdict == Verdict::Kept,
-                };
-                assert!(wanted, "{bad} at {position}: {slot:?}");
-            }
-            let untouched = world.machine.slots().map(|slot| slot.pid).collect::<Vec<_>>();
-            assert_eq!(
-                untouched[position as usize..],
-                old[position as usize..],
-                "{bad} at {position}"
-            );
-            run_served(&mut world, 3, 6000);
-            assert_eq!(
-                world
-                    .machine
-                    .slots()
-                    .filter(|slot| slot.status == Status::Online)
-                    .count(),
-                3
-            );
-        }
-    }
-}
-
-#[test]
-fn a_wrong_port_is_told_as_such() {
-    let mut world = up(1);
-    world.script(
-        "app",
-        failing(Program {
-            missing: vec!["tcp 3000".into()],
-            ..Program::server()
-        }),
-    );
-    let reload = world.reload(&[0]);
-    let verdict = world.verdict(reload);
-    let Verdict::NotReplaced(Failure::NotListening {
-        missing,
-        waited_ms: 3000,
-    }) = verdict
-    else {
-        panic!("{verdict:?}");
-    };
-    assert_eq!(missing, ["tcp 3000"]);
-}
-
-#[test]
-fn after_a_reload_that_failed_a_crash_brings_back_what_ran_before() {
-    let mut world = up(2);
-    world.script_slot(
-        1,
-        vec![
-            Program::server(),
-            Program::ending(ms(20), ExitStatus::Code(1)),
-            Program::server(),
-        ],
-    );
-    world.release = 2;
-    let reload = world.reload(&[0, 1]);
-    let _ = world.reply(reload);
-    world.run(secs(3));
-    for slot in [0, 1] {
-        let current = worker(slot, world.view(slot).generation.0);
-        world.kill(
-            current,
-            ExitStatus::Signal {
-                signal: SIGKILL,
-                core_dumped: false,
-            },
-        );
-        world.run(secs(1));
-    }
-    let launched: Vec<Option<Place>> = world
-        .launched()
-        .iter()
-        .rev()
-        .take(2)
-        .map(|launch| launch.place.clone())
-        .collect();
-    let before = Place {
-        path: "/srv/app.js@1".into(),
-        cwd: "/srv".into(),
-    };
-    assert_eq!(launched, [Some(before.clone()), Some(before)]);
-    let restart = world.restart(&[0, 1]);
-    let _ = world.reply(restart);
-    assert_eq!(
-        world.launched().last().expect("a launch").place,
-        None,
-        "whoever restarts it means what is there now"
-    );
 }
 
 #[test]
@@ -293,64 +104,6 @@ fn long_drains_overlap_and_starts_do_not() {
 }
 
 #[test]
-fn a_stop_overtakes_a_reload_and_ends_both_workers() {
-    for after in [3, 60, 600, 1075, 1090] {
-        let mut world = up(2);
-        let reload = world.reload(&[0, 1]);
-        world.run(ms(after));
-        let stop = world.stop(&[0, 1]);
-        let outcome = world.reply(stop);
-        assert!(
-            outcome
-                .slots
-                .iter()
-                .all(|slot| slot.verdict == Verdict::Stopped { killed: false }),
-            "{outcome:?}"
-        );
-        assert!(world.replies.contains_key(&reload));
-        assert!(
-            world.processes.values().all(|process| !process.main),
-            "after {after} ms"
-        );
-        assert_eq!(world.unlistened, [AppId(0)]);
-        world.run(secs(60));
-        assert_eq!((world.status(0), world.status(1)), (Status::Stopped, Status::Stopped));
-    }
-}
-
-#[test]
-fn a_delete_in_the_middle_leaves_nothing() {
-    for after in [3, 60, 600, 1075, 1090] {
-        let mut world = up(2);
-        world.reload(&[0, 1]);
-        world.run(ms(after));
-        let delete = world.delete(&[0, 1]);
-        let _ = world.reply(delete);
-        assert_eq!(world.machine.slots().count(), 0);
-        assert!(world.processes.values().all(|process| !process.main));
-    }
-}
-
-#[test]
-fn a_restart_in_the_middle_ends_the_reload() {
-    let mut world = up(2);
-    let reload = world.reload(&[0, 1]);
-    world.run(ms(600));
-    let restart = world.restart(&[0]);
-    let pid = match &world.reply(restart).slots[0].verdict {
-        Verdict::Online { pid } => *pid,
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(world.view(0).pid, Some(pid));
-    let outcome = world.reply(reload);
-    assert_eq!(outcome.slots[0].verdict, Verdict::Superseded);
-    assert!(
-        matches!(outcome.slots[1].verdict, Verdict::Reloaded { .. }),
-        "{outcome:?}"
-    );
-}
-
-#[test]
 fn a_second_reload_joins_if_it_brings_nothing_new_and_is_refused_else() {
     let mut world = up(2);
     let first = world.reload(&[0, 1]);
@@ -383,34 +136,6 @@ fn a_worker_that_crashes_while_it_is_being_replaced_is_stood_in_for_at_once() {
     assert!(matches!(world.verdict(reload), Verdict::Reloaded { .. }));
     world.run(secs(5));
     assert_eq!(generations(&world, 1), [2], "nothing else is launched");
-}
-
-#[test]
-fn a_new_spec_takes_effect_and_the_old_one_comes_back_with_a_failure() {
-    let mut world = up(2);
-    let new = Spec {
-        memory_limit: Some(77),
-        ..cluster("app", 2)
-    };
-    let reload = world.reload_with(&[0, 1], &[new.clone(), new.clone()], 1);
-    let _ = world.reply(reload);
-    assert!(world.machine.slots().all(|slot| slot.spec.memory_limit == Some(77)));
-    world.script_slot(
-        1,
-        vec![
-            Program::server(),
-            Program::server(),
-            Program::ending(ms(5), ExitStatus::Code(1)),
-        ],
-    );
-    let broken = Spec {
-        memory_limit: Some(88),
-        ..new
-    };
-    let reload = world.reload_with(&[0, 1], &[broken.clone(), broken], 1);
-    let _ = world.reply(reload);
-    world.run(secs(5));
-    assert!(world.machine.slots().all(|slot| slot.spec.memory_limit == Some(77)));
 }
 
 #[test]
@@ -563,7 +288,6 @@ fn what_outlives_sigkill_holds_nobody_up_for_ever() {
             .all(|slot| slot.verdict == Verdict::Failed(Failure::Busy)),
         "{outcome:?}"
     );
-    let _ = ids(&[0]);
 }
 
 #[test]

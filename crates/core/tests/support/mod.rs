@@ -5,16 +5,18 @@
 //! points a test chooses): both must always want the same. So each scenario is also a test of the journal.
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
+pub mod clusters;
 mod daemons;
+mod kernel;
 pub mod programs;
 mod questions;
 pub mod twin;
 
 use ostler_core::{
-    AppId, Effect, Event, ExitStatus, Generation, Instant, Launch, Machine, Mode, Now, Origin, Outcome, Pid, Place,
-    Request, Scope, Settings, SlotId, SpawnError, Spec, Status, Ticket, Verdict, WallTime, WorkerId,
+    AppId, Effect, Event, ExitStatus, Generation, Instant, Machine, Now, Origin, Outcome, Pid, Request, Settings,
+    SlotId, Spec, Status, Ticket, Verdict, WallTime, WorkerId,
 };
-use programs::{Leftovers, Program, Reaction};
+use programs::Program;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -366,180 +368,6 @@ impl World {
             !transient || self.machine.next_deadline().is_some(),
             "a transient state without a deadline"
         );
-    }
-
-    fn carry_out(&mut self, effect: Effect) {
-        match effect {
-            Effect::Spawn(launch) => self.spawn(&launch),
-            Effect::Signal { worker, signal, scope } => self.signal(worker, signal, scope),
-            Effect::SendShutdown { worker } => {
-                assert!(self.processes[&worker].main && self.processes[&worker].reported);
-                self.react_main(worker, SIGINT);
-            }
-            Effect::Sweep { worker } => {
-                let process = self.processes.get_mut(&worker).expect("launched");
-                assert!(!process.main, "a tree is swept after its main process has ended");
-                process.swept = true;
-                self.report_gone(worker);
-            }
-            Effect::Reply { ticket, outcome } => {
-                assert!(self.asked.contains(&ticket), "an answer that nobody asked for");
-                assert!(
-                    self.replies.insert(ticket, outcome).is_none(),
-                    "a second answer to {ticket:?}"
-                );
-            }
-            Effect::ObserveStart { worker } => {
-                let process = &self.processes[&worker];
-                assert!(process.main, "only a running process can be observed");
-                if let Some(after) = process.program.settles {
-                    self.later(after, Event::Settled { worker });
-                }
-            }
-            Effect::SampleMemory { worker, every } => self.sample(worker, every),
-            Effect::Admit { worker } => self.processes.get_mut(&worker).expect("launched").admitted = true,
-            Effect::Withdraw { worker } => self.processes.get_mut(&worker).expect("launched").admitted = false,
-            Effect::Drain { worker } => self.drain(worker),
-            Effect::Unlisten { app } => self.unlistened.push(app),
-            Effect::Exit => self.exited = true,
-            Effect::Watch { .. } | Effect::Unwatch { .. } | Effect::Record(_) | Effect::Publish(_) => {}
-            Effect::Forget { slot } => self.forget(slot),
-        }
-    }
-
-    /// Nothing is heard of a forgotten slot any more, since its id may be used again.
-    fn forget(&mut self, slot: SlotId) {
-        for (_, process) in self.processes.range(generations_of(slot)) {
-            assert!(!process.counts_as_alive(), "slot {slot} is forgotten while it is alive");
-        }
-        self.calendar.retain(|_, happening| happening.slot() != Some(slot));
-        self.processes
-            .retain(|worker, process| worker.slot != slot || process.main || process.leftovers);
-    }
-
-    fn drain(&mut self, worker: WorkerId) {
-        let process = self.processes.get_mut(&worker).expect("launched");
-        assert!(process.main && process.reported, "only a running process can drain");
-        process.admitted = false;
-        if let Some(after) = process.program.drains {
-            self.later(after, Event::Drained { worker });
-        }
-    }
-
-    /// How many workers of these slots could answer a request now.
-    pub fn serving(&self, slots: &[u32]) -> usize {
-        let serves = |(worker, process): (&WorkerId, &Process)| {
-            slots.contains(&worker.slot.0) && process.main && process.listens && process.admitted
-        };
-        self.processes.iter().filter(|process| serves(*process)).count()
-    }
-
-    fn sample(&mut self, worker: WorkerId, every: Duration) {
-        for (turn, bytes) in (1..).zip(self.processes[&worker].program.memory.clone()) {
-            self.later(every * turn, Event::MemorySample { worker, bytes });
-        }
-    }
-
-    fn spawn(&mut self, launch: &Launch) {
-        let (worker, spec) = (launch.worker, &launch.spec);
-        let alive = self.processes.range(generations_of(worker.slot));
-        let alive: Vec<&WorkerId> = alive
-            .filter(|(_, process)| process.counts_as_alive())
-            .map(|(other, _)| other)
-            .collect();
-        let beside = alive.iter().any(|other| self.processes[*other].cluster);
-        let room = usize::from(spec.mode == Mode::Cluster || beside);
-        assert!(alive.len() <= room, "{worker} is launched while {alive:?} are alive");
-        let launches = worker.generation.0 as usize - 1;
-        let programs = self
-            .programs_of_slots
-            .get(&worker.slot)
-            .or_else(|| self.programs.get(&spec.name))
-            .cloned()
-            .unwrap_or_else(|| vec![Program::server()]);
-        let program = programs[launches.min(programs.len() - 1)].clone();
-        let pid = Pid(i32::try_from(self.processes.len()).expect("few") + 1000);
-        let boot = program.boot;
-        let leftovers = program.leftovers != Leftovers::None;
-        if let Some(transient) = program.fails_to_spawn {
-            let error = SpawnError {
-                message: "execve: no".into(),
-                transient,
-            };
-            return self.later(boot, Event::SpawnFailed { worker, error });
-        }
-        let place = launch.place.clone().or(Some(Place {
-            path: format!("{}@{}", spec.program.path, self.release),
-            cwd: spec.program.cwd.clone(),
-        }));
-        self.later(boot, Event::Spawned { worker, pid, place });
-        if let (Some(after), true) = (program.listens, spec.mode == Mode::Cluster) {
-            let missing = program.missing.clone();
-            self.later(boot + after, Event::Listening { worker, missing });
-        }
-        if let Some((after, status)) = program.ends {
-            self.plan(boot + after, Happening::MainEnds { worker, status });
-        }
-        if let Some(after) = program.ready {
-            self.later(boot + after, Event::ReadyMessage { worker });
-        }
-        let process = Process {
-            program,
-            pid,
-            reported: false,
-            main: true,
-            leftovers,
-            swept: false,
-            gone_reported: false,
-            tree: spec.stop.tree,
-            cluster: spec.mode == Mode::Cluster,
-            listens: false,
-            admitted: false,
-        };
-        self.processes.insert(worker, process);
-    }
-
-    fn signal(&mut self, worker: WorkerId, signal: i32, scope: Scope) {
-        let process = &self.processes[&worker];
-        assert!(process.reported, "{worker} is signalled before it is known to run");
-        match scope {
-            Scope::Main => assert!(process.main, "{worker} is signalled though its main process is gone"),
-            Scope::Tree => assert!(!process.gone_reported, "{worker} is signalled though its tree is gone"),
-        }
-        if process.main {
-            self.react_main(worker, signal);
-        }
-        if scope == Scope::Tree {
-            self.react_leftovers(worker, signal);
-        }
-    }
-
-    fn react_main(&mut self, worker: WorkerId, signal: i32) {
-        let program = &self.processes[&worker].program;
-        let killed = ExitStatus::Signal {
-            signal,
-            core_dumped: false,
-        };
-        match program.reaction {
-            Reaction::Unkillable => {}
-            Reaction::Ends { .. } | Reaction::Ignores if signal == SIGKILL => {
-                self.plan(Duration::from_millis(1), Happening::MainEnds { worker, status: killed });
-            }
-            Reaction::Ends { after, status } => self.plan(after, Happening::MainEnds { worker, status }),
-            Reaction::Ignores => {}
-        }
-    }
-
-    fn react_leftovers(&mut self, worker: WorkerId, signal: i32) {
-        let process = &self.processes[&worker];
-        let ends = match process.program.leftovers {
-            Leftovers::None | Leftovers::Unkillable => false,
-            Leftovers::Obedient => true,
-            Leftovers::Stubborn => signal == SIGKILL,
-        };
-        if ends && process.leftovers {
-            self.plan(Duration::from_millis(1), Happening::LeftoversEnd { worker });
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What tests ask a world about.
 
-use super::World;
+use super::{Process, World};
 use ostler_core::{Effect, Launch, Notice, Scope, SlotId, SlotView, Status, WorkerId, history};
 
 impl World {
@@ -84,5 +84,13 @@ impl World {
         let mut numbers: Vec<u32> = self.machine.slots().map(|slot| slot.instance).collect();
         numbers.sort_unstable();
         numbers
+    }
+
+    /// How many workers of these slots could answer a request now.
+    pub fn serving(&self, slots: &[u32]) -> usize {
+        let serves = |(worker, process): (&WorkerId, &Process)| {
+            slots.contains(&worker.slot.0) && process.main && process.listens && process.admitted
+        };
+        self.processes.iter().filter(|process| serves(*process)).count()
     }
 }
