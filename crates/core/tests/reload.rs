@@ -138,6 +138,68 @@ fn a_worker_that_crashes_while_it_is_being_replaced_is_stood_in_for_at_once() {
     assert_eq!(generations(&world, 1), [2], "nothing else is launched");
 }
 
+/// A worker that lives but never says that it is up, and what comes after it.
+fn never_up(next: Program) -> (World, Spec) {
+    let mut world = World::new();
+    let first = Program {
+        settles: None,
+        listens: None,
+        ..Program::server()
+    };
+    world.script("app", vec![first, next]);
+    (world, cluster("app", 1))
+}
+
+#[test]
+fn whoever_waits_for_a_worker_that_ends_while_it_is_being_replaced_is_told_how_it_ended() {
+    let (mut world, spec) = never_up(Program::server());
+    let start = world.start(spec);
+    world.run(ms(500));
+    world.reload(&[0]);
+    world.run(ms(20));
+    world.kill(worker(0, 1), ExitStatus::Code(7));
+    let Verdict::Failed(Failure::Exited { status, retrying, .. }) = world.verdict(start) else {
+        panic!("{:?}", world.replies)
+    };
+    assert_eq!((status, retrying), (ExitStatus::Code(7), true));
+}
+
+#[test]
+fn whoever_waits_for_a_worker_that_is_replaced_gets_the_one_that_is_up() {
+    let (mut world, mut spec) = never_up(Program::server());
+    spec.ready.listen_timeout = secs(60);
+    let start = world.start(spec);
+    world.run(ms(500));
+    world.reload(&[0]);
+    world.run(secs(2));
+    let pid = world.view(0).pid.expect("it runs");
+    assert_eq!(generations(&world, 1), [2]);
+    assert_eq!(world.verdict(start), Verdict::Online { pid });
+}
+
+#[test]
+fn a_worker_that_is_not_ready_in_time_while_it_is_being_replaced_is_stood_in_for() {
+    let (mut world, mut spec) = never_up(Program {
+        ready: Some(ms(100)),
+        ..Program::server()
+    });
+    spec.ready.wait_ready = true;
+    let start = world.start(spec);
+    world.run(ms(2500));
+    assert_eq!(world.status(0), Status::Launching);
+    let reload = world.reload(&[0]);
+    world.run(ms(600));
+    assert_eq!(generations(&world, 1), [2], "its time is over");
+    assert!(matches!(
+        world.verdict(start),
+        Verdict::Failed(Failure::NotReady { retrying: true, .. })
+    ));
+    assert!(matches!(world.verdict(reload), Verdict::Reloaded { .. }));
+    world.run(secs(5));
+    assert_eq!(world.signals_to(worker(0, 1)), [support::SIGINT]);
+    assert_eq!((world.status(0), generations(&world, 1)), (Status::Online, vec![2]));
+}
+
 #[test]
 fn instances_follow_the_new_spec() {
     let mut world = up(2);

@@ -10,7 +10,7 @@ use ostler_sys::pidfd::{self, Waited};
 use ostler_sys::proc::Stat;
 use ostler_sys::spawn::{Credentials, ExecError, ExecOutcome, SpawnError, Stage};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::io::Read;
+use std::io::{BufRead, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -115,10 +115,14 @@ fn no_descriptor_of_ours_is_open_in_the_program() {
         .map(|_| command(&["/bin/sleep", "60"]).hold().expect("held"))
         .collect();
     let (read, write) = std::io::pipe().expect("a pipe");
-    let mut command = command(&["/bin/sleep", "60"]);
+    // A program that is being loaded has its libraries open for a moment, so it says when it runs; then it stands still.
+    let mut command = shell("echo running; kill -STOP $$");
     let copy = write.try_clone().expect("a descriptor");
     command.descriptors = vec![(write.into(), 1), (copy.into(), 5)];
     let child = Child::run(command);
+    std::io::BufReader::new(&read)
+        .read_line(&mut String::new())
+        .expect("it runs");
     let mut numbers: Vec<(i32, String)> = std::fs::read_dir(format!("/proc/{}/fd", child.pid))
         .expect("its descriptors")
         .map(|entry| {

@@ -15,7 +15,7 @@ use crate::event::ExitStatus;
 use crate::history::Next;
 use crate::settings::Settings;
 use crate::spec::{RestartLimit, RestartPolicy};
-use crate::time::Now;
+use crate::time::{Now, millis};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -243,8 +243,4 @@ fn stops(policy: &RestartPolicy, status: ExitStatus) -> bool {
         ExitStatus::Signal { .. } => policy.stop_exit_codes.contains(&0),
         ExitStatus::Unknown => false,
     }
-}
-
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

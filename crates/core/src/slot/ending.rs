@@ -10,7 +10,7 @@ use crate::event::ExitStatus;
 use crate::history::{Cause, EndCause, Next, What};
 use crate::outcome::{Failure, Verdict};
 use crate::spec::{Mode, RestartPolicy};
-use crate::time::Instant;
+use crate::time::{Instant, millis};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -117,7 +117,7 @@ impl Slot {
 
     /// The main process ended without having been told to.
     pub(super) fn ended_by_itself(&mut self, status: ExitStatus, oom_killed: bool, cx: &mut Context<'_>) -> Turn {
-        if let Some(state) = self.step_in(status, oom_killed, cx) {
+        if let Some(state) = self.step_in_for_ended(status, oom_killed, cx) {
             return took(state);
         }
         let uptime = self.age(cx.now.instant);
@@ -266,8 +266,4 @@ fn is_success(policy: &RestartPolicy, status: ExitStatus) -> bool {
         ExitStatus::Code(code) => code == 0 || policy.stop_exit_codes.contains(&code),
         ExitStatus::Signal { .. } | ExitStatus::Unknown => false,
     }
-}
-
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

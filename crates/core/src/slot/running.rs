@@ -16,7 +16,10 @@ impl Slot {
             Input::Deadline if cx.now.instant < until => ignored(same, Reason::NotDue),
             Input::Deadline => match cx.spec.ready.on_timeout {
                 OnReadyTimeout::Accept => took(self.up(run, cx)),
-                OnReadyTimeout::Fail => took(self.tell_to_end(run, Intent::Judge, cx)),
+                OnReadyTimeout::Fail => took(match self.step_in_for_overdue(run.pid, cx) {
+                    Some(state) => state,
+                    None => self.tell_to_end(run, Intent::Judge, cx),
+                }),
             },
             // It has said that it will say so itself.
             Input::Settled => ignored(same, Reason::NotAwaited),

@@ -85,6 +85,7 @@ pub struct World {
     pub now: Now,
     calendar: BTreeMap<(Instant, u64), Happening>,
     sequence: u64,
+    steps_at_once: u32,
     programs: BTreeMap<String, Vec<Program>>,
     programs_of_slots: BTreeMap<SlotId, Vec<Program>>,
     pub processes: BTreeMap<WorkerId, Process>,
@@ -129,6 +130,7 @@ impl World {
             now: BEGIN,
             calendar: BTreeMap::new(),
             sequence: 0,
+            steps_at_once: 0,
             programs: BTreeMap::new(),
             programs_of_slots: BTreeMap::new(),
             processes: BTreeMap::new(),
@@ -249,7 +251,17 @@ impl World {
         planned.into_iter().chain(deadline).min()
     }
 
+    /// Time passes up to a moment. A machine that always finds something to do before time passes would never come to it.
     fn advance(&mut self, to: Instant) {
+        self.steps_at_once = if to == self.now.instant {
+            self.steps_at_once + 1
+        } else {
+            0
+        };
+        if self.steps_at_once >= 10_000 {
+            let last = &self.log[self.log.len().saturating_sub(20)..];
+            panic!("no rest at {to:?}, with these effects at last: {last:#?}");
+        }
         let span = to.since(self.now.instant);
         self.now.wall = WallTime(self.now.wall.0 + i64::try_from(span.as_millis()).expect("short"));
         self.now.instant = to;

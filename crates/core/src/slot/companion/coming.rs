@@ -1,16 +1,16 @@
 //! A companion that comes: from its launch until it takes the current worker's place, or fails.
 
-use super::super::ladder::Ladder;
+use super::super::ladder::{Ladder, ask};
 use super::super::{Context, Decision, Input, Order, Reason, Run, SPAWN_TIMEOUT, Slot, Spawning, State};
 use super::{Companion, News, Phase, Starting, age_of, spec_of};
 use crate::effect::{Effect, NoticeKind};
 use crate::event::{ExitStatus, SpawnError};
 use crate::history::{EndCause, Next, What};
 use crate::ids::Pid;
-use crate::outcome::Failure;
+use crate::outcome::{Failure, Verdict};
 use crate::slot::resting;
 use crate::spec::{OnReadyTimeout, Spec};
-use crate::time::Instant;
+use crate::time::{Instant, millis};
 
 impl Slot {
     pub(super) fn companion_spawning(
@@ -133,7 +133,7 @@ impl Slot {
         if spec.ready.on_timeout == OnReadyTimeout::Accept {
             return self.change_places(companion, pid, cx);
         }
-        let waited_ms = u64::try_from(spec.ready.listen_timeout.as_millis()).unwrap_or(u64::MAX);
+        let waited_ms = millis(spec.ready.listen_timeout);
         cx.news.push(News::NotReplaced(match missing {
             Some(missing) if !missing.is_empty() => Failure::NotListening { missing, waited_ms },
             Some(_) | None => Failure::NotReady {
@@ -188,15 +188,14 @@ impl Slot {
         let spec = spec_of(cx);
         let drain_timeout = cx.spec.cluster.drain_timeout;
         let Some(old) = self.pid() else {
-            // Only a running worker is ever replaced; one that ended has been stepped in for.
-            return self.keep(
-                companion,
-                Phase::Proving {
-                    pid,
-                    until: cx.now.instant,
-                },
-                Decision::Ignored(Reason::OutOfOrder),
-            );
+            // Only a running worker is replaced, and for one that ended the replacement has stepped in.
+            debug_assert!(false, "invariant: a replacement that comes has a worker to replace");
+            let phase = Phase::Proving {
+                pid,
+                until: cx.now.instant,
+            };
+            self.companion = Some(Companion { phase, ..companion });
+            return self.abandon(cx);
         };
         let until = cx.now.instant + drain_timeout;
         self.put_in_place(
@@ -209,6 +208,8 @@ impl Slot {
         if let Some(worker) = self.companion_worker() {
             cx.effects.push_back(Effect::Drain { worker });
         }
+        // Whoever still waits for its predecessor to be up has got a worker that is.
+        self.answer(&Verdict::Online { pid }, cx);
         cx.news.push(News::Replaced);
         Decision::Took
     }
@@ -225,24 +226,59 @@ impl Slot {
         }
     }
 
-    /// The current worker ended by itself while its replacement was on its way: that one takes its place at once, proven or not.
-    /// Gives the slot's state.
-    pub(in crate::slot) fn step_in(
+    /// The current worker ended by itself: a replacement that is on its way takes its place at once, proven or not. Whoever
+    /// waited for the current one to be up is told how it ended, as after any crash. Gives the slot's state.
+    pub(in crate::slot) fn step_in_for_ended(
         &mut self,
         status: ExitStatus,
         oom_killed: bool,
         cx: &mut Context<'_>,
     ) -> Option<State> {
         let companion = self.companion.take_if(|companion| companion.comes())?;
-        let cause = EndCause::unasked(oom_killed);
-        self.note_end(status, cause, Next::Replaced, cx);
+        self.note_end(status, EndCause::unasked(oom_killed), Next::Replaced, cx);
+        let failure = Failure::Exited {
+            status,
+            after_ms: millis(self.age(cx.now.instant)),
+            retrying: true,
+        };
+        self.answer(&Verdict::Failed(failure), cx);
+        let worker = self.worker();
+        let ladder = Ladder::looking(cx.now.instant);
+        let state = self.step_in(companion, Phase::Sweeping { ladder }, cx);
+        if cx.spec.stop.tree {
+            cx.effects.push_back(Effect::Sweep { worker });
+        } else {
+            self.companion = None;
+            cx.news.push(News::Alone);
+        }
+        Some(state)
+    }
+
+    /// The current worker has not become ready in time: as when it ended, but it has to be told to.
+    pub(in crate::slot) fn step_in_for_overdue(&mut self, pid: Pid, cx: &mut Context<'_>) -> Option<State> {
+        let companion = self.companion.take_if(|companion| companion.comes())?;
+        let failure = Failure::NotReady {
+            waited_ms: millis(cx.spec.ready.listen_timeout),
+            retrying: true,
+        };
+        self.answer(&Verdict::Failed(failure), cx);
+        let worker = self.worker();
+        cx.effects.push_back(Effect::Withdraw { worker });
+        let ladder = ask(worker, &cx.spec.stop, cx);
+        let (why, next) = (EndCause::NeverReady, Next::Replaced);
+        Some(self.step_in(companion, Phase::Ending { pid, ladder, why, next }, cx))
+    }
+
+    /// A replacement that is on its way becomes the current worker as it is, and its predecessor goes. Gives the slot's state.
+    fn step_in(&mut self, companion: Companion, predecessor: Phase, cx: &mut Context<'_>) -> State {
+        let spec = spec_of(cx);
         let state = match &companion.phase {
             Phase::Spawning { until } => State::Spawning(Spawning {
                 until: *until,
                 order: Order::new(companion.cause.clone(), true),
                 intent: None,
             }),
-            Phase::Starting(starting) if spec_of(cx).ready.wait_ready && !starting.said_ready => State::Launching {
+            Phase::Starting(starting) if spec.ready.wait_ready && !starting.said_ready => State::Launching {
                 run: Run { pid: starting.pid },
                 until: starting.until,
             },
@@ -253,20 +289,12 @@ impl Slot {
             | Phase::Sweeping { .. }
             | Phase::Stuck { .. } => unreachable!("invariant: it comes"),
         };
-        let ladder = Ladder::looking(cx.now.instant);
-        let (gone, spec) = (self.worker(), spec_of(cx));
-        self.put_in_place(companion, Phase::Sweeping { ladder }, state.clone(), cx);
+        self.put_in_place(companion, predecessor, state.clone(), cx);
         if self.pid().is_some() {
             self.take_up_work(&spec, cx);
         }
         cx.news.push(News::Replaced);
-        if cx.spec.stop.tree {
-            cx.effects.push_back(Effect::Sweep { worker: gone });
-        } else {
-            self.companion = None;
-            cx.news.push(News::Alone);
-        }
-        Some(state)
+        state
     }
 
     /// The companion becomes the current worker, the current worker the companion.
@@ -304,7 +332,7 @@ impl Slot {
         let after = age_of(&companion, cx.now.instant);
         cx.news.push(News::NotReplaced(Failure::Exited {
             status,
-            after_ms: u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
+            after_ms: millis(after),
             retrying: false,
         }));
         self.companion_ended(companion, status, why, Next::NotReplaced, None, cx)
