@@ -3,10 +3,11 @@
 mod support;
 
 use ostler_core::{
-    AppId, Effect, ExitStatus, Failure, Generation, OnReadyTimeout, SlotId, Spec, Status, Verdict, history,
+    AppId, Effect, Event, ExitStatus, Failure, Generation, OnReadyTimeout, SlotId, Spec, Status, Verdict, WatchSpec,
+    history,
 };
 use support::clusters::{generations, run_served, up, worker};
-use support::programs::{Leftovers, Program, Reaction, cluster};
+use support::programs::{Leftovers, Program, Reaction, cluster, spec};
 use support::{World, ms, secs};
 
 #[test]
@@ -316,6 +317,33 @@ fn too_much_memory_replaces_the_worker() {
         }))
     });
     assert!(told);
+}
+
+#[test]
+fn a_changed_file_restarts_what_is_no_cluster_beside_what_is() {
+    let watched = |spec: Spec| Spec {
+        watch: Some(WatchSpec {
+            paths: vec!["/srv".into()],
+            ignore: vec![],
+            delay: ms(0),
+        }),
+        ..spec
+    };
+    let mut world = World::new();
+    let start = world.start(watched(Spec {
+        instances: 2,
+        ..spec("app")
+    }));
+    let _ = world.reply(start);
+    let reload = world.reload_with(&[0], &[watched(cluster("app", 2))], 1);
+    let _ = world.reply(reload);
+    world.feed(Event::FileChanged {
+        slot: SlotId(0),
+        path: "/srv/x".into(),
+    });
+    world.run(secs(5));
+    assert_eq!(generations(&world, 2), [3, 2]);
+    assert_eq!((world.status(0), world.status(1)), (Status::Online, Status::Online));
 }
 
 #[test]

@@ -365,26 +365,24 @@ impl Machine {
         Some(app)
     }
 
-    /// Nobody asked for it: workers of a cluster are replaced, others restarted.
+    /// Nobody asked for it: workers of a cluster are replaced, others restarted. An app may have both, while it is being
+    /// moved from one mode to the other.
     pub(super) fn restart_by_itself(&mut self, slots: &[SlotId], cause: &Cause, now: Now) {
         for &id in slots {
             let Some(slot) = self.slots.get(&id) else { continue };
-            let (app, key) = (slot.app, slot.spec);
-            let cluster = self.specs.get(key).mode == Mode::Cluster;
+            let app = slot.app;
             let busy = self.is_rolling(app) || slot.companion.is_some();
-            if cluster && busy {
-                continue;
-            }
-            if cluster && slot.can_be_replaced() {
-                let rest: Vec<(SlotId, SpecKey)> = slots
-                    .iter()
-                    .filter_map(|id| self.slots.get(id))
-                    .filter(|slot| slot.app == app && slot.can_be_replaced())
-                    .map(|slot| (slot.id, slot.spec))
-                    .collect();
-                self.begin_roll(app, rest, 1, cause.clone(), None, now);
-            } else {
-                self.tell(id, Input::Restart { cause: cause.clone() }, now);
+            match self.specs.get(slot.spec).mode {
+                Mode::Cluster if busy => {}
+                Mode::Cluster if slot.can_be_replaced() => {
+                    let fit = |slot: &&Slot| {
+                        slot.app == app && self.specs.get(slot.spec).mode == Mode::Cluster && slot.can_be_replaced()
+                    };
+                    let fit = slots.iter().filter_map(|id| self.slots.get(id)).filter(fit);
+                    let turns = fit.map(|slot| (slot.id, slot.spec)).collect();
+                    self.begin_roll(app, turns, 1, cause.clone(), None, now);
+                }
+                Mode::Cluster | Mode::Fork => self.tell(id, Input::Restart { cause: cause.clone() }, now),
             }
         }
     }
