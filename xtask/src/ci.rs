@@ -20,10 +20,12 @@ pub fn run() -> Result {
     Ok(())
 }
 
-/// The long run: daemon and keeper killed 50 times each, a million lines of torture.
+/// The long run: daemon and keeper killed 50 times each, a million lines of torture, a hundred thousand random histories of the
+/// machine, and clusters reloaded for as long as it takes.
 pub fn endurance() -> Result {
     ensure_nextest()?;
-    let chosen = "(package(ostler-cli) and (test(storm) or test(torture) or binary(cluster))) or (package(ostler-testkit) and binary(preload))";
+    let chosen = "(package(ostler-cli) and (test(storm) or test(torture) or binary(cluster))) \
+                  or (package(ostler-testkit) and binary(preload)) or (package(ostler-core) and binary(properties))";
     let mut nextest = cargo();
     nextest
         .args([
@@ -35,7 +37,8 @@ pub fn endurance() -> Result {
             "-E",
             chosen,
         ])
-        .env("OSTLER_TEST_FULL", "1");
+        .env("OSTLER_TEST_FULL", "1")
+        .env("PROPTEST_CASES", "100000");
     step("endurance", &mut nextest)
 }
 

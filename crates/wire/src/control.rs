@@ -149,6 +149,7 @@ pub enum Action {
     /// `start` or `restart` of a config file: each app is started if its name is new, else restarted with the new spec.
     Apply {
         /// The declared apps.
+        #[serde(with = "crate::together")]
         specs: Vec<Spec>,
         /// Leave apps alone that exist already (`start_or_restart` semantics are the default: restart them).
         only_missing: bool,

@@ -4,3 +4,4 @@
 pub mod control;
 pub mod keeper;
 pub mod node_ipc;
+mod together;

@@ -344,6 +344,21 @@ async fn a_bare_word_may_mean_what_exists() {
 }
 
 #[tokio::test]
+async fn apps_of_one_config_send_the_variables_of_the_shell_once() {
+    let stage = stage_with_files();
+    let action = asked(&stage, "start apps.json").await;
+    let Action::Apply { specs, .. } = &action else {
+        panic!("{action:?}")
+    };
+    assert_eq!(specs.len(), 2);
+    assert!(specs.iter().all(|spec| spec.environment.inherited.contains_key("PATH")));
+    let sent = serde_json::to_string(&action).expect("it can be sent");
+    assert_eq!(sent.matches("\"PATH\":").count(), 1, "{sent}");
+    let received: Action = serde_json::from_str(&sent).expect("what was sent");
+    assert_eq!(received, action);
+}
+
+#[tokio::test]
 async fn a_config_file_is_applied_and_words_of_it_select_by_name() {
     let stage = stage_with_files();
     let names = |action: Action| match action {

@@ -12,7 +12,6 @@ use crate::outcome::{Failure, Verdict};
 use crate::spec::{Mode, RestartPolicy};
 use crate::time::{Instant, millis};
 use std::sync::Arc;
-use std::time::Duration;
 
 impl Slot {
     /// Tells a running process to end.

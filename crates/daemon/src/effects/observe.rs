@@ -1,7 +1,7 @@
 //! `Effect::ObserveStart`: is a worker that was just launched up?
 //!
-//! A program that is executed directly counts as up once it has come to rest: asleep, and without having used the processor since
-//! it was looked at before. A program with a run time to boot (Node, Python, a shell) may rest at any moment of its start, so it has to show more: a
+//! A program that is executed directly counts as up once it has come to rest: asleep, and without having used the processor for
+//! a few milliseconds. A program with a run time to boot (Node, Python, a shell) may rest at any moment of its start, so it has to show more: a
 //! listening socket. Either way, whoever lives for `min_uptime` is up; that is the machine's own deadline.
 
 use crate::fact::Fact;
@@ -11,13 +11,18 @@ use ostler_core::{Event, Interpreter, WorkerId};
 use ostler_sys::Pid;
 use ostler_sys::proc::{self, Stat, State};
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::ops::RangeInclusive;
+use std::time::{Duration, Instant};
 
-/// How often a starting worker is looked at, and so how long a program must rest at least to count as up. What cannot start says
-/// so and exits in less; who waits for longer waits for somebody else.
-const EVERY: Duration = Duration::from_millis(6);
+/// How long a program must have rested to count as up. What cannot start says so and exits in less; who waits for longer
+/// waits for somebody else.
+const REST: Duration = Duration::from_millis(4);
+/// How often starting workers are looked at: as often as costs next to nothing, since who started them waits for the answer.
+const LOOKS: RangeInclusive<Duration> = Duration::from_millis(2)..=Duration::from_millis(6);
+/// The time between two looks for each that is looked at: a hundred times what a look takes.
+const EACH: Duration = Duration::from_micros(500);
 /// How often to look for a listening socket: it costs a read of the system's socket tables.
-const LISTENING_EVERY: u32 = 7;
+const LISTENING_EVERY: Duration = Duration::from_millis(42);
 
 /// Workers under observation.
 #[derive(Debug, Default)]
@@ -32,7 +37,8 @@ struct Observed {
     direct: bool,
     /// The processor time it had used at the last look, ns.
     cpu: u64,
-    looks: u32,
+    /// Since when that has been so, or since when nobody has looked for its socket.
+    since: Instant,
 }
 
 impl Daemon {
@@ -48,7 +54,7 @@ impl Daemon {
             pid,
             direct,
             cpu: proc::cpu_nanos(pid).ok().flatten().unwrap_or(u64::MAX),
-            looks: 0,
+            since: Instant::now(),
         };
         self.starts.observed.insert(worker, observed);
         self.tick_starts();
@@ -57,15 +63,18 @@ impl Daemon {
     /// Looks at each once.
     pub(crate) fn look_at_starts(&mut self) {
         self.starts.ticking = false;
+        let now = Instant::now();
         let mut settled = Vec::new();
-        self.starts.observed.retain(|worker, observed| match observed.look() {
-            Look::Up => {
-                settled.push(*worker);
-                false
-            }
-            Look::NotYet => true,
-            Look::Gone => false,
-        });
+        self.starts
+            .observed
+            .retain(|worker, observed| match observed.look(now) {
+                Look::Up => {
+                    settled.push(*worker);
+                    false
+                }
+                Look::NotYet => true,
+                Look::Gone => false,
+            });
         for worker in settled {
             self.send(Fact::Machine(Event::Settled { worker }));
         }
@@ -87,8 +96,10 @@ impl Daemon {
         }
         self.starts.ticking = true;
         let facts = self.facts.clone();
+        let count = u32::try_from(self.starts.observed.len()).unwrap_or(u32::MAX);
+        let pause = EACH.saturating_mul(count).clamp(*LOOKS.start(), *LOOKS.end());
         tokio::spawn(async move {
-            tokio::time::sleep(EVERY).await;
+            tokio::time::sleep(pause).await;
             let _ = facts.send(Fact::ObserveStarts);
         });
     }
@@ -101,20 +112,25 @@ enum Look {
 }
 
 impl Observed {
-    fn look(&mut self) -> Look {
-        self.looks += 1;
+    fn look(&mut self, now: Instant) -> Look {
         if self.direct {
-            self.look_for_rest()
+            self.look_for_rest(now)
+        } else if now - self.since < LISTENING_EVERY {
+            Look::NotYet
         } else {
+            self.since = now;
             self.look_for_socket()
         }
     }
 
-    fn look_for_rest(&mut self) -> Look {
+    fn look_for_rest(&mut self, now: Instant) -> Look {
         let Ok(Some(cpu)) = proc::cpu_nanos(self.pid) else {
             return Look::Gone;
         };
         if std::mem::replace(&mut self.cpu, cpu) != cpu {
+            self.since = now;
+        }
+        if now - self.since < REST {
             return Look::NotYet;
         }
         // It may also be waiting for its turn, or for the disk.
@@ -126,9 +142,6 @@ impl Observed {
     }
 
     fn look_for_socket(&self) -> Look {
-        if !self.looks.is_multiple_of(LISTENING_EVERY) {
-            return Look::NotYet;
-        }
         let below = tree::below(self.pid.as_raw_nonzero().get())
             .into_iter()
             .filter_map(Pid::from_raw);

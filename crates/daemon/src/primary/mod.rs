@@ -25,7 +25,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -78,13 +78,17 @@ pub(crate) enum Command {
     Say(WorkerId, serde_json::Value),
 }
 
-/// A handle on the primary thread; calls return at once.
+/// A handle on the primary; calls return at once. Its thread is started by the first worker or listener that it is given, so
+/// that a daemon without a cluster does not pay for it.
 #[derive(Clone)]
 pub struct Primary {
-    shared: Arc<Shared>,
+    facts: UnboundedSender<Fact>,
+    generation: u32,
+    thread: Arc<OnceLock<Thread>>,
 }
 
-struct Shared {
+/// What a running thread is reached by.
+struct Thread {
     commands: Mutex<VecDeque<Command>>,
     wake: OwnedFd,
 }
@@ -96,11 +100,36 @@ impl std::fmt::Debug for Primary {
 }
 
 impl Primary {
-    /// Starts the thread of the daemon of this generation.
-    ///
-    /// # Errors
-    /// No descriptors, memory or thread to be had.
-    pub fn start(facts: UnboundedSender<Fact>, generation: u32) -> io::Result<Self> {
+    /// The primary of the daemon of this generation.
+    pub fn new(facts: UnboundedSender<Fact>, generation: u32) -> Self {
+        Self {
+            facts,
+            generation,
+            thread: Arc::default(),
+        }
+    }
+
+    pub(crate) fn send(&self, command: Command) {
+        let concerns_nobody = !matches!(command, Command::Attach { .. } | Command::Adopt(_));
+        let thread = match self.thread.get() {
+            Some(thread) => thread,
+            None if concerns_nobody => return,
+            None => match self.start() {
+                Ok(thread) => thread,
+                Err(error) => return self.report(&format!("cannot be started: {error}")),
+            },
+        };
+        let mut commands = thread.commands();
+        let sleeps = commands.is_empty();
+        commands.push_back(command);
+        drop(commands);
+        if sleeps {
+            // Fails only when the counter is full, which wakes the thread just as well.
+            let _ = rustix::io::write(&thread.wake, &1u64.to_ne_bytes());
+        }
+    }
+
+    fn start(&self) -> io::Result<&Thread> {
         let poll = Arc::new(epoll::create(epoll::CreateFlags::CLOEXEC)?);
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         epoll::add(
@@ -109,43 +138,36 @@ impl Primary {
             epoll::EventData::new_u64(COMMANDS),
             epoll::EventFlags::IN,
         )?;
-        let shared = Arc::new(Shared {
-            commands: Mutex::default(),
-            wake,
-        });
-        let primary = Self { shared: shared.clone() };
-        let engine = Engine::new(poll, facts.clone(), primary.clone(), generation);
+        let commands = Mutex::default();
+        let reached = self.thread.get_or_init(|| Thread { commands, wake });
+        let engine = Engine::new(poll, self.facts.clone(), self.clone(), self.generation);
+        let primary = self.clone();
         thread::Builder::new().name("primary".into()).spawn(move || {
-            let ended = catch_unwind(AssertUnwindSafe(|| run(engine, &shared)));
-            let error = match ended {
+            let Some(thread) = primary.thread.get() else { return };
+            let ended = catch_unwind(AssertUnwindSafe(|| run(engine, thread)));
+            primary.report(&match ended {
                 Ok(Ok(never)) => match never {},
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => "it panicked".to_owned(),
-            };
-            let _ = facts.send(Fact::Fatal(format!(
-                "the primary of cluster workers has ended: {error}"
-            )));
+                Ok(Err(error)) => format!("has ended: {error}"),
+                Err(_) => "has ended: it panicked".to_owned(),
+            });
         })?;
-        Ok(primary)
+        Ok(reached)
     }
 
-    pub(crate) fn send(&self, command: Command) {
-        let mut commands = self
-            .shared
-            .commands
-            .lock()
-            .expect("invariant: nobody panics with this lock");
-        let sleeps = commands.is_empty();
-        commands.push_back(command);
-        drop(commands);
-        if sleeps {
-            // Fails only when the counter is full, which wakes the thread just as well.
-            let _ = rustix::io::write(&self.shared.wake, &1u64.to_ne_bytes());
-        }
+    fn report(&self, what: &str) {
+        let _ = self
+            .facts
+            .send(Fact::Fatal(format!("the primary of cluster workers {what}")));
     }
 }
 
-fn run(mut engine: Engine, shared: &Shared) -> io::Result<std::convert::Infallible> {
+impl Thread {
+    fn commands(&self) -> MutexGuard<'_, VecDeque<Command>> {
+        self.commands.lock().expect("invariant: nobody panics with this lock")
+    }
+}
+
+fn run(mut engine: Engine, thread: &Thread) -> io::Result<std::convert::Infallible> {
     let mut events = Vec::with_capacity(64);
     loop {
         events.clear();
@@ -163,7 +185,7 @@ fn run(mut engine: Engine, shared: &Shared) -> io::Result<std::convert::Infallib
         events.sort_by_key(|event: &epoll::Event| event.data.u64());
         for event in &events {
             match event.data.u64() {
-                COMMANDS => obey(&mut engine, shared),
+                COMMANDS => obey(&mut engine, thread),
                 token => engine.ready(token, event.flags),
             }
         }
@@ -171,15 +193,11 @@ fn run(mut engine: Engine, shared: &Shared) -> io::Result<std::convert::Infallib
     }
 }
 
-fn obey(engine: &mut Engine, shared: &Shared) {
+fn obey(engine: &mut Engine, thread: &Thread) {
     let mut count = [0; 8];
-    let _ = rustix::io::read(&shared.wake, &mut count);
+    let _ = rustix::io::read(&thread.wake, &mut count);
     loop {
-        let next = shared
-            .commands
-            .lock()
-            .expect("invariant: nobody panics with this lock")
-            .pop_front();
+        let next = thread.commands().pop_front();
         let Some(command) = next else { return };
         engine.obey(command);
     }

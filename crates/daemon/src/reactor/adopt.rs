@@ -68,7 +68,7 @@ impl Daemon {
         let generation = hand_over.generation;
         let home_text = around.home.to_string_lossy().into_owned();
         let containment = Containment::new(&home_text, &restored.machine.workers().collect());
-        let primary = Primary::start(facts.clone(), generation)?;
+        let primary = Primary::new(facts.clone(), generation);
         let preload = preload(&around.home, &mut notes);
         let mut daemon = Self {
             machine: restored.machine,
