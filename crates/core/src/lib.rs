@@ -37,4 +37,4 @@ pub use spec::{
     ReadyPolicy, RestartLimit, RestartPolicy, Rotation, RunAs, Serialization, Spec, StopPolicy, WatchSpec,
 };
 pub use time::{Instant, Now, WallTime};
-pub use view::{SlotView, Status};
+pub use view::{Awaited, RollView, SlotView, Status, Step, TurnView};

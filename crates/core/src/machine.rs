@@ -18,6 +18,7 @@
 
 mod app;
 mod journal;
+mod progress;
 mod requests;
 mod roll;
 mod specs;

@@ -78,3 +78,67 @@ impl Status {
         }
     }
 }
+
+/// A reload under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollView {
+    /// The app whose workers are being replaced.
+    pub app: AppId,
+    /// A replacement has failed: what was replaced is being put back.
+    pub undoing: bool,
+    /// Its slots, in order of instance.
+    pub turns: Vec<TurnView>,
+}
+
+/// How far a reload is in one slot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TurnView {
+    /// The slot.
+    pub slot: SlotId,
+    /// Its app's name.
+    pub name: String,
+    /// Its instance number within the app.
+    pub instance: u32,
+    /// What is being done.
+    pub step: Step,
+    /// The worker that comes, or has come.
+    pub new_pid: Option<Pid>,
+    /// The worker that is to go.
+    pub old_pid: Option<Pid>,
+    /// What the new worker still has to do to be ready.
+    pub awaits: Vec<Awaited>,
+    /// How long this step may take yet, ms; absent when it has no limit of its own.
+    pub left_ms: Option<u64>,
+}
+
+/// A step of the replacement of one worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// Its turn has not come.
+    Waiting,
+    /// The new worker is being launched.
+    Launching,
+    /// The new worker runs and is not ready.
+    Starting,
+    /// The new worker is ready and has to live on for a while.
+    Proving,
+    /// The new worker serves; the old one finishes with its connections.
+    Draining,
+    /// The new worker serves; the old one has been told to end, or what is left of its tree is being ended.
+    Ending,
+    /// The old worker is gone.
+    Done,
+}
+
+/// What a worker has to do to be ready.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Awaited {
+    /// Say `ready`.
+    Ready,
+    /// Listen, wherever.
+    Listening,
+    /// Listen at an address where its predecessor does.
+    ListeningAt(String),
+}

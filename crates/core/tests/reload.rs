@@ -3,8 +3,8 @@
 mod support;
 
 use ostler_core::{
-    AppId, Effect, Event, ExitStatus, Failure, Generation, OnReadyTimeout, SlotId, Spec, Status, Verdict, WatchSpec,
-    history,
+    AppId, Awaited, Effect, Event, ExitStatus, Failure, Generation, OnReadyTimeout, SlotId, Spec, Status, Step,
+    Verdict, WatchSpec, history,
 };
 use support::clusters::{generations, run_served, up, worker};
 use support::programs::{Leftovers, Program, Reaction, cluster, spec};
@@ -349,7 +349,7 @@ fn a_changed_file_restarts_what_is_no_cluster_beside_what_is() {
 #[test]
 fn a_fork_app_is_restarted_by_a_reload() {
     let mut world = World::new();
-    let start = world.start(support::programs::spec("plain"));
+    let start = world.start(spec("plain"));
     let _ = world.reply(start);
     let reload = world.reload(&[0]);
     assert!(matches!(world.verdict(reload), Verdict::Online { .. }));
@@ -391,4 +391,54 @@ fn listeners_stay_open_over_crashes_and_restarts() {
     let stop = world.stop(&[0]);
     let _ = world.reply(stop);
     assert_eq!(world.unlistened, [AppId(0)]);
+}
+
+/// What is shown of the only roll, slot by slot.
+fn steps(world: &World) -> Vec<Step> {
+    let rolls = world.machine.rolls(world.now.instant);
+    rolls
+        .iter()
+        .flat_map(|roll| &roll.turns)
+        .map(|turn| turn.step)
+        .collect()
+}
+
+#[test]
+fn a_roll_shows_what_each_slot_is_at_and_waits_for() {
+    let slow = Program {
+        ready: Some(ms(300)),
+        drains: Some(secs(5)),
+        ..Program::server()
+    };
+    let mut world = World::new();
+    world.script("app", vec![slow]);
+    let mut spec = cluster("app", 2);
+    spec.ready.wait_ready = true;
+    let start = world.start(spec);
+    let _ = world.reply(start);
+    assert_eq!(steps(&world), []);
+
+    let old = world.view(0).pid;
+    world.reload(&[0, 1]);
+    assert_eq!(steps(&world), [Step::Launching, Step::Waiting]);
+    world.run(ms(20));
+    let rolls = world.machine.rolls(world.now.instant);
+    let turn = rolls[0].turns[0].clone();
+    assert_eq!((turn.step, turn.old_pid), (Step::Starting, old));
+    assert_eq!(turn.awaits, [Awaited::Ready, Awaited::Listening]);
+    assert_eq!(turn.left_ms, Some(2985));
+    world.run(ms(400));
+    assert_eq!(steps(&world), [Step::Proving, Step::Waiting]);
+    world.run(secs(1));
+    let rolls = world.machine.rolls(world.now.instant);
+    let turn = rolls[0].turns[0].clone();
+    assert_eq!(
+        (turn.step, turn.old_pid, turn.new_pid),
+        (Step::Draining, old, world.view(0).pid)
+    );
+    // The second does not wait for such a long drain.
+    world.run(ms(5500));
+    assert_eq!(steps(&world), [Step::Done, Step::Draining]);
+    world.run(secs(10));
+    assert_eq!(steps(&world), []);
 }

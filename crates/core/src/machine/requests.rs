@@ -251,7 +251,7 @@ impl Machine {
     /// A roll that is under way serves whoever brings nothing new.
     fn join_or_refuse(&self, id: SlotId, nothing_new: bool) -> Step {
         match self.slots.get(&id) {
-            Some(slot) if nothing_new && self.rolls(slot.app, id) => Step::Join(slot.app),
+            Some(slot) if nothing_new && self.is_in_roll(slot.app, id) => Step::Join(slot.app),
             Some(_) | None => Step::Say(Verdict::Failed(Failure::Busy)),
         }
     }

@@ -16,7 +16,7 @@ use crate::slot::{Input, News, Slot, SpecKey};
 use crate::spec::Mode;
 use crate::time::{Instant, Now};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,6 +88,19 @@ impl Roll {
         self.waiting.iter().chain(self.before.values()).map(|turn| turn.spec)
     }
 
+    /// Its slots, each with whether its turn has not come yet.
+    pub(super) fn slots(&self) -> impl Iterator<Item = (SlotId, bool)> {
+        let waiting: BTreeSet<SlotId> = self.waiting.iter().map(|turn| turn.slot).collect();
+        let begun = self.under_way.keys().chain(self.before.keys());
+        let all: BTreeSet<SlotId> = begun.copied().chain(waiting.iter().copied()).collect();
+        all.into_iter().map(move |slot| (slot, waiting.contains(&slot)))
+    }
+
+    /// Whether it is being undone.
+    pub(super) fn is_undoing(&self) -> bool {
+        self.undoing
+    }
+
     fn has(&self, slot: SlotId) -> bool {
         let waits = self.waiting.iter().any(|turn| turn.slot == slot);
         self.under_way.contains_key(&slot) || self.before.contains_key(&slot) || waits
@@ -136,7 +149,7 @@ impl Machine {
     }
 
     /// Whether a roll is to replace this slot, or has.
-    pub(super) fn rolls(&self, app: AppId, slot: SlotId) -> bool {
+    pub(super) fn is_in_roll(&self, app: AppId, slot: SlotId) -> bool {
         let roll = self.apps.get(&app).and_then(|app| app.record.roll.as_ref());
         roll.is_some_and(|roll| roll.has(slot) && !roll.undoing)
     }
