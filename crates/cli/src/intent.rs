@@ -2,6 +2,7 @@
 //! it when another command overtook it. Used by `verdicts`.
 
 use crate::client::Client;
+use crate::progress::Progress;
 use ostler_core::{SlotId, Status};
 use ostler_wire::control::ProcessRows;
 use std::time::{Duration, SystemTime};
@@ -33,6 +34,8 @@ pub struct Intent {
     pub wanted: Wanted,
     /// When the command was given: older log lines say nothing about it.
     pub began: SystemTime,
+    /// How is shown how far it is.
+    pub progress: Progress,
 }
 
 impl Intent {
@@ -42,7 +45,13 @@ impl Intent {
             done: done.to_owned(),
             wanted,
             began: SystemTime::now(),
+            progress: Progress::None,
         }
+    }
+
+    /// The same, with progress shown.
+    pub fn showing(self, progress: Progress) -> Self {
+        Self { progress, ..self }
     }
 
     /// Whether what was wanted is so although another command overtook this one, as when two restart the same app:

@@ -21,6 +21,7 @@ mod list_view;
 mod log_places;
 mod logs;
 mod printer;
+mod progress;
 #[cfg(test)]
 mod samples;
 mod selection;

@@ -4,6 +4,7 @@
 use anstyle::{AnsiColor, Style};
 use std::cell::RefCell;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::BorrowedFd;
 
 /// Bold cyan, of table headers and ids.
 pub const HEADER: Style = AnsiColor::Cyan.on_default().bold();
@@ -30,6 +31,7 @@ pub struct Printer {
     error: Stream,
     silent: bool,
     width: Option<usize>,
+    error_width: Option<usize>,
 }
 
 /// Whether colour is wanted, as far as flags and variables say.
@@ -70,7 +72,8 @@ impl Printer {
     /// Writes to the process's own streams.
     pub fn to_process(silent: bool, colour: Colour) -> Self {
         let (out, error) = (io::stdout(), io::stderr());
-        let width = out.is_terminal().then(terminal_width).flatten();
+        let width = width_of(rustix::stdio::stdout());
+        let error_width = width_of(rustix::stdio::stderr());
         Self {
             out: Stream {
                 colour: colour.on(out.is_terminal()),
@@ -82,12 +85,31 @@ impl Printer {
             },
             silent,
             width,
+            error_width,
         }
     }
 
     /// The terminal's width in columns, when standard output is one.
     pub fn width(&self) -> Option<usize> {
         self.width
+    }
+
+    /// The width in columns of standard error, when it is a terminal.
+    pub fn error_width(&self) -> Option<usize> {
+        self.error_width
+    }
+
+    /// Whether what is drawn on standard error can be drawn over.
+    pub fn draws(&self) -> bool {
+        self.error_width.is_some()
+    }
+
+    /// Draws on the terminal of standard error, where [`Printer::draws`]. Hidden by `--silent`.
+    pub fn draw(&self, text: &str) {
+        if !self.silent {
+            // Nobody is left to look at it when it is gone.
+            let _ = self.error.write(text.as_bytes());
+        }
     }
 
     /// Whether messages are hidden.
@@ -174,8 +196,9 @@ pub fn paint(colour: bool, style: Style, text: &str) -> String {
     }
 }
 
-fn terminal_width() -> Option<usize> {
-    let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok()?;
+/// The columns of a terminal; none for anything else.
+fn width_of(stream: BorrowedFd<'_>) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(stream).ok()?;
     (size.ws_col > 0).then(|| usize::from(size.ws_col))
 }
 
@@ -230,6 +253,7 @@ pub mod captured {
             error: stream(&captured.error),
             silent,
             width: None,
+            error_width: None,
         };
         (printer, captured)
     }

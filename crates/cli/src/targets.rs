@@ -104,6 +104,7 @@ pub fn target(session: &Session, word: &str, options: &AppOptions) -> Result<Tar
         specs,
         only_missing: false,
         reload: None,
+        only_changed: false,
     }))
 }
 

@@ -87,6 +87,7 @@ fn say(printer: &Printer, group: &Group<'_>, done: &str) {
         Verdict::Superseded => printer.warn(&format!("{who}: another command overtook this one")),
         Verdict::Reloaded { pid } if group.slots.len() == 1 => printer.say(&format!("reloaded {who}, pid {pid}")),
         Verdict::Reloaded { .. } => printer.say(&format!("reloaded {who}, {} instances", group.slots.len())),
+        Verdict::Unchanged => printer.say(&format!("{who}: nothing has changed")),
         Verdict::Kept => printer.say(&format!("left {who} as it is")),
         Verdict::RolledBack { .. } => printer.say(&format!("put {who} back to what ran before")),
         Verdict::Failed(_) | Verdict::NotReplaced(_) => {}
@@ -154,6 +155,7 @@ fn failure(slot: &SlotOutcome) -> Option<(&SlotOutcome, &Failure)> {
         | Verdict::Signalled
         | Verdict::Reloaded { .. }
         | Verdict::Kept
+        | Verdict::Unchanged
         | Verdict::RolledBack { .. }
         | Verdict::Superseded => None,
     }

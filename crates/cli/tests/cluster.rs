@@ -84,6 +84,82 @@ fn a_reload_loses_no_request_that_takes_long() {
     a_reload_loses_nothing("/slow", 24, Connections::KeptAlive);
 }
 
+#[test]
+fn a_reload_tells_how_far_it_is_as_json() {
+    let home = home();
+    let port = serving(&home, 2, json!({ "min_ready": 300 }));
+    // Requests that take their time keep a worker from going.
+    let load = Load::begin(port, "/slow", 4, Connections::KeptAlive);
+    home.wait_until("load", || load.answered() > 4);
+    let before = home.pids("web");
+    let told = home.ok(&["reload", "web", "--json"]).stdout;
+    let told: Vec<serde_json::Value> = told
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("an object a line"))
+        .collect();
+    let (outcome, progress) = told.split_last().expect("an outcome");
+    let verdicts = outcome["outcome"]["slots"].as_array().expect("slots");
+    assert!(
+        verdicts.len() == 2 && verdicts.iter().all(|slot| slot["verdict"]["reloaded"]["pid"].is_u64()),
+        "{outcome}"
+    );
+    let of_first: Vec<&serde_json::Value> = progress
+        .iter()
+        .map(|line| &line["progress"])
+        .filter(|turn| turn["slot"] == 0)
+        .collect();
+    let draining = of_first
+        .iter()
+        .find(|turn| turn["step"] == "draining")
+        .expect("it drains");
+    assert_eq!(draining["old_pid"], before[0], "{draining}");
+    assert!(
+        progress
+            .iter()
+            .any(|line| line["progress"]["connections"].as_u64() >= Some(1)),
+        "{progress:?}"
+    );
+    assert!(load.end().lost.is_empty());
+}
+
+#[test]
+fn a_config_file_reloads_only_what_has_changed_if_that_is_wanted() {
+    let home = home();
+    let apps = |instances: u32, note: &str| {
+        let app = |name: &str, port: u16, note: &str| {
+            json!({
+                "name": name, "script": apps::path("shared.js"), "instances": instances, "exec_mode": "cluster",
+                "min_ready": 200, "env": { "PORT": port, "NOTE": note },
+            })
+        };
+        json!([app("one", 0, "same"), app("two", 0, note)])
+    };
+    home.start(apps(1, "old"));
+    let (one, two) = (home.pids("one"), home.pids("two"));
+    let file = home.ecosystem(apps(1, "new"));
+    let file = file.to_str().expect("a path").to_owned();
+    let said = home.ok(&["reload", &file, "--only-changed"]).stderr;
+    assert!(said.contains("one (0): nothing has changed"), "{said}");
+    assert_eq!(home.pids("one"), one);
+    let after = home.pids("two");
+    assert_ne!(after, two);
+
+    home.ecosystem(apps(2, "new"));
+    home.ok(&["reload", &file, "--only-changed"]);
+    assert_eq!(home.pids("one")[0], one[0]);
+    assert_eq!((home.pids("one").len(), home.pids("two").len()), (2, 2));
+    assert_eq!(home.pids("two")[0], after[0]);
+
+    home.ok(&["restart", "one", "--rolling"]);
+    assert_ne!(home.pids("one")[0], one[0]);
+    let refused = home.run(&["reload", "one", "--only-changed"]);
+    assert!(
+        refused.code == Some(1) && refused.stderr.contains("none is named"),
+        "{}",
+        refused.stderr
+    );
+}
+
 /// A directory `current` that leads to a release, and what makes the next one.
 struct Releases {
     root: PathBuf,

@@ -137,6 +137,8 @@ pub enum Request {
         specs: Vec<Arc<Spec>>,
         /// How many replacements of an app may be under way at once.
         parallel: u32,
+        /// Leave alone what declares the same as before, but for the number of instances.
+        only_changed: bool,
     },
     /// Stop.
     Stop {

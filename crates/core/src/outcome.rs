@@ -50,6 +50,8 @@ pub enum Verdict {
         /// The process that runs the old version now.
         pid: Pid,
     },
+    /// Left as it is, since nothing of it has changed and only what has changed was to be replaced.
+    Unchanged,
     /// Registered, not started (`autostart: false`, or saved as stopped).
     Registered,
     /// Stopped; `killed` when SIGKILL was needed.

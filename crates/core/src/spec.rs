@@ -52,6 +52,23 @@ pub struct Spec {
     pub attributes: serde_json::Map<String, serde_json::Value>,
 }
 
+impl Spec {
+    /// Whether it declares the same as another, but for the number of instances. What the shell that starts it happens to have,
+    /// and whose that is, is nothing it declares.
+    pub(crate) fn runs_like(&self, other: &Self) -> bool {
+        let declared = |spec: &Self| {
+            let mut spec = spec.clone();
+            spec.instances = 1;
+            spec.attributes.shift_remove("instances");
+            spec.environment.inherited = Arc::default();
+            spec.environment.unique_id.clear();
+            spec.username.clear();
+            spec
+        };
+        declared(self) == declared(other)
+    }
+}
+
 /// What is run, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program {

@@ -17,25 +17,56 @@ use support::{World, ms, secs};
 /// Something that happens to the machine.
 #[derive(Clone, Debug)]
 enum Op {
-    Start { kind: usize, instances: u32 },
+    Start {
+        kind: usize,
+        instances: u32,
+    },
     Restart(Vec<u32>),
-    RestartTogether { slots: Vec<u32>, times: usize },
-    Respecify { slots: Vec<u32>, kind: usize },
-    Reload { slots: Vec<u32>, parallel: u32 },
-    ReloadWith { slots: Vec<u32>, kind: usize },
+    RestartTogether {
+        slots: Vec<u32>,
+        times: usize,
+    },
+    Respecify {
+        slots: Vec<u32>,
+        kind: usize,
+    },
+    Reload {
+        slots: Vec<u32>,
+        parallel: u32,
+    },
+    ReloadWith {
+        slots: Vec<u32>,
+        kind: usize,
+        only_changed: bool,
+    },
     Stop(Vec<u32>),
     Delete(Vec<u32>),
     Reset(u32),
-    Scale { slot: u32, instances: u32 },
+    Scale {
+        slot: u32,
+        instances: u32,
+    },
     Signal(u32),
     Run(u64),
-    Crash { slot: u32, status: ExitStatus },
-    CrashCompanion { slot: u32, status: ExitStatus },
-    Stale { slot: u32, generation: u32, kind: usize },
+    Crash {
+        slot: u32,
+        status: ExitStatus,
+    },
+    CrashCompanion {
+        slot: u32,
+        status: ExitStatus,
+    },
+    Stale {
+        slot: u32,
+        generation: u32,
+        kind: usize,
+    },
     FileChanged(u32),
     ClockStepped(i64),
     Spurious,
-    NewDaemon { compacted: bool },
+    NewDaemon {
+        compacted: bool,
+    },
 }
 
 /// What the requests so far mean for a slot.
@@ -80,7 +111,8 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (slots(), 2..6_usize).prop_map(|(slots, times)| Op::RestartTogether { slots, times }),
         1 => (slots(), 0..KINDS).prop_map(|(slots, kind)| Op::Respecify { slots, kind }),
         4 => (slots(), 1..3_u32).prop_map(|(slots, parallel)| Op::Reload { slots, parallel }),
-        2 => (slots(), 0..KINDS).prop_map(|(slots, kind)| Op::ReloadWith { slots, kind }),
+        2 => (slots(), 0..KINDS, any::<bool>())
+            .prop_map(|(slots, kind, only_changed)| Op::ReloadWith { slots, kind, only_changed }),
         3 => slots().prop_map(Op::Stop),
         2 => slots().prop_map(Op::Delete),
         1 => (0..6_u32).prop_map(Op::Reset),
@@ -284,12 +316,19 @@ fn apply(op: &Op, world: &mut World, model: &mut Model) {
             let ticket = world.reload_with(slots, &[], *parallel);
             model.reloads.insert(ticket);
         }
-        Op::ReloadWith { slots, kind } => {
+        Op::ReloadWith {
+            slots,
+            kind,
+            only_changed,
+        } => {
             let slots = known(world, slots);
             model.set(world, slots.clone(), Wanted::Up);
             let specs: Vec<Spec> = slots.iter().map(|slot| renamed(world, *slot, *kind)).collect();
             let slots: Vec<u32> = slots.iter().map(|slot| slot.0).collect();
-            let ticket = world.reload_with(&slots, &specs, 1);
+            let ticket = match only_changed {
+                true => world.reload_changed(&slots, &specs),
+                false => world.reload_with(&slots, &specs, 1),
+            };
             model.reloads.insert(ticket);
         }
         Op::Stop(slots) => {

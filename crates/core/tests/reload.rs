@@ -6,6 +6,7 @@ use ostler_core::{
     AppId, Awaited, Effect, Event, ExitStatus, Failure, Generation, OnReadyTimeout, SlotId, Spec, Status, Step,
     Verdict, WatchSpec, history,
 };
+use std::sync::Arc;
 use support::clusters::{generations, run_served, up, worker};
 use support::programs::{Leftovers, Program, Reaction, cluster, spec};
 use support::{World, ms, secs};
@@ -215,6 +216,38 @@ fn instances_follow_the_new_spec() {
     let _ = world.reply(reload);
     assert_eq!(world.machine.slots().count(), 1);
     assert_eq!(world.serving(&[0]), 1);
+}
+
+#[test]
+fn what_has_not_changed_is_left_alone_where_that_is_wanted() {
+    let mut world = up(2);
+    let same = |instances| {
+        let mut spec = cluster("app", instances);
+        spec.environment.unique_id = "another".into();
+        Arc::make_mut(&mut spec.environment.inherited).insert("SSH_CLIENT".into(), "10.0.0.1".into());
+        spec
+    };
+    let reload = world.reload_changed(&[0, 1], &[same(2), same(2)]);
+    let outcome = world.reply(reload);
+    assert!(
+        outcome.slots.iter().all(|slot| slot.verdict == Verdict::Unchanged),
+        "{outcome:?}"
+    );
+
+    let reload = world.reload_changed(&[0, 1], &[same(3), same(3)]);
+    let _ = world.reply(reload);
+    assert_eq!(generations(&world, 3), [1, 1, 1], "one more, and nothing replaced");
+
+    let changed = Spec {
+        program: ostler_core::Program {
+            args: vec!["--new".into()],
+            ..same(3).program
+        },
+        ..same(3)
+    };
+    let reload = world.reload_changed(&[0, 1, 2], &vec![changed; 3]);
+    let _ = world.reply(reload);
+    assert_eq!(generations(&world, 3), [2, 2, 2]);
 }
 
 #[test]

@@ -26,6 +26,8 @@ pub enum Fact {
     Launched(WorkerId, std::io::Result<ostler_sys::spawn::ExecOutcome>),
     /// An app says something over its IPC channel.
     Message(WorkerId, node_ipc::Message),
+    /// A worker that finishes with its connections has so many left.
+    Draining(WorkerId, u32),
     /// Nobody is left who could write into the pipes of a worker that has ended.
     WritersGone(WorkerId),
     /// What was in those pipes is in the log.

@@ -56,6 +56,8 @@ pub struct Worker {
     pub told: bool,
     /// Whether its program runs at all is not known yet.
     pub launching: bool,
+    /// How many connections it has left, once it has been told to finish with them.
+    pub connections: Option<u32>,
     tasks: Vec<AbortHandle>,
 }
 
@@ -77,6 +79,7 @@ impl Worker {
             status: None,
             told: false,
             launching: false,
+            connections: None,
             tasks: Vec::new(),
         };
         worker.listen(facts)?;

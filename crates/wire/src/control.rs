@@ -6,6 +6,7 @@
 //! | `GET /v1/ping` | | [`Pong`] |
 //! | `GET /v1/processes` | | [`ProcessRows`]: what lists show, small |
 //! | `GET /v1/processes/full` | | [`Processes`]: with spec and environment |
+//! | `GET /v1/reloads` | | [`Reloads`] that are under way |
 //! | `GET /v1/history?selector=S` | | [`History`] |
 //! | `POST /v1/operations` | [`Operation`] | [`Answer`] |
 //! | `POST /v1/follow` | [`Follow`] | an endless stream of frames: a [`FrameHeader`] as one line of JSON, then `len` bytes |
@@ -13,7 +14,7 @@
 //! A failed call answers with a status of 400 or above and an [`ApiError`].
 
 use ostler_core::history::Entry;
-use ostler_core::{Outcome, Pid, SlotId, SlotView, Spec, Status, WallTime};
+use ostler_core::{Outcome, Pid, RollView, SlotId, SlotView, Spec, Status, WallTime};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -38,6 +39,15 @@ pub struct Pong {
 pub struct ProcessRows {
     /// The processes.
     pub processes: Vec<ProcessRow>,
+}
+
+/// The answer to `GET /v1/reloads`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloads {
+    /// The reloads under way, by app.
+    pub reloads: Vec<RollView>,
+    /// How many connections the worker that is to go has left, by slot; absent where nobody has counted them.
+    pub connections: BTreeMap<SlotId, u32>,
 }
 
 /// What a list shows of one slot.
@@ -155,6 +165,8 @@ pub enum Action {
         only_missing: bool,
         /// Reload existing ones instead of restarting them, so many workers of an app at once.
         reload: Option<u32>,
+        /// Of these only the ones whose declaration has changed.
+        only_changed: bool,
     },
     /// Stop and start again.
     Restart {

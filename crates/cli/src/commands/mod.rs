@@ -38,6 +38,7 @@ use crate::error::{Error, Kind, Result};
 use crate::intent::Intent;
 use crate::list_view::{self, Order};
 use crate::printer::Printer;
+use crate::progress::{self, Progress};
 use crate::selection;
 use crate::session::Session;
 use crate::verdicts;
@@ -74,10 +75,12 @@ pub async fn operate(
     let Some(mut client) = session.daemon_if_any().await? else {
         return nothing_found(session, &words);
     };
-    match client.operate(&session.verb, action(selector)).await {
+    match progress::operate(session, &mut client, action(selector), &intent).await {
         Ok(answer) => {
             let reported = report(session, &mut client, answer, &intent).await;
-            show_list(session, &mut client, Order::default(), false).await?;
+            if intent.progress != Progress::Json {
+                show_list(session, &mut client, Order::default(), false).await?;
+            }
             reported
         }
         Err(CallError::Refused(error)) if error.kind == ApiErrorKind::NotFound && is_all(&words) => {

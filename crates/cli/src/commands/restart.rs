@@ -1,8 +1,10 @@
+use super::reload::Reloading;
 use super::{operate, start};
 use crate::arguments::app_options::AppOptions;
 use crate::error::{Error, Result};
 use crate::intent::{Intent, Wanted};
 use crate::logs;
+use crate::progress::Progress;
 use crate::session::Session;
 use crate::targets;
 use clap::Args;
@@ -18,18 +20,26 @@ use ostler_wire::control::Action;
   ostler restart api --update-env
   ostler restart api --max-memory-restart 500M -- --port 4000
   ostler restart ecosystem.config.js --env production
+  ostler restart api --rolling
   ostler restart all")]
 pub struct Restart {
     /// Ids, names, namespaces, `/regular expressions/`, config files, `-`, or `all`
     #[arg(value_name = "SELECTOR", required = true)]
     pub selectors: Vec<String>,
+    /// Replace one worker after the other, as `reload` does
+    #[arg(long, help_heading = "Command")]
+    pub rolling: bool,
     #[command(flatten)]
     pub options: AppOptions,
 }
 
 impl Restart {
     pub async fn run(self, session: &Session) -> Result {
-        run(session, &self.selectors, &self.options, Again::Restart).await
+        let again = match self.rolling {
+            true => Again::Reload(Reloading::plain(&self.options)?),
+            false => Again::Restart,
+        };
+        run(session, &self.selectors, &self.options, again).await
     }
 }
 
@@ -38,11 +48,24 @@ impl Restart {
 pub enum Again {
     /// Stopped and started.
     Restart,
-    /// Replaced, so many workers of an app at once.
-    Reload(u32),
+    /// Replaced.
+    Reload(Reloading),
 }
 
 impl Again {
+    fn only_changed(self) -> bool {
+        matches!(self, Self::Reload(Reloading { only_changed: true, .. }))
+    }
+
+    /// How is shown how far it is.
+    pub fn progress(self) -> Progress {
+        match self {
+            Self::Restart => Progress::None,
+            Self::Reload(Reloading { json: true, .. }) => Progress::Json,
+            Self::Reload(Reloading { json: false, .. }) => Progress::Text,
+        }
+    }
+
     /// The past tense to report with.
     fn done(self) -> &'static str {
         match self {
@@ -60,6 +83,12 @@ pub async fn run(session: &Session, words: &[String], options: &AppOptions, agai
         return Err(Error::user("--env chooses a block of a config file, and none is named")
             .hint("`ostler restart ecosystem.config.js --env production`"));
     }
+    if files.is_empty() && again.only_changed() {
+        return Err(
+            Error::user("--only-changed compares with a config file, and none is named")
+                .hint("`ostler reload ecosystem.config.js --only-changed`"),
+        );
+    }
     if !files.is_empty() {
         start::run(session, &files, options, again).await?;
     }
@@ -72,13 +101,13 @@ pub async fn run(session: &Session, words: &[String], options: &AppOptions, agai
     let result = operate(
         session,
         selector,
-        Intent::new(again.done(), Wanted::Up),
+        Intent::new(again.done(), Wanted::Up).showing(again.progress()),
         |selector| match again {
             Again::Restart => Action::Restart { selector, patch },
-            Again::Reload(parallel) => Action::Reload {
+            Again::Reload(reloading) => Action::Reload {
                 selector,
                 patch,
-                parallel,
+                parallel: reloading.parallel,
             },
         },
     )

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::intent::{Intent, Wanted};
 use crate::list_view::Order;
 use crate::logs;
+use crate::progress::{self, Progress};
 use crate::session::Session;
 use crate::targets::{self, Target};
 use clap::Args;
@@ -60,10 +61,14 @@ pub async fn run(session: &Session, targets: &[String], options: &AppOptions, ag
         .transpose()?
         .unwrap_or_default();
     let mut actions = actions(session, targets, options)?;
-    if let Again::Reload(parallel) = again {
+    if let Again::Reload(reloading) = again {
         for action in &mut actions {
-            if let Action::Apply { reload, .. } = action {
-                *reload = Some(parallel);
+            if let Action::Apply {
+                reload, only_changed, ..
+            } = action
+            {
+                *reload = Some(reloading.parallel);
+                *only_changed = reloading.only_changed;
             }
         }
     }
@@ -75,7 +80,7 @@ pub async fn run(session: &Session, targets: &[String], options: &AppOptions, ag
     let mut failed = false;
     let mut started = Vec::new();
     for action in actions {
-        match carry_out(session, &mut client, action, &mut started).await {
+        match carry_out(session, &mut client, action, again, &mut started).await {
             Ok(()) => {}
             Err(error) => {
                 show(&session.printer, &error);
@@ -83,7 +88,9 @@ pub async fn run(session: &Session, targets: &[String], options: &AppOptions, ag
             }
         }
     }
-    show_list(session, &mut client, order, options.mini_list).await?;
+    if again.progress() != Progress::Json {
+        show_list(session, &mut client, order, options.mini_list).await?;
+    }
     if options.attach || options.no_daemon {
         // Somebody else's daemon is not ended with this command.
         logs::attach(session, &started, options.no_daemon && !was_there).await?;
@@ -117,9 +124,15 @@ fn actions(session: &Session, targets: &[String], options: &AppOptions) -> Resul
     targets.iter().map(action).collect()
 }
 
-async fn carry_out(session: &Session, client: &mut Client, action: Action, started: &mut Vec<String>) -> Result {
-    let intent = Intent::new("started", Wanted::Up);
-    let answer = client.operate(&session.verb, action).await?;
+async fn carry_out(
+    session: &Session,
+    client: &mut Client,
+    action: Action,
+    again: Again,
+    started: &mut Vec<String>,
+) -> Result {
+    let intent = Intent::new("started", Wanted::Up).showing(again.progress());
+    let answer = progress::operate(session, client, action, &intent).await?;
     if let Answer::Slots(outcome) = &answer {
         started.extend(outcome.slots.iter().map(|slot| slot.slot.to_string()));
     }

@@ -1,4 +1,4 @@
-use super::reload;
+use super::reload::{ReloadOptions, Reloading};
 use super::restart::Again;
 use super::start;
 use crate::arguments::app_options::AppOptions;
@@ -15,12 +15,14 @@ pub struct StartOrReload {
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<String>,
     #[command(flatten)]
+    pub how: ReloadOptions,
+    #[command(flatten)]
     pub options: AppOptions,
 }
 
 impl StartOrReload {
     pub async fn run(self, session: &Session) -> Result {
-        let again = Again::Reload(reload::parallel(&self.options)?);
+        let again = Again::Reload(Reloading::new(&self.how, &self.options)?);
         start::run(session, &self.files, &self.options, again).await
     }
 }

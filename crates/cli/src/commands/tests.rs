@@ -366,6 +366,7 @@ async fn a_config_file_is_applied_and_words_of_it_select_by_name() {
             specs,
             only_missing: false,
             reload: _,
+            only_changed: _,
         } => specs.into_iter().map(|spec| spec.name).collect(),
         Action::Stop { selector } | Action::Delete { selector } => selector.words,
         other => panic!("{other:?}"),

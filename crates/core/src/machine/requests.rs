@@ -38,7 +38,12 @@ impl Machine {
             Request::Start { specs } => self.plan_start(specs, now),
             Request::Restore { instances } => self.plan_restore(instances, now),
             Request::Restart { slots, specs } => self.plan_restart(&slots, &specs, now),
-            Request::Reload { slots, specs, parallel } => self.plan_reload(&slots, &specs, parallel, now),
+            Request::Reload {
+                slots,
+                specs,
+                parallel,
+                only_changed,
+            } => self.plan_reload(&slots, &specs, parallel, only_changed, now),
             Request::Stop { slots } => self.plan_each(&slots, |_| Step::Ask(Aim::Down)),
             Request::Delete { slots } => self.plan_each(&slots, |_| Step::Ask(Aim::Gone)),
             Request::Reset { slots } => self.plan_reset(&slots, now),
@@ -203,7 +208,26 @@ impl Machine {
     }
 
     /// As a restart, but running workers of a cluster are replaced one after the other.
-    fn plan_reload(&mut self, slots: &[SlotId], specs: &[Arc<Spec>], parallel: u32, now: Now) -> Plan {
+    fn plan_reload(
+        &mut self,
+        slots: &[SlotId],
+        specs: &[Arc<Spec>],
+        parallel: u32,
+        only_changed: bool,
+        now: Now,
+    ) -> Plan {
+        let spec_of = |id: &SlotId| {
+            let position = slots.iter().position(|slot| slot == id)?;
+            specs.get(position)
+        };
+        let is_unchanged = |machine: &Self, id: &SlotId| {
+            let running = machine.slots.get(id).filter(|slot| slot.is_up());
+            let running = running.map(|slot| machine.specs.get(slot.spec));
+            only_changed
+                && running
+                    .zip(spec_of(id))
+                    .is_some_and(|(running, spec)| running.runs_like(spec))
+        };
         // Workers that run beside a roll or another worker of their slot. What does not run is simply started.
         let is_busy = |machine: &Self, slot: &SlotId| {
             let running = machine.slots.get(slot).filter(|slot| slot.is_up());
@@ -211,17 +235,19 @@ impl Machine {
         };
         let mut seen = BTreeSet::new();
         let once = slots.iter().filter(|slot| seen.insert(**slot));
-        let (busy, free): (Vec<SlotId>, Vec<SlotId>) = once.partition(|slot| is_busy(self, slot));
-        let mut plan = self.plan_each(&busy, |id| self.join_or_refuse(id, specs.is_empty()));
-        let spec_of = |id: &SlotId| {
-            let position = slots.iter().position(|slot| slot == id)?;
-            specs.get(position)
-        };
+        let (unchanged, changed): (Vec<SlotId>, Vec<SlotId>) = once.partition(|slot| is_unchanged(self, slot));
+        let (busy, free): (Vec<SlotId>, Vec<SlotId>) = changed.iter().partition(|slot| is_busy(self, slot));
+        let mut plan = self.plan_each(&unchanged, |_| Step::Say(Verdict::Unchanged));
+        plan.0
+            .append(&mut self.plan_each(&busy, |id| self.join_or_refuse(id, specs.is_empty())).0);
         // Who ceases to be a worker of a cluster binds the port himself, which must be free then.
         let stays = |id: &SlotId| spec_of(id).is_none_or(|spec| spec.mode == Mode::Cluster);
         let (replaced, restarted): (Vec<SlotId>, Vec<SlotId>) =
             free.iter().partition(|id| self.is_replaceable(**id) && stays(id));
-        let mut resized = BTreeMap::new();
+        // Another number of instances is taken over without touching those that are there.
+        let declared = |id: &SlotId| spec_of(id).map(Arc::clone);
+        let specs_of_unchanged: Vec<Arc<Spec>> = unchanged.iter().filter_map(declared).collect();
+        let mut resized = self.respecify_resized(&unchanged, &specs_of_unchanged, now);
         for id in replaced {
             let Some((app, old)) = self.slots.get(&id).map(|slot| (slot.app, slot.spec)) else {
                 continue;
@@ -241,6 +267,26 @@ impl Machine {
             self.plan_size(app, key, instances, now, &mut plan);
         }
         plan
+    }
+
+    /// As [`Machine::respecify`], for those alone that are to have another number of instances.
+    fn respecify_resized(
+        &mut self,
+        slots: &[SlotId],
+        specs: &[Arc<Spec>],
+        now: Now,
+    ) -> BTreeMap<AppId, (SpecKey, u32)> {
+        let differs = |(id, spec): &(&SlotId, &Arc<Spec>)| {
+            let slot = self.slots.get(id);
+            slot.is_some_and(|slot| self.specs.get(slot.spec).instances != spec.instances)
+        };
+        let (slots, specs): (Vec<SlotId>, Vec<Arc<Spec>>) = slots
+            .iter()
+            .zip(specs)
+            .filter(differs)
+            .map(|(id, spec)| (*id, Arc::clone(spec)))
+            .unzip();
+        self.respecify(&slots, &specs, now)
     }
 
     fn is_replaceable(&self, id: SlotId) -> bool {

@@ -190,6 +190,17 @@ impl World {
             slots: ids(slots),
             specs: specs.iter().cloned().map(Arc::new).collect(),
             parallel,
+            only_changed: false,
+        })
+    }
+
+    /// A reload that leaves alone what has not changed.
+    pub fn reload_changed(&mut self, slots: &[u32], specs: &[Spec]) -> Ticket {
+        self.request(Request::Reload {
+            slots: ids(slots),
+            specs: specs.iter().cloned().map(Arc::new).collect(),
+            parallel: 1,
+            only_changed: true,
         })
     }
 

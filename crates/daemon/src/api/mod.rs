@@ -13,7 +13,7 @@ use crate::fact::Fact;
 use crate::logs::Follower;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
-use ostler_wire::control::{Answer, ApiError, Follow, Operation, Pong, ProcessRows, Processes, Selector};
+use ostler_wire::control::{Answer, ApiError, Follow, Operation, Pong, ProcessRows, Processes, Reloads, Selector};
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
@@ -33,6 +33,8 @@ pub enum Call {
     Rows(Reply<ProcessRows>),
     /// The list with everything.
     Full(Reply<Processes>),
+    /// Reloads under way.
+    Reloads(Reply<Reloads>),
     /// Change something.
     Operate(Box<Operation>, Peer, Reply<Answer>),
     /// Live output.

@@ -25,6 +25,7 @@ pub async fn route(request: Request<Incoming>, facts: &Facts, peer: Peer) -> Res
         (Method::GET, "/v1/ping") => json(ask(facts, Call::Ping).await),
         (Method::GET, "/v1/processes") => json(ask(facts, Call::Rows).await),
         (Method::GET, "/v1/processes/full") => json(ask(facts, Call::Full).await),
+        (Method::GET, "/v1/reloads") => json(ask(facts, Call::Reloads).await),
         (Method::GET, "/v1/history") => json(read_history(facts, request.uri().query()).await),
         (Method::POST, "/v1/operations") => match body(request).await {
             Ok(operation) => json(ask(facts, |reply| Call::Operate(Box::new(operation), peer, reply)).await),

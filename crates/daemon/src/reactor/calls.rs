@@ -5,9 +5,12 @@ use crate::api::{Call, Names};
 use crate::logs::{Filter, Follower, KnownSlot, StreamKind, Target};
 use crate::paths;
 use crate::select::select;
+use crate::workers::Worker;
 use crate::{VERSION, history};
 use ostler_core::{Pid, SlotId, SlotView, Status, WorkerId};
-use ostler_wire::control::{ApiError, Follow, Pong, Process, ProcessRow, ProcessRows, Processes, Selector, Usage};
+use ostler_wire::control::{
+    ApiError, Follow, Pong, Process, ProcessRow, ProcessRows, Processes, Reloads, Selector, Usage,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -18,6 +21,7 @@ impl Daemon {
             Call::Ping(reply) => drop(reply.send(Ok(self.pong()))),
             Call::Rows(reply) => drop(reply.send(Ok(self.rows()))),
             Call::Full(reply) => drop(reply.send(Ok(self.full()))),
+            Call::Reloads(reply) => drop(reply.send(Ok(self.reloads()))),
             Call::Operate(operation, peer, reply) => self.operate(*operation, &peer, reply),
             Call::Follow(follow, reply) => drop(reply.send(self.follow(follow))),
             Call::Names(selector, reply) => drop(reply.send(Ok(self.names(selector)))),
@@ -89,6 +93,15 @@ impl Daemon {
             pid_file: paths::filled(&spec.pid_file, id),
             dropped_log_bytes: self.dropped_log_bytes(id),
             view,
+        }
+    }
+
+    fn reloads(&self) -> Reloads {
+        let reloads = self.machine.rolls(now().instant);
+        let left = |(worker, record): (&WorkerId, &Worker)| Some((worker.slot, record.connections?));
+        Reloads {
+            connections: self.workers.iter().filter_map(left).collect(),
+            reloads,
         }
     }
 

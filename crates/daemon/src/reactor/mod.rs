@@ -161,6 +161,11 @@ impl Daemon {
             Fact::StatusOverdue(worker) => self.status_overdue(worker),
             Fact::Launched(worker, outcome) => self.launched(worker, &outcome),
             Fact::Message(worker, message) => self.message(worker, &message),
+            Fact::Draining(worker, connections) => {
+                if let Some(record) = self.workers.get_mut(&worker) {
+                    record.connections = Some(connections);
+                }
+            }
             Fact::WritersGone(worker) => self.writers_gone(worker),
             Fact::PipesRead(worker) => self.pipes_read(worker),
             Fact::Heard(kept) => self.heard.push(kept),

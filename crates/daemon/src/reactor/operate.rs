@@ -76,7 +76,8 @@ impl Daemon {
                 specs,
                 only_missing,
                 reload,
-            } => Ok(self.plan_apply(specs, only_missing, reload, by)),
+                only_changed,
+            } => Ok(self.plan_apply(specs, (only_missing, only_changed), reload, by)),
             Action::Restart { selector, patch } => {
                 let slots = self.chosen(&selector)?;
                 self.plan_restart(&slots, &patch, None, &selector.cwd, by)
@@ -169,7 +170,13 @@ impl Daemon {
         Ok(self.requests(Form::Slots, vec![Request::Restart { slots, specs }], by))
     }
 
-    fn plan_apply(&mut self, specs: Vec<Spec>, only_missing: bool, reload: Option<u32>, by: &Origin) -> Plan {
+    fn plan_apply(
+        &mut self,
+        specs: Vec<Spec>,
+        (only_missing, only_changed): (bool, bool),
+        reload: Option<u32>,
+        by: &Origin,
+    ) -> Plan {
         let present = self.slots();
         let mut requests = Vec::new();
         let mut new = Vec::new();
@@ -183,7 +190,7 @@ impl Daemon {
                 new.push(spec);
             } else if !only_missing {
                 let specs = for_each(spec, &slots);
-                requests.push(again(slots, specs, reload));
+                requests.push(again(slots, specs, reload, only_changed));
             }
         }
         if !new.is_empty() {
@@ -223,7 +230,7 @@ impl Daemon {
             }
         };
         let slots = slots.iter().copied().collect();
-        Ok(self.requests(Form::Slots, vec![again(slots, specs, reload)], by))
+        Ok(self.requests(Form::Slots, vec![again(slots, specs, reload, false)], by))
     }
 
     fn plan_scale(&mut self, selector: &Selector, to: ScaleTo, by: &Origin) -> Result<Plan, ApiError> {
@@ -447,9 +454,14 @@ fn unsaved(path: &std::path::Path, error: &io::Error) -> ApiError {
 }
 
 /// A restart, or a reload of so many at once.
-fn again(slots: Vec<SlotId>, specs: Vec<Arc<Spec>>, reload: Option<u32>) -> Request {
+fn again(slots: Vec<SlotId>, specs: Vec<Arc<Spec>>, reload: Option<u32>, only_changed: bool) -> Request {
     match reload {
-        Some(parallel) => Request::Reload { slots, specs, parallel },
+        Some(parallel) => Request::Reload {
+            slots,
+            specs,
+            parallel,
+            only_changed,
+        },
         None => Request::Restart { slots, specs },
     }
 }

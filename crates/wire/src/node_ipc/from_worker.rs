@@ -71,6 +71,11 @@ pub enum FromWorker {
 /// What our preload says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FromPreload {
+    /// It finishes with its connections; so many are open.
+    Draining {
+        /// How many.
+        connections: u32,
+    },
     /// No connection of its servers is open any more.
     Drained,
 }
@@ -210,6 +215,7 @@ struct Members<'a> {
     seq: Scalar<'a>,
     ack: Scalar<'a>,
     accepted: Scalar<'a>,
+    connections: Scalar<'a>,
     index: Scalar<'a>,
     port: Scalar<'a>,
     fd: Scalar<'a>,
@@ -245,7 +251,7 @@ fn understand(members: Option<&Members<'_>>, is_marked: bool, value: impl Fn() -
         CLUSTER => members.cluster(value).unwrap_or(FromWorker::OtherInternal),
         "NODE_SOCKET_NOTIFY_CLOSE" => members.sockets(SocketsAsked::AllClosed),
         "NODE_SOCKET_GET_COUNT" => members.sockets(SocketsAsked::Count),
-        OURS if members.act.text() == Some("drained") => FromWorker::Ostler(FromPreload::Drained),
+        OURS => members.preload().map_or(FromWorker::OtherInternal, FromWorker::Ostler),
         _ => FromWorker::OtherInternal,
     })
 }
@@ -299,6 +305,17 @@ impl Members<'_> {
             },
             _ => return None,
         })
+    }
+
+    /// What our preload says.
+    fn preload(&self) -> Option<FromPreload> {
+        match self.act.text()? {
+            "drained" => Some(FromPreload::Drained),
+            "draining" => Some(FromPreload::Draining {
+                connections: self.connections.number()?,
+            }),
+            _ => None,
+        }
     }
 
     fn sockets(&self, asked: SocketsAsked) -> FromWorker {

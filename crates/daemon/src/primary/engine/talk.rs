@@ -86,6 +86,9 @@ impl Engine {
                 return true;
             }
             FromWorker::Sockets(question) => drop(link.send(&ToWorker::NoSockets(&question))),
+            FromWorker::Ostler(FromPreload::Draining { connections }) => {
+                self.tell(Fact::Draining(worker, connections));
+            }
             FromWorker::Ostler(FromPreload::Drained) => {
                 self.tell(Fact::Machine(Event::Drained { worker }));
                 return true;
