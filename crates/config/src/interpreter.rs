@@ -93,6 +93,11 @@ pub(crate) fn runner(attributes: &Attributes, script: &Path, search: &Search<'_>
     }
 }
 
+/// Node, for what is known to be its program.
+pub(crate) fn node(search: &Search<'_>) -> Result<Runner, Problem> {
+    present("node", search)
+}
+
 fn declared_runner(declared: &str, search: &Search<'_>) -> Result<Runner, Problem> {
     if declared == "none" {
         return Ok(Runner::direct());

@@ -32,6 +32,7 @@ mod unique_id;
 mod units;
 mod users;
 mod words;
+mod wrapper;
 
 pub use diagnostic::{ConfigError, ConfigErrorKind, Diagnostic, Position};
 pub use environment::{EnvironmentFileError, Variables, child_environment, log_path, read_files, with_id};

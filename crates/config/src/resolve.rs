@@ -42,16 +42,14 @@ pub(crate) fn spec(attributes: &Attributes, blocks: &Blocks, context: &Context) 
     if let (Some(true), Some(chosen)) = (attributes.flag("append_env_to_name"), &blocks.chosen) {
         name = format!("{name}-{chosen}");
     }
-    assemble(
-        attributes,
-        Parts {
-            name,
-            program: found.program,
-            environment,
-        },
-        &base,
-        context,
-    )
+    let parts = Parts {
+        name,
+        program: found.program,
+        environment,
+    };
+    let mut resolution = assemble(attributes, parts, &base, context)?;
+    resolution.remarks.extend(found.remark.map(|remark| ("script", remark)));
+    Ok(resolution)
 }
 
 /// The parts of a spec that come from outside the attributes alone: files found, the shell's environment.

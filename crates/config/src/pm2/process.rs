@@ -7,6 +7,7 @@ use crate::diagnostic::{ConfigErrorKind, Problem};
 use crate::interpreter::{self, Search};
 use crate::paths::{self, is_executable};
 use crate::words;
+use crate::wrapper;
 use ostler_core::{Interpreter, Program, RunAs};
 use std::path::{Path, PathBuf};
 
@@ -85,6 +86,8 @@ pub(crate) const ATTRIBUTES: &[Attribute] = &[
 pub(crate) struct Resolved {
     pub(crate) program: Program,
     pub(crate) default_name: String,
+    /// What is run instead of what was said, and why.
+    pub(crate) remark: Option<String>,
 }
 
 /// Finds script and interpreter.
@@ -96,17 +99,65 @@ pub(crate) fn program(attributes: &Attributes, search: &Search<'_>) -> Result<Re
         .ok_or_else(|| Problem::invalid("script", "it is required", "say what to run, e.g. script: \"./app.js\""))?;
     check_directory(attributes, search)?;
     let default_name = file_stem(script);
+    let wrapped = wrapper::command_of(script, &attributes.texts("args"))
+        .filter(|_| asks_for_cluster(attributes) && attributes.text("exec_interpreter").is_none());
+    let mut remark = None;
+    if let Some(command) = wrapped {
+        match wrapper::entry(&command, search.base.cwd()) {
+            Ok(entry) => return unwrapped(attributes, &command, entry, default_name, search),
+            Err(opaque) if attributes.has("exec_mode") => {
+                return Err(Problem::invalid("script", opaque.message, opaque.hint));
+            }
+            // Cluster mode only followed from `instances`: as it is, which is right for what does not listen.
+            Err(opaque) => remark = Some(opaque.message),
+        }
+    }
+    let plain = |program| Resolved {
+        program,
+        default_name: default_name.clone(),
+        remark: remark.clone(),
+    };
     if let Some(file) = existing(script, search)? {
-        let program = of_file(attributes, &file, search)?;
-        return Ok(Resolved { program, default_name });
+        return of_file(attributes, &file, search).map(plain);
     }
     if script.contains(char::is_whitespace) {
-        let program = command(attributes, script, search)?;
-        return Ok(Resolved { program, default_name });
+        return command(attributes, script, search).map(plain);
     }
     let file = search.find(script).ok_or_else(|| not_found(script, search))?;
-    let program = of_file(attributes, &file, search)?;
-    Ok(Resolved { program, default_name })
+    of_file(attributes, &file, search).map(plain)
+}
+
+/// The Node program behind a package manager's command.
+fn unwrapped(
+    attributes: &Attributes,
+    command: &[String],
+    entry: wrapper::Entry,
+    default_name: String,
+    search: &Search<'_>,
+) -> Result<Resolved, Problem> {
+    let mut program = of_file(attributes, &entry.file, search)?;
+    program.interpreter = interpreter::node(search)?.interpreter;
+    program.interpreter_args = entry.node_args;
+    program.interpreter_args.extend(attributes.texts("node_args"));
+    program.args = entry.args;
+    let typed = command.join(" ");
+    let remark = format!("in cluster mode `{}` is run without `{typed}` around it", entry.command);
+    Ok(Resolved {
+        program,
+        default_name,
+        remark: Some(remark),
+    })
+}
+
+/// Whether the attributes alone ask for cluster mode, were it a Node program.
+fn asks_for_cluster(attributes: &Attributes) -> bool {
+    if attributes.flag("execute_command") == Some(true) {
+        return false;
+    }
+    match attributes.text("exec_mode") {
+        Some(mode) => mode.starts_with("cluster"),
+        None => attributes.has("instances"),
+    }
 }
 
 fn check_directory(attributes: &Attributes, search: &Search<'_>) -> Result<(), Problem> {
@@ -236,13 +287,9 @@ fn processors() -> i64 {
 
 /// Whether PM2 would run the app in cluster mode.
 pub(crate) fn is_cluster(attributes: &Attributes, program: &Program) -> bool {
-    if attributes.flag("execute_command") == Some(true) {
-        return false;
-    }
-    match attributes.text("exec_mode") {
-        Some(mode) => mode.starts_with("cluster"),
-        None => attributes.has("instances") && runs_javascript(&program.interpreter),
-    }
+    let is_package_manager = wrapper::command_of(&program.path, &[]).is_some();
+    let declared = attributes.text("exec_mode").is_some();
+    asks_for_cluster(attributes) && (declared || runs_javascript(&program.interpreter) && !is_package_manager)
 }
 
 /// Whether the interpreter is Node, whose `cluster` our daemon can be the primary of.

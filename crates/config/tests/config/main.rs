@@ -8,3 +8,4 @@ mod place;
 mod processes;
 mod reference;
 mod saved;
+mod wrappers;
