@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `ci` | every check: format, lints, purity of the core, licences and advisories, all tests, doc tests |
 //! | `try` | builds Ostler, starts the Express example under it, and shows that it answers |
-//! | `bench` | measures Ostler and PM2 side by side and prints a Markdown table |
+//! | `bench` | measures Ostler and PM2 side by side and prints Markdown tables; `bench http` only how many requests come through |
 //! | `endurance` | the tests whose proof grows with repetition, at full length |
 //! | `purity` | only the check that the core does no I/O |
 
@@ -27,9 +27,10 @@ fn main() -> ExitCode {
         ["ci"] => ci::run(),
         ["try"] => first_try::run(),
         ["bench"] => bench::run(),
+        ["bench", "http"] => bench::requests(),
         ["endurance"] => ci::endurance(),
         ["purity"] => purity::check(),
-        _ => Err("usage: cargo xtask ci | try | bench | endurance | purity".to_owned()),
+        _ => Err("usage: cargo xtask ci | try | bench [http] | endurance | purity".to_owned()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

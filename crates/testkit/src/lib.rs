@@ -21,6 +21,7 @@ mod invocation;
 mod load;
 mod logfile;
 mod manager;
+pub mod pressure;
 pub mod process;
 mod row;
 pub mod runtimes;

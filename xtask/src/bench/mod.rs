@@ -2,6 +2,7 @@
 //!
 //! Absolute figures drift with the machine and with what else it does: read the ratios within one run.
 
+mod http;
 mod measure;
 mod quantity;
 
@@ -19,6 +20,39 @@ const PM2: &str = "pm2@7";
 /// # Errors
 /// When something cannot be built or installed, or when a target is missed.
 pub fn run() -> Result {
+    let (pm2, ostler) = managers()?;
+    say("── measuring pm2");
+    let theirs = measure::everything(&pm2);
+    say("── measuring ostler");
+    let ours = measure::everything(&ostler);
+    say(&surroundings()?);
+    say(&table(&theirs, &ours));
+    say("── measuring requests");
+    let mut missed: Vec<String> = missed(&theirs, &ours).into_iter().map(str::to_owned).collect();
+    missed.extend(http::run(&pm2, &ostler)?);
+    verdict(&missed)
+}
+
+/// Requests alone.
+///
+/// # Errors
+/// As [`run`].
+pub fn requests() -> Result {
+    let (pm2, ostler) = managers()?;
+    say(&surroundings()?);
+    verdict(&http::run(&pm2, &ostler)?)
+}
+
+fn verdict(missed: &[String]) -> Result {
+    if missed.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("missed: {}", missed.join("; ")))
+    }
+}
+
+/// Both of them, built and installed.
+fn managers() -> Result<(Manager, Manager)> {
     let mut build = cargo();
     build.args([
         "build",
@@ -30,19 +64,7 @@ pub fn run() -> Result {
     ]);
     step("building ostler", &mut build)?;
     let pm2 = Manager::pm2(tools::npm(PM2, "node_modules/.bin/pm2")?);
-    let ostler = Manager::ostler(tools::target().join("release/ostler"));
-    say("── measuring pm2");
-    let pm2 = measure::everything(&pm2);
-    say("── measuring ostler");
-    let ostler = measure::everything(&ostler);
-    say(&surroundings()?);
-    say(&table(&pm2, &ostler));
-    let missed = missed(&pm2, &ostler);
-    if missed.is_empty() {
-        Ok(())
-    } else {
-        Err(format!("missed: {}", missed.join("; ")))
-    }
+    Ok((pm2, Manager::ostler(tools::target().join("release/ostler"))))
 }
 
 /// What the figures depend on.
