@@ -11,6 +11,7 @@
 //! or touches a descriptor, so every rule is tested in microseconds and any history can be replayed.
 #![forbid(unsafe_code)]
 
+pub mod balance;
 mod effect;
 mod event;
 pub mod history;

@@ -1,0 +1,288 @@
+//! Who gets a connection, for random workers and random lives of them.
+
+use ostler_core::balance::{Candidate, Client, Ledger, STICKY_WINDOW, WINDOW, choose};
+use ostler_core::{Balance, Generation, SlotId, WorkerId};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+const MODES: [Balance; 3] = [Balance::RoundRobin, Balance::LeastConnections, Balance::Sticky];
+
+fn worker(slot: u32) -> WorkerId {
+    WorkerId {
+        slot: SlotId(slot),
+        generation: Generation(1),
+    }
+}
+
+fn idle(slot: u32) -> Candidate {
+    Candidate {
+        worker: worker(slot),
+        instance: slot,
+        in_rotation: true,
+        rests: false,
+        stalls: false,
+        is_writable: true,
+        untaken: 0,
+        open: Some(0),
+    }
+}
+
+fn candidate(slot: u32) -> impl Strategy<Value = Candidate> {
+    let yes = prop::bool::weighted(0.8);
+    let no = prop::bool::weighted(0.2);
+    let open = prop::option::weighted(0.9, 0..20_u64);
+    (
+        yes,
+        no,
+        no,
+        yes,
+        0..2 * STICKY_WINDOW,
+        0..WINDOW + 2,
+        any::<bool>(),
+        open,
+    )
+        .prop_map(
+            move |(in_rotation, rests, stalls, is_writable, many, few, is_many, open)| Candidate {
+                in_rotation,
+                rests,
+                stalls,
+                is_writable,
+                untaken: if is_many { many } else { few },
+                open,
+                ..idle(slot)
+            },
+        )
+}
+
+fn candidates() -> impl Strategy<Value = Vec<Candidate>> {
+    (0..8_u32).prop_flat_map(|count| (0..count).map(candidate).collect::<Vec<_>>())
+}
+
+fn client() -> impl Strategy<Value = Client> {
+    any::<[u8; 16]>().prop_map(|bytes| Client::at(IpAddr::from(bytes)))
+}
+
+fn turn() -> impl Strategy<Value = Option<WorkerId>> {
+    prop::option::of((0..8_u32).prop_map(worker))
+}
+
+fn found(candidates: &[Candidate], chosen: WorkerId) -> Candidate {
+    *candidates.iter().find(|one| one.worker == chosen).expect("one of them")
+}
+
+proptest! {
+    #[test]
+    fn whoever_is_chosen_is_in_rotation_and_has_room(
+        candidates in candidates(), client in prop::option::of(client()), turn in turn(),
+    ) {
+        for mode in MODES {
+            if let Some(chosen) = choose(mode, client, turn, candidates.iter().copied()) {
+                let one = found(&candidates, chosen);
+                let window = if mode == Balance::Sticky { STICKY_WINDOW } else { WINDOW };
+                prop_assert!(one.in_rotation && !one.rests && one.is_writable && one.untaken < window, "{mode:?} {one:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_connection_waits_only_if_nobody_is_free(candidates in candidates(), turn in turn()) {
+        for mode in MODES {
+            let chosen = choose(mode, None, turn, candidates.iter().copied());
+            prop_assert_eq!(chosen.is_some(), candidates.iter().any(|one| one.is_free(mode)));
+        }
+    }
+
+    #[test]
+    fn one_by_one_they_go_round(workers in 1..9_usize, connections in 1..200_u32, turn in turn()) {
+        let candidates: Vec<Candidate> = (0..).take(workers).map(idle).collect();
+        let mut turn = turn;
+        let mut counts = BTreeMap::new();
+        for _ in 0..connections {
+            turn = choose(Balance::RoundRobin, None, turn, candidates.iter().copied());
+            *counts.entry(turn.expect("all are free")).or_insert(0_u32) += 1;
+        }
+        let counts = candidates.iter().map(|one| counts.get(&one.worker).copied().unwrap_or(0));
+        prop_assert!(counts.clone().max().unwrap_or(0) - counts.min().unwrap_or(0) <= 1);
+    }
+
+    #[test]
+    fn the_least_has_no_more_than_any_free_one(candidates in candidates(), turn in turn()) {
+        let Some(chosen) = choose(Balance::LeastConnections, None, turn, candidates.iter().copied()) else { return Ok(()) };
+        let own = found(&candidates, chosen).open.unwrap_or(0);
+        let free = candidates.iter().filter(|one| one.is_free(Balance::LeastConnections));
+        prop_assert!(free.clone().all(|one| own <= one.open.unwrap_or(0)));
+    }
+
+    #[test]
+    fn of_equally_many_connections_the_next_in_turn_gets_one(workers in 2..9_u32, open in 0..9_u64) {
+        let candidates: Vec<Candidate> = (0..workers).map(|slot| Candidate { open: Some(open), ..idle(slot) }).collect();
+        let mut turn = None;
+        let order: Vec<u32> = (0..2 * workers).map(|_| {
+            turn = choose(Balance::LeastConnections, None, turn, candidates.iter().copied());
+            turn.map_or(u32::MAX, |worker| worker.slot.0)
+        }).collect();
+        prop_assert_eq!(order, (0..workers).chain(0..workers).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_client_moves_only_if_its_worker_goes(workers in 2..9_u32, gone in 0..9_u32, client in client(), load in 0..STICKY_WINDOW) {
+        let mut all: Vec<Candidate> = (0..workers).map(idle).collect();
+        let before = choose(Balance::Sticky, Some(client), None, all.iter().copied()).expect("all are free");
+        let gone = gone % workers;
+        all[gone as usize].in_rotation = false;
+        let without = choose(Balance::Sticky, Some(client), None, all.iter().copied()).expect("one is left");
+        prop_assert_eq!(without == before, before != worker(gone));
+        all[gone as usize] = Candidate {
+            worker: WorkerId { generation: Generation(2), ..worker(gone) },
+            untaken: load,
+            ..idle(gone)
+        };
+        let after = choose(Balance::Sticky, Some(client), Some(worker(gone)), all.iter().copied()).expect("all are free");
+        prop_assert_eq!(after.slot, before.slot, "back when it is");
+    }
+
+    #[test]
+    fn a_client_of_a_full_worker_waits_and_one_of_a_stalled_worker_does_not(workers in 2..9_u32, client in client()) {
+        let mut all: Vec<Candidate> = (0..workers).map(idle).collect();
+        let own = choose(Balance::Sticky, Some(client), None, all.iter().copied()).expect("all are free");
+        let index = own.slot.0 as usize;
+        all[index].untaken = STICKY_WINDOW;
+        prop_assert_eq!(choose(Balance::Sticky, Some(client), None, all.iter().copied()), None);
+        all[index].stalls = true;
+        let other = choose(Balance::Sticky, Some(client), None, all.iter().copied());
+        prop_assert!(other.is_some_and(|other| other != own));
+    }
+
+    #[test]
+    fn clients_are_spread_evenly(workers in 2..9_u32, seed in any::<u32>()) {
+        let all: Vec<Candidate> = (0..workers).map(idle).collect();
+        let mut counts = BTreeMap::new();
+        // Neighbours, as the clients of one network are.
+        for host in 0..4000_u32 {
+            let client = Client::at(IpAddr::from(seed.wrapping_add(host).to_be_bytes()));
+            let chosen = choose(Balance::Sticky, Some(client), None, all.iter().copied());
+            *counts.entry(chosen).or_insert(0_u32) += 1;
+        }
+        let fair = 4000 / workers;
+        prop_assert!(counts.values().all(|count| count.abs_diff(fair) < fair / 3), "{counts:?}");
+    }
+}
+
+#[test]
+fn an_address_is_the_same_client_through_any_socket_and_within_its_subnet() {
+    let at = |text: &str| Client::at(text.parse().expect("an address"));
+    assert_eq!(at("192.0.2.7"), at("::ffff:192.0.2.7"));
+    assert_ne!(at("192.0.2.7"), at("192.0.2.8"));
+    assert_eq!(at("2001:db8:1:2::7"), at("2001:db8:1:2:a:b:c:d"));
+    assert_ne!(at("2001:db8:1:2::7"), at("2001:db8:1:3::7"));
+}
+
+/// What happens to connections.
+#[derive(Clone, Debug)]
+enum Step {
+    Give(u32),
+    GiveBack(usize),
+    Close(usize),
+    Accept(u32),
+    Leave(u32),
+    Count { late: Vec<u32>, closed: Vec<usize> },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        5 => (0..4_u32).prop_map(Step::Give),
+        1 => any::<usize>().prop_map(Step::GiveBack),
+        3 => any::<usize>().prop_map(Step::Close),
+        1 => (0..4_u32).prop_map(Step::Accept),
+        1 => (0..4_u32).prop_map(Step::Leave),
+        2 => (prop::collection::vec(0..4_u32, 0..4), prop::collection::vec(any::<usize>(), 0..3))
+            .prop_map(|(late, closed)| Step::Count { late, closed }),
+    ]
+}
+
+proptest! {
+    /// The world knows every connection; the ledger is told what the primary sees, and the kernel's counts.
+    #[test]
+    fn after_a_count_the_ledger_has_what_is_open(steps in prop::collection::vec(step(), 1..60)) {
+        let (mut ledger, mut world, mut next) = (Ledger::default(), BTreeMap::<u64, WorkerId>::new(), 1_u64);
+        let nth = |world: &BTreeMap<u64, WorkerId>, index: usize| {
+            world.keys().nth(index.checked_rem(world.len()).unwrap_or(0)).copied()
+        };
+        for step in steps {
+            match step {
+                Step::Give(slot) => {
+                    ledger.give(next, worker(slot));
+                    world.insert(next, worker(slot));
+                    next += 1;
+                }
+                Step::GiveBack(index) => if let Some(inode) = nth(&world, index) {
+                    ledger.strike(inode);
+                    world.remove(&inode);
+                },
+                Step::Close(index) => if let Some(inode) = nth(&world, index) {
+                    world.remove(&inode);
+                },
+                Step::Accept(slot) => {
+                    world.insert(next, worker(slot));
+                    next += 1;
+                }
+                Step::Leave(slot) => {
+                    ledger.forget(worker(slot));
+                    world.retain(|_, held| *held != worker(slot));
+                }
+                Step::Count { late, closed } => {
+                    let number = ledger.begin();
+                    let open: BTreeSet<u64> = world.keys().copied().collect();
+                    for slot in late {
+                        ledger.give(next, worker(slot));
+                        world.insert(next, worker(slot));
+                        next += 1;
+                    }
+                    let unknown = ledger.settle(number, &open);
+                    ledger.claim(&unknown, &world.clone());
+                    for slot in 0..4 {
+                        let held = world.values().filter(|held| **held == worker(slot)).count() as u64;
+                        prop_assert_eq!(ledger.open(worker(slot)), held);
+                    }
+                    for index in closed {
+                        if let Some(inode) = nth(&world, index) {
+                            world.remove(&inode);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_nobody_holds_is_asked_for_a_few_times_only() {
+    let mut ledger = Ledger::default();
+    let open = BTreeSet::from([7]);
+    let asked: Vec<bool> = (0..5)
+        .map(|_| {
+            let number = ledger.begin();
+            let unknown = ledger.settle(number, &open);
+            ledger.claim(&unknown, &BTreeMap::new());
+            !unknown.is_empty()
+        })
+        .collect();
+    assert_eq!(asked, [true, true, true, false, false]);
+}
+
+#[test]
+fn it_asks_to_be_counted_before_it_grows_without_bounds() {
+    let mut ledger = Ledger::default();
+    let mut inode = 0;
+    for _ in 0..3 {
+        while !ledger.is_full() {
+            ledger.give(inode, worker(0));
+            inode += 1;
+            assert!(inode < 20_000, "it never does");
+        }
+        let number = ledger.begin();
+        ledger.settle(number, &BTreeSet::new());
+        assert!(!ledger.is_full());
+    }
+}
