@@ -13,6 +13,7 @@ mod arch;
 pub mod cgroup;
 pub mod channel;
 pub mod clock;
+pub mod connections;
 pub mod exec_self;
 pub mod fdpass;
 pub mod inherit;

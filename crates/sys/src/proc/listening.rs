@@ -39,7 +39,8 @@ pub fn any_listens(members: &[Stat]) -> io::Result<bool> {
     Ok(false)
 }
 
-fn socket_inodes(pid: Pid) -> io::Result<BTreeSet<u64>> {
+/// The inodes of all sockets that a process holds.
+pub(crate) fn socket_inodes(pid: Pid) -> io::Result<BTreeSet<u64>> {
     let mut inodes = BTreeSet::new();
     let Some(directory) = open(rustix::fs::CWD, format_args!("/proc/{pid}/fd"), OFlags::DIRECTORY)? else {
         return Ok(inodes);

@@ -13,6 +13,7 @@ mod tree;
 
 pub use cpu::{cpu_nanos, cpu_nanos_of_threads};
 pub use environment::{MARKER, environment_entry};
+pub(crate) use listening::socket_inodes;
 pub use listening::{any_listens, listens};
 pub use stat::{StartTime, Stat, State, Usage, millis_of_ticks, page_size};
 pub use table::ProcessTable;
