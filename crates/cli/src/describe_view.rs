@@ -86,6 +86,10 @@ fn rows(process: &Process, now: WallTime) -> Vec<(&'static str, Cell<'_>)> {
         ("unstable restarts", Cell::plain(view.unstable_restarts.to_string())),
         ("created at", or_missing(view.created_at.map(units::iso))),
     ]);
+    if let Some(connections) = process.connections {
+        rows.push(("connections taken", number(connections.accepted)));
+        rows.push(("connections open", number(connections.active)));
+    }
     rows.extend(view.last_exit.map(|status| ("last exit", Cell::plain(ended(status)))));
     let dropped = process.dropped_log_bytes;
     rows.extend((dropped > 0).then(|| ("log bytes lost", Cell::styled(units::memory(dropped), BAD))));
@@ -125,6 +129,11 @@ fn words(words: &[String]) -> Cell<'static> {
 
 fn or_missing<'a>(text: Option<impl Into<Cow<'a, str>>>) -> Cell<'a> {
     text.map_or(Cell::plain(MISSING), Cell::plain)
+}
+
+/// A number that may be unknown.
+fn number(number: Option<u64>) -> Cell<'static> {
+    number.map_or(Cell::plain("—"), |number| Cell::plain(number.to_string()))
 }
 
 fn variable<'a>(process: &'a Process, name: &str) -> Option<&'a str> {

@@ -274,6 +274,7 @@ mod tests {
             uptime_ms: 400,
             restarts: 0,
             status: Status::Online,
+            connections: None,
             usage: Some(Usage {
                 memory: 51_941_376,
                 cpu: 0.0,

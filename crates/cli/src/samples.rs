@@ -106,6 +106,7 @@ pub fn process(id: u32, name: &str) -> Process {
             memory: 51_941_376,
             cpu: 0.5,
         }),
+        connections: None,
         version: Some("1.0.0".into()),
         node_version: Some("22.1.0".into()),
         out_log: log("out"),

@@ -1,6 +1,6 @@
 //! Who gets a connection, for random workers and random lives of them.
 
-use ostler_core::balance::{Candidate, Client, Ledger, STICKY_WINDOW, WINDOW, choose};
+use ostler_core::balance::{Candidate, Client, Ledger, STICKY_WINDOW, Shares, WINDOW, choose};
 use ostler_core::{Balance, Generation, SlotId, WorkerId};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +24,7 @@ fn idle(slot: u32) -> Candidate {
         stalls: false,
         is_writable: true,
         untaken: 0,
+        behind: 0,
         open: Some(0),
     }
 }
@@ -71,6 +72,57 @@ fn found(candidates: &[Candidate], chosen: WorkerId) -> Candidate {
     *candidates.iter().find(|one| one.worker == chosen).expect("one of them")
 }
 
+/// Workers in round robin, and what they were given.
+struct World {
+    workers: Vec<Candidate>,
+    given: Vec<usize>,
+    shares: Shares,
+    turn: Option<WorkerId>,
+}
+
+impl World {
+    fn new(workers: usize, turn: Option<WorkerId>) -> Self {
+        Self {
+            workers: (0..).take(workers).map(idle).collect(),
+            given: vec![0; workers],
+            shares: Shares::default(),
+            turn,
+        }
+    }
+
+    fn join(&mut self) {
+        self.workers.push(idle(u32::try_from(self.workers.len()).expect("few")));
+        self.given.push(0);
+    }
+
+    fn give(&mut self) {
+        let shares = &self.shares;
+        let candidates = self.workers.iter().map(|one| Candidate {
+            behind: shares.behind(one.worker),
+            ..*one
+        });
+        let chosen = choose(Balance::RoundRobin, None, self.turn, candidates).expect("somebody is free");
+        self.turn = Some(chosen);
+        self.shares.give(chosen);
+        let index = chosen.slot.0 as usize;
+        self.workers[index].untaken += 1;
+        self.given[index] += 1;
+    }
+
+    fn take_all(&mut self) {
+        self.workers.iter_mut().for_each(|one| one.untaken = 0);
+    }
+
+    fn take_all_but(&mut self, late: usize) {
+        let others = self.workers.iter_mut().enumerate().filter(|(index, _)| *index != late);
+        others.for_each(|(_, one)| one.untaken = 0);
+    }
+
+    fn apart(&self) -> usize {
+        self.given.iter().max().unwrap_or(&0) - self.given.iter().min().unwrap_or(&0)
+    }
+}
+
 proptest! {
     #[test]
     fn whoever_is_chosen_is_in_rotation_and_has_room(
@@ -94,16 +146,59 @@ proptest! {
     }
 
     #[test]
-    fn one_by_one_they_go_round(workers in 1..9_usize, connections in 1..200_u32, turn in turn()) {
-        let candidates: Vec<Candidate> = (0..).take(workers).map(idle).collect();
-        let mut turn = turn;
-        let mut counts = BTreeMap::new();
+    fn one_by_one_they_go_round(workers in 1..9_usize, connections in 1..200_usize, turn in turn()) {
+        let mut world = World::new(workers, turn);
         for _ in 0..connections {
-            turn = choose(Balance::RoundRobin, None, turn, candidates.iter().copied());
-            *counts.entry(turn.expect("all are free")).or_insert(0_u32) += 1;
+            world.give();
+            world.take_all();
         }
-        let counts = candidates.iter().map(|one| counts.get(&one.worker).copied().unwrap_or(0));
-        prop_assert!(counts.clone().max().unwrap_or(0) - counts.min().unwrap_or(0) <= 1);
+        prop_assert!(world.apart() <= 1);
+    }
+
+    #[test]
+    fn who_was_late_catches_up(workers in 2..9_usize, late in 0..9_usize, missed in 1..40_usize) {
+        let mut world = World::new(workers, None);
+        for _ in 0..missed {
+            world.give();
+            world.take_all_but(late % workers);
+        }
+        for _ in 0..workers * missed {
+            world.take_all();
+            world.give();
+        }
+        prop_assert!(world.apart() <= 1, "{:?}", world.given);
+    }
+
+    #[test]
+    fn who_was_hung_for_long_is_not_flooded(workers in 2..9_usize, late in 0..9_usize) {
+        let mut world = World::new(workers, None);
+        for _ in 0..2000 {
+            world.give();
+            world.take_all_but(late % workers);
+        }
+        world.take_all();
+        let before = world.given[late % workers];
+        for _ in 0..workers * 1000 {
+            world.give();
+            world.take_all();
+        }
+        let more = world.given[late % workers] - before;
+        prop_assert!((1000..=1000 + 256).contains(&more), "{more}");
+    }
+
+    #[test]
+    fn a_newcomer_gets_its_share_and_no_more(workers in 1..8_usize, before in 0..500_usize) {
+        let mut world = World::new(workers, None);
+        for _ in 0..before {
+            world.give();
+            world.take_all();
+        }
+        world.join();
+        for _ in 0..(workers + 1) * 10 {
+            world.give();
+            world.take_all();
+        }
+        prop_assert!((9..=11).contains(&world.given[workers]), "{:?}", world.given);
     }
 
     #[test]

@@ -1,19 +1,26 @@
 //! A tiny HTTP client and free ports, on loopback only.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// A port nobody listens on now.
+/// Ports below those that the kernel gives to clients (`ip_local_port_range`): one of these may be a client's at any moment.
+const PORTS: std::ops::Range<u16> = 10_000..32_000;
+
+/// A port nobody listens on now, and no client is given.
 ///
 /// # Panics
 /// When the machine has no free port left.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port on loopback");
-    listener
-        .local_addr()
-        .expect("invariant: a bound listener has an address")
-        .port()
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    // Each test is a process of its own: they begin at different places.
+    let asked = ASKED.fetch_add(1, Ordering::Relaxed);
+    let first = std::process::id().wrapping_mul(61).wrapping_add(asked * 7);
+    let count = u32::from(PORTS.end - PORTS.start);
+    let ports = (0..count).map(|next| PORTS.start + u16::try_from(first.wrapping_add(next) % count).unwrap_or(0));
+    let mut free = ports.filter(|port| TcpListener::bind((Ipv6Addr::UNSPECIFIED, *port)).is_ok());
+    free.next().expect("a free port")
 }
 
 /// The body of `GET /` on a loopback port.

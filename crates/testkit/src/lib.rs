@@ -29,6 +29,7 @@ mod sandbox;
 mod shifted_clock;
 pub mod tools;
 pub mod torture;
+mod visitor;
 mod wait;
 
 pub use home::{Home, Topology};
@@ -41,6 +42,7 @@ pub use row::Row;
 pub use runtimes::Runtime;
 pub use sandbox::{Tmpfs, is_root, skip};
 pub use shifted_clock::ShiftedClock;
+pub use visitor::Visitor;
 pub use wait::{DEADLINE, wait_within};
 
 /// `full` when the environment variable `OSTLER_TEST_FULL` is set (the long run of `cargo xtask endurance`), else

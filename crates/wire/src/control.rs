@@ -75,6 +75,9 @@ pub struct ProcessRow {
     pub status: Status,
     /// What its tree uses; absent when unknown or down.
     pub usage: Option<Usage>,
+    /// The connections of a cluster's worker; absent where none runs, and in fork mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections: Option<Connections>,
     /// The user it runs as.
     pub user: String,
     /// Whether files are watched for it.
@@ -88,6 +91,15 @@ pub struct Usage {
     pub memory: u64,
     /// Processor time since the last sample, in percent of one processor, one decimal.
     pub cpu: f64,
+}
+
+/// A worker's connections, through listeners that it shares with others of its cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connections {
+    /// How many it has taken since it began; only grows, also over changes of daemon.
+    pub accepted: Option<u64>,
+    /// How many are open now; null where the kernel cannot be asked, or nothing of ours is listened on.
+    pub active: Option<u64>,
 }
 
 /// The answer to `GET /v1/processes/full`, by slot id.
@@ -104,6 +116,9 @@ pub struct Process {
     pub view: SlotView,
     /// What its tree uses.
     pub usage: Option<Usage>,
+    /// The connections of a cluster's worker; absent where none runs, and in fork mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections: Option<Connections>,
     /// The nearest package.json's version, if any.
     pub version: Option<String>,
     /// The Node version its process reported or runs, if known.

@@ -427,6 +427,7 @@ async fn a_command_that_is_overtaken_has_failed_only_if_its_wish_is_not_so() {
                 restarts: 0,
                 status,
                 usage: None,
+                connections: None,
                 user: "u".into(),
                 watching: false,
             };

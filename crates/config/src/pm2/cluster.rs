@@ -13,9 +13,10 @@ const DRAIN_TIMEOUT: u64 = 30_000;
 pub(crate) const ATTRIBUTES: &[Attribute] = &[
     Attribute::new(
         "balance",
-        Kind::Choice(&["round-robin"]),
+        Kind::Choice(&["round-robin", "least-connections", "sticky"]),
         "round-robin",
-        "Which worker gets a connection. Ostler's own.",
+        "Which worker gets a connection: the next in turn, the one with the fewest open, or the one that the client's address \
+         belongs to (IPv4 whole, the first 64 bits of IPv6). Ostler's own.",
     ),
     Attribute::new(
         "min_ready",
@@ -41,7 +42,11 @@ pub(crate) const ATTRIBUTES: &[Attribute] = &[
 pub(crate) fn policy(attributes: &Attributes) -> ClusterPolicy {
     let span = |key: &str, default: u64| duration(attributes.number(key).unwrap_or(default));
     ClusterPolicy {
-        balance: Balance::RoundRobin,
+        balance: match attributes.text("balance") {
+            Some("least-connections") => Balance::LeastConnections,
+            Some("sticky") => Balance::Sticky,
+            Some(_) | None => Balance::RoundRobin,
+        },
         preload: attributes.flag("pmx").unwrap_or(true),
         serialization: match attributes.text("serialization") {
             Some("advanced") => Serialization::Advanced,

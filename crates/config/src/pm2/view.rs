@@ -192,6 +192,9 @@ fn state(view: &SlotView, process: &Process) -> Map<String, Value> {
     if let Some(status) = view.last_exit {
         set(&mut map, "exit_code", exit_code(status));
     }
+    if let Some(connections) = process.connections {
+        set(&mut map, "connections", connections);
+    }
     set(&mut map, "version", process.version.as_deref().unwrap_or("N/A"));
     if let Some(version) = &process.node_version {
         set(&mut map, "node_version", version);

@@ -3,8 +3,10 @@
 //! Invariants: never a worker that is out of rotation, rests, or has no room; equals take turns in the order of slots.
 
 mod ledger;
+mod shares;
 
 pub use ledger::Ledger;
+pub use shares::Shares;
 
 use crate::ids::WorkerId;
 use crate::spec::Balance;
@@ -16,6 +18,10 @@ pub const WINDOW: usize = 8;
 /// The same where no other worker may have them: what is in the worker's channel outlives the daemon, what waits before it
 /// does not.
 pub const STICKY_WINDOW: usize = 64;
+
+/// By how many connections more than others a worker may be made to wait for, since it was given fewer before. More would be more
+/// even still, and slower for whoever waits behind a worker that is busy.
+const CREDIT: u64 = 8;
 
 /// What is known of one worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +40,8 @@ pub struct Candidate {
     pub is_writable: bool,
     /// How many connections it was given and has not taken.
     pub untaken: usize,
+    /// How many fewer connections it was given lately than the one that was given most (see [`Shares`]).
+    pub behind: u64,
     /// How many connections it has open, those not taken among them; nothing where that cannot be known.
     pub open: Option<u64>,
 }
@@ -99,10 +107,19 @@ pub fn choose(
 ) -> Option<WorkerId> {
     match (balance, client) {
         (Balance::Sticky, Some(client)) => bound(client, candidates).filter(|found| found.is_free(balance)),
-        (Balance::LeastConnections, _) => least(balance, turn, |one| one.open.unwrap_or(0), candidates),
-        (Balance::RoundRobin | Balance::Direct | Balance::Sticky, _) => least(balance, turn, |_| 0, candidates),
+        (Balance::LeastConnections, _) => least(balance, turn, |one| one.open.map_or(0, signed), candidates),
+        (Balance::RoundRobin | Balance::Direct | Balance::Sticky, _) => least(balance, turn, owed, candidates),
     }
     .map(|found| found.worker)
+}
+
+/// What a worker has yet to take, and less by what it is behind.
+fn owed(one: &Candidate) -> i64 {
+    one.untaken as i64 - signed(one.behind.min(CREDIT))
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// Of two workers of one slot, as during a reload, the newer.
@@ -114,7 +131,7 @@ fn bound(client: Client, candidates: impl Iterator<Item = Candidate>) -> Option<
 fn least(
     balance: Balance,
     turn: Option<WorkerId>,
-    load: impl Fn(&Candidate) -> u64,
+    load: impl Fn(&Candidate) -> i64,
     candidates: impl Iterator<Item = Candidate>,
 ) -> Option<Candidate> {
     let free = candidates.filter(|one| one.is_free(balance));

@@ -8,7 +8,7 @@ use crate::fact::Fact;
 use crate::keeper_link::Deposit;
 use crate::logs::{StreamId, StreamKind, Target};
 use crate::paths;
-use crate::primary::{self, Command as PrimaryCommand};
+use crate::primary::{self, Command as PrimaryCommand, Member};
 use crate::reactor::Daemon;
 use crate::tree;
 use crate::workers::{self, Mark, Part, Worker};
@@ -124,8 +124,14 @@ impl Daemon {
         let channel = record.descriptor(Part::Channel).filter(|_| record.is_of_cluster());
         if let Some(channel) = channel {
             self.primary.send(PrimaryCommand::Attach {
-                worker: record.id(),
-                app: record.launch.app,
+                member: Member {
+                    worker: record.id(),
+                    app: record.launch.app,
+                    instance: record.launch.instance,
+                    pid: record.pid,
+                    balance: record.launch.spec.cluster.balance,
+                    preload: self.preload_of(&record.launch).is_some(),
+                },
                 channel: Arc::clone(channel),
                 dialect: primary::dialect(record.launch.spec.cluster.serialization),
                 servers,
@@ -198,6 +204,15 @@ impl Daemon {
         Ok(environment)
     }
 
+    /// The script by which a worker drains, if it gets one.
+    fn preload_of(&self, launch: &Launch) -> Option<&str> {
+        let spec = &launch.spec;
+        let drains = spec.mode == Mode::Cluster
+            && spec.cluster.preload
+            && matches!(spec.program.interpreter, Interpreter::Program(_));
+        self.preload.as_deref().filter(|_| drains)
+    }
+
     fn command(
         &self,
         launch: &Launch,
@@ -208,7 +223,7 @@ impl Daemon {
     ) -> Result<Command, SpawnError> {
         let program = &launch.spec.program;
         let mut command = Command::new(text(&executable.to_string_lossy())?);
-        command.argv = arguments(launch, self.preload.as_deref())
+        command.argv = arguments(launch, self.preload_of(launch))
             .into_iter()
             .map(|argument| text(&argument))
             .collect::<Result<_, _>>()?;
@@ -271,8 +286,7 @@ fn arguments(launch: &Launch, preload: Option<&str>) -> Vec<String> {
         Interpreter::None => {}
         Interpreter::Program(_) => {
             arguments.extend(program.interpreter_args.iter().cloned());
-            let drains = launch.spec.mode == Mode::Cluster && launch.spec.cluster.preload;
-            if let Some(preload) = preload.filter(|_| drains) {
+            if let Some(preload) = preload {
                 arguments.extend(["--require".to_owned(), preload.to_owned()]);
             }
             arguments.push(script.clone());

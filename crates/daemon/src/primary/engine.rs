@@ -1,13 +1,20 @@
 //! The primary thread's state, and what it does about each thing that happens. `talk` is about channels, `serve` about listeners.
 
+mod count;
 mod serve;
 mod talk;
 
+pub(crate) use count::Reply;
+
+use super::accepted::Accepted;
+use super::census::Census;
 use super::link::{Link, Unsent};
 use super::listener::Listener;
 use super::{Command, Primary, SERVERS};
 use crate::fact::Fact;
-use ostler_core::{Event, WorkerId};
+use count::{Asker, Count};
+use ostler_core::balance::{Client, Shares};
+use ostler_core::{AppId, Event, WorkerId};
 use ostler_wire::node_ipc::{Dialect, ToPreload, ToWorker};
 use rustix::event::{Timespec, epoll};
 use std::collections::{BTreeMap, VecDeque};
@@ -24,6 +31,9 @@ const TURN: usize = 64;
 /// How long a worker rests that gave a connection back.
 const REST: Duration = Duration::from_millis(20);
 
+/// How often connections are looked at that wait for one worker, in case that it stalls.
+const HELD_LOOK: Duration = Duration::from_millis(100);
+
 /// Tokens of listeners are above this, those of channels below.
 const LISTENER_TOKENS: u64 = 1 << 40;
 
@@ -31,11 +41,26 @@ const LISTENER_TOKENS: u64 = 1 << 40;
 #[derive(Debug)]
 struct Door {
     listener: Listener,
-    waiting: VecDeque<OwnedFd>,
+    waiting: VecDeque<Waiting>,
     /// The kernel tells of new connections.
     armed: bool,
-    /// Whose turn it is among equals.
-    turn: u64,
+    /// Who had the last one, and so comes last among equals.
+    turn: Option<WorkerId>,
+    shares: Shares,
+}
+
+/// A connection that waits for a worker.
+#[derive(Debug)]
+struct Waiting {
+    socket: OwnedFd,
+    /// Whose it is, where that decides.
+    client: Option<Client>,
+}
+
+/// What connections are counted by.
+pub(super) struct Counting {
+    pub(super) census: Census,
+    pub(super) accepted: Accepted,
 }
 
 /// See the module's header.
@@ -45,20 +70,36 @@ pub(super) struct Engine {
     handle: Primary,
     epoch: u64,
     links: BTreeMap<u64, Link>,
+    tokens: BTreeMap<WorkerId, u64>,
     doors: BTreeMap<u64, Door>,
+    census: Census,
+    accepted: Accepted,
+    counts: BTreeMap<AppId, Count>,
+    askers: Vec<Asker>,
     next_token: u64,
     buffer: Vec<u8>,
 }
 
 impl Engine {
-    pub(super) fn new(epoll: Arc<OwnedFd>, facts: UnboundedSender<Fact>, handle: Primary, generation: u32) -> Self {
+    pub(super) fn new(
+        epoll: Arc<OwnedFd>,
+        facts: UnboundedSender<Fact>,
+        handle: Primary,
+        counting: Counting,
+        generation: u32,
+    ) -> Self {
         Self {
             epoll,
             facts,
             handle,
             epoch: u64::from(generation) << 32,
             links: BTreeMap::new(),
+            tokens: BTreeMap::new(),
             doors: BTreeMap::new(),
+            census: counting.census,
+            accepted: counting.accepted,
+            counts: BTreeMap::new(),
+            askers: Vec::new(),
             next_token: 0,
             buffer: vec![0; PEEK],
         }
@@ -70,20 +111,24 @@ impl Engine {
 
     /// How long to wait for something to happen.
     pub(super) fn patience(&self) -> Option<Timespec> {
-        let rests = self.links.values().filter_map(|link| link.rests_until).min()?;
-        let left = rests.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
+        let now = Instant::now();
+        let rests = self.links.values().filter_map(|link| link.rests_until);
+        // Whoever waits for a worker waits for it to stall, at worst.
+        let held = self.doors.values().any(|door| !door.waiting.is_empty());
+        let held = held.then_some(now + HELD_LOOK);
+        let next = rests.chain(held).chain(self.next_count()).min()?;
+        let left = next.saturating_duration_since(now) + Duration::from_millis(1);
         Timespec::try_from(left).ok()
     }
 
     pub(super) fn obey(&mut self, command: Command) {
         match command {
             Command::Attach {
-                worker,
-                app,
+                member,
                 channel,
                 dialect,
                 servers,
-            } => self.attach(Link::new(worker, app, channel, dialect, self.epoch), servers),
+            } => self.attach(Link::new(member, channel, dialect, self.epoch), servers),
             Command::Adopt(deposit) => self.adopt(&deposit),
             Command::Admit(worker) => self.with(worker, |link| link.admitted = true),
             Command::Withdraw(worker) => self.with(worker, |link| link.admitted = false),
@@ -92,12 +137,13 @@ impl Engine {
             Command::Unlisten(app) => self.unlisten(app),
             Command::Kept(worker) => self.kept(worker),
             Command::Say(worker, message) => self.say(worker, &message),
+            Command::Count(reply) => self.ask_for_counts(reply),
+            Command::Counted(found) => self.counted(found),
         }
     }
 
     fn token_of(&self, worker: WorkerId) -> Option<u64> {
-        let found = self.links.iter().find(|(_, link)| link.worker == worker);
-        found.map(|(token, _)| *token)
+        self.tokens.get(&worker).copied()
     }
 
     fn with(&mut self, worker: WorkerId, change: impl FnOnce(&mut Link)) {
@@ -116,6 +162,9 @@ impl Engine {
                 link.half_told.insert(key);
             }
         }
+        link.accepted = self.accepted.of(link.worker);
+        link.kept_accepted = link.accepted;
+        self.tokens.insert(link.worker, token);
         let _ = rustix::io::ioctl_fionbio(link.socket.as_fd(), true);
         let added = epoll::add(&*self.epoll, &*link.socket, epoll::EventData::new_u64(token), reading());
         if let Err(error) = added {
@@ -157,6 +206,8 @@ impl Engine {
             self.serve_waiting(token);
             self.rearm(token);
         }
+        self.count_what_is_due(now);
+        self.keep_accepted();
     }
 
     /// Listens to a channel as its state asks: not while what was read is not kept, and for room only if it was full.
@@ -176,6 +227,9 @@ impl Engine {
         let Some(link) = self.links.get_mut(&token) else { return };
         link.admitted = false;
         link.draining = true;
+        if !link.preload {
+            return self.watch_drain(token);
+        }
         if link.send(&ToWorker::Ostler(ToPreload::Drain)) == Err(Unsent::Closed) {
             self.tell(Fact::Machine(Event::Drained { worker }));
         }
@@ -199,9 +253,14 @@ impl Engine {
             return;
         };
         let _ = epoll::delete(&*self.epoll, &*link.socket);
+        self.tokens.remove(&link.worker);
+        let _ = self.accepted.forget(link.worker);
+        self.doors.values_mut().for_each(|door| door.shares.forget(link.worker));
+        self.count(link.app).ledger.forget(link.worker);
         for given in link.take_back() {
             self.give_back(link.app, given);
         }
+        self.drop_count(link.app);
         if link.draining {
             self.tell(Fact::Machine(Event::Drained { worker: link.worker }));
         }

@@ -3,16 +3,18 @@
 //! Invariants: a frame goes out whole or not at all; at most one descriptor goes with it; a connection is held here until the
 //! worker has taken it.
 
-use ostler_core::{AppId, WorkerId};
+use ostler_core::balance::Candidate;
+use ostler_core::{AppId, Balance, Pid, WorkerId};
+use ostler_sys::connections;
 use ostler_sys::fdpass::{self, SendError};
 use ostler_wire::node_ipc::{Channel, Dialect, ToWorker};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// How many connections a worker may have been given that it has not taken yet.
-pub const WINDOW: usize = 8;
+/// How long a worker may leave a connection untaken before its clients are somebody else's.
+const STALL: Duration = Duration::from_secs(1);
 
 /// The longest frame that the kernel surely takes whole.
 const MAX_SENT: usize = 32 * 1024;
@@ -26,10 +28,21 @@ const STRADDLE: u64 = 60_000;
 #[derive(Debug)]
 pub struct Given {
     seq: u64,
+    at: Instant,
     /// The listener it came from.
     pub key: String,
+    /// By what it is known in the ledger.
+    pub inode: Option<u64>,
     /// Our copy.
     pub socket: OwnedFd,
+}
+
+/// A message that goes with a connection.
+#[derive(Debug)]
+pub struct Prepared {
+    key: String,
+    frame: Vec<u8>,
+    seq: u64,
 }
 
 /// Why something was not sent.
@@ -43,11 +56,32 @@ pub enum Unsent {
     TooLong,
 }
 
+/// A worker of a cluster, as the primary has to know it.
+#[derive(Clone, Copy, Debug)]
+pub struct Member {
+    /// Which.
+    pub worker: WorkerId,
+    /// Of which app.
+    pub app: AppId,
+    /// Its instance number.
+    pub instance: u32,
+    /// Its main process.
+    pub pid: Pid,
+    /// How its app wants connections to be shared.
+    pub balance: Balance,
+    /// It tells by itself when it has drained.
+    pub preload: bool,
+}
+
 /// One worker's channel.
 #[derive(Debug)]
 pub struct Link {
     pub worker: WorkerId,
     pub app: AppId,
+    pub instance: u32,
+    pub pid: Pid,
+    pub balance: Balance,
+    pub preload: bool,
     /// Our end, shared with its deposit.
     pub socket: Arc<OwnedFd>,
     /// What comes from it.
@@ -60,6 +94,15 @@ pub struct Link {
     pub admitted: bool,
     /// It has been told to drain.
     pub draining: bool,
+    /// It drains since then, and it is for us to find out when it has drained.
+    pub drains_since: Option<Instant>,
+    /// How many connections it had left then, at the last count.
+    pub left: Option<u64>,
+    /// In how many counts since then it had no connection, one after the other.
+    pub empty_counts: u8,
+    /// How many connections it has taken in its life, and how many of these a successor knows of.
+    pub accepted: u64,
+    pub kept_accepted: u64,
     /// It gets nothing before that: it has just given a connection back.
     pub rests_until: Option<Instant>,
     /// Nothing is read before what was read is in the journal: so many bytes are to be taken then.
@@ -92,16 +135,25 @@ pub struct Reply {
 
 impl Link {
     /// A channel on which nothing was sent, or by a predecessor. Numbers begin at `epoch`.
-    pub fn new(worker: WorkerId, app: AppId, socket: Arc<OwnedFd>, dialect: Dialect, epoch: u64) -> Self {
+    pub fn new(member: Member, socket: Arc<OwnedFd>, dialect: Dialect, epoch: u64) -> Self {
         Self {
-            worker,
-            app,
+            worker: member.worker,
+            app: member.app,
+            instance: member.instance,
+            pid: member.pid,
+            balance: member.balance,
+            preload: member.preload,
             socket,
             channel: Channel::new(dialect),
             servers: BTreeMap::new(),
             half_told: BTreeSet::new(),
             admitted: false,
             draining: false,
+            drains_since: None,
+            left: None,
+            empty_counts: 0,
+            accepted: 0,
+            kept_accepted: 0,
             rests_until: None,
             untaken: 0,
             after: Vec::new(),
@@ -116,39 +168,64 @@ impl Link {
         }
     }
 
-    /// How many connections it was given and has not taken, if it may be given one of this listener now.
-    pub fn pending_if_free(&self, key: &str) -> Option<usize> {
-        let free = self.admitted
-            && !self.draining
-            && !self.is_full
-            && self.rests_until.is_none()
-            && self.given.len() < WINDOW
-            && self.servers.get(key) == Some(&true)
-            && self.may_send_handle();
-        free.then_some(self.given.len())
+    /// How it stands for connections of this listener, with so many connections open.
+    pub fn candidate(&self, key: &str, behind: u64, open: Option<u64>, now: Instant) -> Candidate {
+        let oldest = self.given.front().map(|given| now.saturating_duration_since(given.at));
+        Candidate {
+            worker: self.worker,
+            instance: self.instance,
+            in_rotation: self.admitted && !self.draining && self.servers.get(key) == Some(&true),
+            rests: self.rests_until.is_some(),
+            stalls: oldest.is_some_and(|oldest| oldest > STALL),
+            is_writable: !self.is_full && self.may_send_handle(),
+            untaken: self.given.len(),
+            behind,
+            open,
+        }
+    }
+
+    /// Whether nothing is on its way to it.
+    pub fn has_taken_all(&self) -> bool {
+        self.given.is_empty()
     }
 
     fn may_send_handle(&self) -> bool {
         self.handles.is_empty() || self.sent - self.read <= STRADDLE
     }
 
-    /// Gives it a connection.
+    /// What goes with a connection, made before there is one: a connection is ours alone until it is sent.
+    pub fn prepare(&self, key: &str) -> Prepared {
+        let message = ToWorker::NewConnection { key };
+        let frame = self.frame(&message);
+        Prepared {
+            key: key.to_owned(),
+            frame,
+            seq: self.seq,
+        }
+    }
+
+    /// Gives it a connection, with what was prepared after the last message to it; the inode is what the ledger knows it by.
     ///
     /// # Errors
     /// The connection comes back with the reason.
-    pub fn give(&mut self, key: &str, socket: OwnedFd) -> Result<(), (OwnedFd, Unsent)> {
-        let seq = self.seq;
-        match self.send_with(&ToWorker::NewConnection { key }, Some(socket.as_fd())) {
-            Ok(()) => {
-                self.given.push_back(Given {
-                    seq,
-                    key: key.to_owned(),
-                    socket,
-                });
-                Ok(())
-            }
-            Err(reason) => Err((socket, reason)),
+    pub fn give(&mut self, prepared: Prepared, socket: OwnedFd) -> Result<Option<u64>, (OwnedFd, Unsent)> {
+        let Prepared { key, frame, seq } = prepared;
+        if !self.unsent.is_empty() || seq != self.seq {
+            return Err((socket, Unsent::Full));
         }
+        if let Err(reason) = self.put(&frame, Some(socket.as_fd())) {
+            return Err((socket, reason));
+        }
+        self.count(&ToWorker::NewConnection { key: &key }, frame.len(), true);
+        let inode = connections::inode(&socket).ok();
+        self.given.push_back(Given {
+            seq,
+            at: Instant::now(),
+            key,
+            inode,
+            socket,
+        });
+        Ok(inode)
     }
 
     /// Sends a message with a descriptor, now or never.

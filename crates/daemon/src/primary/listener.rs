@@ -1,6 +1,7 @@
 //! Listening sockets that are kept for a cluster's workers: bound, described for a successor, accepted from.
 
 use ostler_core::AppId;
+use ostler_sys::connections::Place;
 use ostler_wire::node_ipc::{AddressType, Family, Query, SharedKind, SocketName};
 use rustix::io::Errno;
 use rustix::net::sockopt::{set_ipv6_v6only, set_socket_reuseaddr};
@@ -107,6 +108,22 @@ impl Listener {
             (Some(_), _) => SharedKind::Unix,
             (None, true) => SharedKind::Datagram,
             (None, false) => SharedKind::Tcp,
+        }
+    }
+
+    /// Where the kernel counts its connections; nothing if it has none.
+    pub fn place(&self) -> Option<Place> {
+        let Described {
+            name, datagram, path, ..
+        } = &self.described;
+        match (path, name) {
+            _ if *datagram => None,
+            (Some(path), _) => Some(Place::Unix(path.clone())),
+            (None, Some((address, port))) => Some(Place::Tcp {
+                v6: address.contains(':'),
+                port: *port,
+            }),
+            (None, None) => None,
         }
     }
 

@@ -9,21 +9,28 @@
 //! A worker's words are looked at, acted upon, and taken off the channel only when what came of them is in the journal and with the
 //! keeper; a daemon that is killed in between leaves them to its successor. See docs/design/0010.
 
+mod accepted;
+mod census;
 mod engine;
 mod link;
 mod listener;
 
+pub(crate) use accepted::{ACCEPTED, Accepted};
+pub(crate) use engine::Reply;
+pub(crate) use link::Member;
+
 use crate::fact::Fact;
 use crate::keeper_link::Deposit;
-use engine::Engine;
+use census::{Census, Found};
 pub(crate) use engine::dialect;
+use engine::{Counting, Engine};
 use ostler_core::{AppId, WorkerId};
 use ostler_wire::node_ipc::Dialect;
 use rustix::event::{EventfdFlags, epoll, eventfd};
 use rustix::io::Errno;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread;
@@ -54,8 +61,7 @@ const COMMANDS: u64 = u64::MAX;
 pub(crate) enum Command {
     /// A worker's channel, of a new process or of one that was taken over, with the servers it had.
     Attach {
-        worker: WorkerId,
-        app: AppId,
+        member: Member,
         channel: Arc<OwnedFd>,
         dialect: Dialect,
         servers: Vec<(String, bool)>,
@@ -76,6 +82,10 @@ pub(crate) enum Command {
     Kept(WorkerId),
     /// For the app.
     Say(WorkerId, serde_json::Value),
+    /// Somebody wants to know what workers have.
+    Count(Reply),
+    /// What has been counted.
+    Counted(Found),
 }
 
 /// A handle on the primary; calls return at once. Its thread is started by the first worker or listener that it is given, so
@@ -84,6 +94,8 @@ pub(crate) enum Command {
 pub struct Primary {
     facts: UnboundedSender<Fact>,
     generation: u32,
+    /// A predecessor's, until the thread takes it.
+    accepted: Arc<Mutex<Option<Accepted>>>,
     thread: Arc<OnceLock<Thread>>,
 }
 
@@ -101,11 +113,20 @@ impl std::fmt::Debug for Primary {
 
 impl Primary {
     /// The primary of the daemon of this generation.
-    pub fn new(facts: UnboundedSender<Fact>, generation: u32) -> Self {
+    pub fn new(facts: UnboundedSender<Fact>, generation: u32, accepted: Option<Accepted>) -> Self {
         Self {
             facts,
             generation,
+            accepted: Arc::new(Mutex::new(accepted)),
             thread: Arc::default(),
+        }
+    }
+
+    /// Tells what each worker has, as soon as that is known.
+    pub(crate) fn count(&self, reply: Reply) {
+        match self.thread.get() {
+            Some(_) => self.send(Command::Count(reply)),
+            None => reply(&BTreeMap::new()),
         }
     }
 
@@ -140,7 +161,11 @@ impl Primary {
         )?;
         let commands = Mutex::default();
         let reached = self.thread.get_or_init(|| Thread { commands, wake });
-        let engine = Engine::new(poll, self.facts.clone(), self.clone(), self.generation);
+        let counting = Counting {
+            census: Census::start(self.clone())?,
+            accepted: self.accepted()?,
+        };
+        let engine = Engine::new(poll, self.facts.clone(), self.clone(), counting, self.generation);
         let primary = self.clone();
         thread::Builder::new().name("primary".into()).spawn(move || {
             let Some(thread) = primary.thread.get() else { return };
@@ -152,6 +177,25 @@ impl Primary {
             });
         })?;
         Ok(reached)
+    }
+
+    /// What counts the connections that workers have taken: a predecessor's, or one that a successor will have.
+    fn accepted(&self) -> io::Result<Accepted> {
+        let inherited = self
+            .accepted
+            .lock()
+            .expect("invariant: nobody panics with this lock")
+            .take();
+        if let Some(accepted) = inherited {
+            return Ok(accepted);
+        }
+        let file = ostler_sys::memfd::create(ACCEPTED)?;
+        let _ = self.facts.send(Fact::Deposit {
+            key: ACCEPTED.to_owned(),
+            data: Vec::new(),
+            descriptors: vec![file.as_fd().try_clone_to_owned()?],
+        });
+        Accepted::open(file)
     }
 
     fn report(&self, what: &str) {

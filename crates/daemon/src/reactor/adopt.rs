@@ -15,7 +15,7 @@ use crate::journal::Journal;
 use crate::keeper_link::{Deposit, KeeperLink};
 use crate::logs::{Logs, Note, Vault};
 use crate::operations::Operations;
-use crate::primary::{self, Primary};
+use crate::primary::{self, ACCEPTED, Accepted, Primary};
 use crate::scribe::Scribe;
 use crate::take_over::FOSTERED_KEY;
 use crate::usage::Usages;
@@ -67,8 +67,9 @@ impl Daemon {
         let logs = logs(&mut keeper, &facts)?;
         let generation = hand_over.generation;
         let home_text = around.home.to_string_lossy().into_owned();
-        let containment = Containment::new(&home_text, &restored.machine.workers().collect());
-        let primary = Primary::new(facts.clone(), generation);
+        let known: BTreeSet<WorkerId> = restored.machine.workers().collect();
+        let containment = Containment::new(&home_text, &known);
+        let primary = Primary::new(facts.clone(), generation, accepted(&keeper, &known)?);
         let preload = preload(&around.home, &mut notes);
         let mut daemon = Self {
             machine: restored.machine,
@@ -290,6 +291,16 @@ fn control_socket(keeper: &mut KeeperLink, home: &std::path::Path) -> io::Result
     };
     listener.set_nonblocking(true)?;
     Ok(listener)
+}
+
+/// How many connections workers have taken, by a predecessor's counts.
+fn accepted(keeper: &KeeperLink, known: &BTreeSet<WorkerId>) -> io::Result<Option<Accepted>> {
+    let Some(inherited) = first_of(keeper, ACCEPTED)? else {
+        return Ok(None);
+    };
+    let mut accepted = Accepted::open(inherited.into())?;
+    accepted.forget_others(known)?;
+    Ok(Some(accepted))
 }
 
 fn logs(keeper: &mut KeeperLink, facts: &UnboundedSender<Fact>) -> io::Result<Logs> {

@@ -1,15 +1,15 @@
 //! Clients' calls that change nothing.
 
 use super::{Daemon, now};
-use crate::api::{Call, Names};
+use crate::api::{Call, Names, Reply};
 use crate::logs::{Filter, Follower, KnownSlot, StreamKind, Target};
 use crate::paths;
 use crate::select::select;
 use crate::workers::Worker;
 use crate::{VERSION, history};
-use ostler_core::{Pid, SlotId, SlotView, Status, WorkerId};
+use ostler_core::{Mode, Pid, SlotId, SlotView, Status, WorkerId};
 use ostler_wire::control::{
-    ApiError, Follow, Pong, Process, ProcessRow, ProcessRows, Processes, Reloads, Selector, Usage,
+    ApiError, Connections, Follow, Pong, Process, ProcessRow, ProcessRows, Processes, Reloads, Selector, Usage,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -19,13 +19,46 @@ impl Daemon {
     pub(super) fn call(&mut self, call: Call) {
         match call {
             Call::Ping(reply) => drop(reply.send(Ok(self.pong()))),
-            Call::Rows(reply) => drop(reply.send(Ok(self.rows()))),
-            Call::Full(reply) => drop(reply.send(Ok(self.full()))),
+            Call::Rows(reply) => {
+                let rows = self.rows();
+                self.with_connections(rows, reply, |rows| {
+                    rows.processes.iter_mut().map(|row| &mut row.connections).collect()
+                });
+            }
+            Call::Full(reply) => {
+                let full = self.full();
+                self.with_connections(full, reply, |full| {
+                    full.processes
+                        .iter_mut()
+                        .map(|process| &mut process.connections)
+                        .collect()
+                });
+            }
             Call::Reloads(reply) => drop(reply.send(Ok(self.reloads()))),
             Call::Operate(operation, peer, reply) => self.operate(*operation, &peer, reply),
             Call::Follow(follow, reply) => drop(reply.send(self.follow(follow))),
             Call::Names(selector, reply) => drop(reply.send(Ok(self.names(selector)))),
         }
+    }
+
+    /// Answers with what workers of clusters have open, once that is known.
+    fn with_connections<L: Send + 'static>(
+        &self,
+        mut list: L,
+        reply: Reply<L>,
+        fields: fn(&mut L) -> Vec<&mut Option<Connections>>,
+    ) {
+        let workers: Vec<Option<WorkerId>> = self.machine.slots().map(|slot| of_cluster(&slot)).collect();
+        if workers.iter().all(Option::is_none) {
+            return drop(reply.send(Ok(list)));
+        }
+        self.primary.count(Box::new(move |counts| {
+            for (field, worker) in fields(&mut list).into_iter().zip(workers) {
+                *field = worker.and_then(|worker| counts.get(&worker)).copied();
+            }
+            // The client may have gone.
+            drop(reply.send(Ok(list)));
+        }));
     }
 
     fn pong(&self) -> Pong {
@@ -59,6 +92,7 @@ impl Daemon {
             restarts: slot.restarts,
             status: slot.status,
             usage: usages.get(&worker(slot)).copied(),
+            connections: None,
             user: spec
                 .user
                 .as_ref()
@@ -85,6 +119,7 @@ impl Daemon {
         let (spec, id) = (&view.spec, view.id);
         Process {
             usage: usages.get(&worker(&view)).copied(),
+            connections: None,
             version: self.versions.of(&spec.program.path).map(str::to_owned),
             node_version: None,
             out_log: paths::log_file(&spec.logs.out, id),
@@ -186,6 +221,12 @@ fn worker(slot: &SlotView) -> WorkerId {
         slot: slot.id,
         generation: slot.generation,
     }
+}
+
+/// The worker of a cluster that runs in a slot.
+fn of_cluster(slot: &SlotView) -> Option<WorkerId> {
+    let runs = slot.spec.mode == Mode::Cluster && slot.pid.is_some();
+    runs.then(|| worker(slot))
 }
 
 /// How long it has been up; zero unless a process runs.

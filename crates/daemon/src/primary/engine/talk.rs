@@ -248,6 +248,7 @@ impl Engine {
 
     pub(super) fn taken(&mut self, token: u64, ack: u64, accepted: bool) {
         let Some(link) = self.links.get_mut(&token) else { return };
+        link.accepted += u64::from(accepted);
         let Some(given) = link.taken(ack) else { return };
         if !accepted {
             link.rests_until = Some(Instant::now() + REST);
