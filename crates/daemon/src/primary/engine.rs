@@ -116,7 +116,7 @@ impl Engine {
         // Whoever waits for a worker waits for it to stall, at worst.
         let held = self.doors.values().any(|door| !door.waiting.is_empty());
         let held = held.then_some(now + HELD_LOOK);
-        let next = rests.chain(held).chain(self.next_count()).min()?;
+        let next = rests.chain(held).chain(self.next_count(now)).min()?;
         let left = next.saturating_duration_since(now) + Duration::from_millis(1);
         Timespec::try_from(left).ok()
     }

@@ -295,13 +295,14 @@ impl Engine {
         }
     }
 
-    /// When the next count is due by the clock.
-    pub(super) fn next_count(&self) -> Option<Instant> {
+    /// When next something is due by the clock: a count, or the end of waiting for one.
+    pub(super) fn next_count(&self, now: Instant) -> Option<Instant> {
         let drains = self.links.values().filter(|link| link.drains_since.is_some());
         let counts = drains.filter_map(|link| self.counts.get(&link.app));
-        counts
-            .filter(|count| count.under_way.is_none())
-            .filter_map(Count::due)
+        let idle = counts.filter(|count| count.under_way.is_none());
+        let awaited = self.counts.values().filter_map(|count| Some(count.under_way? + STALE));
+        idle.filter_map(Count::due)
+            .chain(awaited.filter(|until| *until > now))
             .min()
     }
 

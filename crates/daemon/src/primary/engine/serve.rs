@@ -91,7 +91,7 @@ impl Engine {
             if !self.may_accept(token, balance) || !self.knows_enough(app, balance) {
                 break;
             }
-            // A connection is in our hands alone from here until it is sent: as short as can be.
+            // From accept to send a connection is in our hands alone, so whatever can be done before is.
             let early = (balance != Balance::Sticky)
                 .then(|| self.choose(token, balance, None))
                 .flatten();
