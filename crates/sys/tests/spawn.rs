@@ -27,6 +27,39 @@ fn a_process_runs_its_program_with_its_arguments_environment_and_directory() {
 }
 
 #[test]
+fn a_process_is_told_its_own_id() {
+    let us = rustix::process::geteuid().as_raw();
+    let groups = rustix::process::getgroups().expect("our groups");
+    let same_user = Credentials {
+        uid: us,
+        gid: rustix::process::getegid().as_raw(),
+        groups: groups.into_iter().map(rustix::process::Gid::as_raw).collect(),
+    };
+    // With and without memory that is shared with us; several at once, each with its own.
+    for credentials in [None, Some(same_user)] {
+        let held: Vec<_> = (0..3)
+            .map(|_| {
+                let (read, write) = std::io::pipe().expect("a pipe");
+                let mut command = shell("echo $OTHER $$ $LISTEN_PID");
+                command.envp.push(text("OTHER=x"));
+                command.pid_variable = Some(text("LISTEN_PID"));
+                command.credentials.clone_from(&credentials);
+                command.descriptors.push((write.into(), 1));
+                (command.hold().expect("held"), read)
+            })
+            .collect();
+        for (held, mut read) in held {
+            let pid = held.pid();
+            let released = held.release().expect("released");
+            let mut said = String::new();
+            read.read_to_string(&mut said).expect("text");
+            assert_eq!(said, format!("x {pid} {pid}\n"));
+            wait_for_status(released.pidfd.as_fd());
+        }
+    }
+}
+
+#[test]
 fn a_held_process_exists_and_has_run_nothing_until_it_is_released() {
     let directory = tempfile::tempdir().expect("a directory");
     let proof = directory.path().join("ran");

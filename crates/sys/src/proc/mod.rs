@@ -6,15 +6,19 @@
 mod cpu;
 mod environment;
 mod file;
+mod holder;
 mod listening;
 mod stat;
 mod table;
 mod tree;
+mod waiting;
 
 pub use cpu::{cpu_nanos, cpu_nanos_of_threads};
 pub use environment::{MARKER, environment_entry};
+pub use holder::{Bound, holder_of};
 pub(crate) use listening::socket_inodes;
 pub use listening::{any_listens, listens};
 pub use stat::{StartTime, Stat, State, Usage, millis_of_ticks, page_size};
 pub use table::ProcessTable;
 pub use tree::Tree;
+pub use waiting::{Waiting, waits_on};

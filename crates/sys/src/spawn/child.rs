@@ -2,7 +2,7 @@
 //!
 //! This code runs in a process that may share all memory with its parent, on a stack of its own but with the parent's
 //! thread-local storage. So: raw system calls only, no libc, no allocation, no panic (hence no indexing and no
-//! arithmetic that can overflow), and nothing of the parent's is written.
+//! arithmetic that can overflow), and nothing of the parent's is written but [`super::image::OwnPid`], which is the child's.
 
 use super::error::{ExecError, Stage};
 use super::image::Plan;
@@ -30,6 +30,10 @@ pub(super) unsafe extern "C" fn run(context: *const c_void) -> ! {
 }
 
 fn prepare(plan: &Plan) -> Result<(), ExecError> {
+    if let Some(own_pid) = &plan.own_pid {
+        // SAFETY: takes nothing, cannot fail. Not libc's, which may remember the parent's.
+        own_pid.write(unsafe { syscall(libc::SYS_getpid, [0; 5]) } as u32);
+    }
     map_descriptors(plan)?;
     close_the_rest(plan);
     reset_signals();

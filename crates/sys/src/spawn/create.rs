@@ -1,7 +1,7 @@
 //! The parent's side of creating a process.
 
 use super::child;
-use super::image::{Image, Plan, Stack, Strings};
+use super::image::{Image, OwnPid, Plan, Stack, Strings};
 use super::{Command, Held, Outcome, Parts, SpawnError};
 use crate::arch;
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
@@ -21,6 +21,7 @@ pub(super) fn hold(command: Command) -> Result<Held, SpawnError> {
         program,
         argv,
         envp,
+        pid_variable,
         cwd,
         descriptors,
         credentials,
@@ -30,10 +31,12 @@ pub(super) fn hold(command: Command) -> Result<Held, SpawnError> {
         umask,
     } = command;
     let numbers = Numbers::assign(descriptors, theirs)?;
+    let own_pid = pid_variable.as_deref().map(OwnPid::new);
     let plan = Plan {
         program,
         argv: Strings::new(argv),
-        envp: Strings::new(envp),
+        envp: Strings::with(envp, own_pid.as_ref().map(OwnPid::as_ptr)),
+        own_pid,
         cwd,
         map: numbers
             .map

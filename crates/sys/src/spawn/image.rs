@@ -3,7 +3,8 @@
 
 use super::{Credentials, SpawnError};
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
-use std::ffi::{CString, c_char, c_void};
+use std::cell::UnsafeCell;
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::os::fd::RawFd;
 use std::ptr::null_mut;
 
@@ -17,12 +18,14 @@ pub(super) struct Image {
     pub(super) stack: Stack,
 }
 
-/// What the child does, read-only.
+/// What the child does. It changes nothing of it but the digits of its own id.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) program: CString,
     pub(super) argv: Strings,
     pub(super) envp: Strings,
+    /// The entry of `envp` that the child completes.
+    pub(super) own_pid: Option<OwnPid>,
     pub(super) cwd: CString,
     /// Source and target; no source is below `floor`, no target above or at it.
     pub(super) map: Vec<(RawFd, RawFd)>,
@@ -53,8 +56,14 @@ unsafe impl Sync for Strings {}
 
 impl Strings {
     pub(super) fn new(strings: Vec<CString>) -> Self {
-        let mut pointers = Vec::with_capacity(strings.len() + 1);
+        Self::with(strings, None)
+    }
+
+    /// With one more at the end, which lives at least as long.
+    pub(super) fn with(strings: Vec<CString>, last: Option<*const c_char>) -> Self {
+        let mut pointers = Vec::with_capacity(strings.len() + 2);
         pointers.extend(strings.iter().map(|string| string.as_ptr()));
+        pointers.extend(last);
         pointers.push(std::ptr::null());
         Self {
             _strings: strings,
@@ -65,6 +74,57 @@ impl Strings {
     /// The array, ended by a null pointer.
     pub(super) fn as_ptr(&self) -> *const *const c_char {
         self.pointers.as_ptr()
+    }
+}
+
+/// The most digits a process id has (`PID_MAX_LIMIT` is 2^22; a `pid_t` has ten).
+const DIGITS: usize = 10;
+
+/// `NAME=` with room for a number behind it, and zeros up to its end.
+#[derive(Debug)]
+pub(super) struct OwnPid {
+    text: Box<[UnsafeCell<u8>]>,
+    name: usize,
+}
+
+// SAFETY: heap memory that moves along with its owner. It is changed by the child alone, which either has a copy of its own or
+// is the only one to touch it: we read it never, and free it when the child has left our memory (see Image).
+unsafe impl Send for OwnPid {}
+// SAFETY: as above.
+unsafe impl Sync for OwnPid {}
+
+impl OwnPid {
+    pub(super) fn new(name: &CStr) -> Self {
+        let bytes = name.to_bytes().iter().copied().chain([b'=']);
+        let text: Vec<u8> = bytes.chain([0; DIGITS + 1]).collect();
+        Self {
+            name: text.len() - DIGITS - 1,
+            text: text.into_iter().map(UnsafeCell::new).collect(),
+        }
+    }
+
+    pub(super) fn as_ptr(&self) -> *const c_char {
+        self.text.as_ptr().cast()
+    }
+
+    /// Puts the number behind the name. For the child alone: no allocation, no panic.
+    pub(super) fn write(&self, pid: u32) {
+        let mut digits = [0_u8; DIGITS];
+        let mut rest = pid;
+        let mut length = 0;
+        for digit in &mut digits {
+            *digit = (rest % 10) as u8 + b'0';
+            rest /= 10;
+            length += 1;
+            if rest == 0 {
+                break;
+            }
+        }
+        let places = self.text.iter().skip(self.name);
+        for (place, digit) in places.zip(digits.iter().take(length).rev()) {
+            // SAFETY: the place is in the buffer, and nobody else reads or writes it now.
+            unsafe { place.get().write(*digit) };
+        }
     }
 }
 

@@ -9,7 +9,7 @@
 //!
 //! Invariants: no descriptor but those named in the [`Command`] is open in the new program; every signal has its
 //! default disposition and none is blocked there; nothing between creation and `execve` allocates, locks, panics or
-//! touches thread-local storage.
+//! touches thread-local storage. Of our memory a child changes nothing but its stack and the digits of its own id.
 //!
 //! How and why: `docs/design/0004-processes-and-trees.md`.
 
@@ -44,6 +44,9 @@ pub struct Command {
     pub argv: Vec<CString>,
     /// The whole environment, `NAME=value` each.
     pub envp: Vec<CString>,
+    /// A variable that is to name the process's own id (`LISTEN_PID` of sd_listen_fds(3)), which nobody knows before it exists: it
+    /// is written by the child itself. It comes after `envp`, which must not have it.
+    pub pid_variable: Option<CString>,
     /// The working directory. Entered after the change of user, as that user.
     pub cwd: CString,
     /// Descriptors and the numbers they are to have. Of 0, 1 and 2 those not named are `/dev/null`.
@@ -122,6 +125,7 @@ impl Command {
             argv: vec![program.clone()],
             program,
             envp: Vec::new(),
+            pid_variable: None,
             cwd: CString::from(c"/"),
             descriptors: Vec::new(),
             credentials: None,
