@@ -27,6 +27,7 @@ pub fn spec(name: &str) -> Spec {
         },
         mode: Mode::Fork,
         cluster: ostler_core::ClusterPolicy::default(),
+        listen: Vec::new(),
         instances: 1,
         environment: Environment {
             inherited: Arc::new(

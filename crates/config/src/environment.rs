@@ -1,6 +1,7 @@
 //! The environment of a process that is about to be launched. The daemon calls this at each spawn.
 
 use crate::dotenv::{self, SyntaxError};
+use crate::listeners;
 use crate::pm2::process::runs_javascript;
 use ostler_core::{Environment, Interpreter, Launch, LogFile, Mode, SlotId, Spec};
 use std::collections::BTreeMap;
@@ -59,6 +60,7 @@ fn read_file(path: &str) -> Result<Variables, EnvironmentFileError> {
 pub fn child_environment(launch: &Launch, files: &[Variables], home: &Path) -> Variables {
     let spec = &launch.spec;
     let mut variables = BTreeMap::clone(&spec.environment.inherited);
+    listeners::disinherit(&mut variables);
     for file in files {
         variables.extend(file.iter().map(|(name, value)| (name.clone(), value.clone())));
     }
@@ -77,6 +79,7 @@ pub fn child_environment(launch: &Launch, files: &[Variables], home: &Path) -> V
     if let Some((name, value)) = incremented(launch) {
         variables.insert(name, value);
     }
+    listeners::describe(&mut variables, &spec.listen);
     variables
 }
 

@@ -6,7 +6,7 @@ use crate::diagnostic::Problem;
 use crate::interpreter::Search;
 use crate::paths::Base;
 use crate::pm2::environment::Blocks;
-use crate::pm2::{cluster, environment, logs, process, restart, stop, watch};
+use crate::pm2::{cluster, environment, listen, logs, process, restart, stop, watch};
 use crate::users::{self, User};
 use ostler_core::{Environment, Mode, Program, Spec};
 use serde_json::Value;
@@ -74,6 +74,15 @@ pub(crate) fn assemble(
     let wanted = process::is_cluster(attributes, &program);
     // Bun and others that are no Node bind for themselves.
     let cluster = wanted && process::runs_node(&program.interpreter);
+    let listen = listen::sockets(attributes)?;
+    if wanted && !listen.is_empty() {
+        return Err(Problem::invalid(
+            "listen",
+            "workers of a Node.js cluster share what they listen on by themselves and inherit no sockets",
+            "remove `listen`, or write exec_mode: \"fork\"",
+        ));
+    }
+    listen::check_references(&listen, &program, &environment.declared)?;
     let instances = process::instances(attributes);
     let several = cluster || attributes.has("instances");
     let log_context = logs::LogContext {
@@ -92,6 +101,7 @@ pub(crate) fn assemble(
             .to_owned(),
         mode: if cluster { Mode::Cluster } else { Mode::Fork },
         cluster: cluster::policy(attributes),
+        listen,
         instances,
         environment,
         user: process::run_as(attributes, &context.username),

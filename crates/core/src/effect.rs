@@ -3,9 +3,11 @@
 
 use crate::history::Entry;
 use crate::ids::{AppId, SlotId, Ticket, WorkerId};
+use crate::listen::Address;
 use crate::outcome::Outcome;
 use crate::spec::Spec;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,7 +70,7 @@ pub enum Effect {
         /// Which.
         worker: WorkerId,
     },
-    /// A withdrawn worker is to finish with the connections it has; answered by `Drained`, or by its end.
+    /// A withdrawn cluster worker is to finish with the connections it has; answered by `Drained`, or by its end.
     Drain {
         /// Which.
         worker: WorkerId,
@@ -77,6 +79,14 @@ pub enum Effect {
     Unlisten {
         /// Which.
         app: AppId,
+    },
+    /// Of the sockets that are bound for the app as its specs declare them, exactly these are to stay open. What a launch needs and
+    /// is not open yet is bound when that is carried out.
+    KeepListeners {
+        /// Which.
+        app: AppId,
+        /// Where.
+        addresses: BTreeSet<Address>,
     },
     /// Answer a request.
     Reply {

@@ -48,7 +48,7 @@ pub enum Event {
         /// Which.
         worker: WorkerId,
     },
-    /// A worker sent `ready` over its IPC channel.
+    /// A worker said that it is ready: over its IPC channel, or by sd_notify(3).
     ReadyMessage {
         /// Which.
         worker: WorkerId,
@@ -59,11 +59,11 @@ pub enum Event {
         /// Which.
         worker: WorkerId,
     },
-    /// A cluster worker listens on an address.
+    /// A cluster worker listens on an address, or a worker that has inherited sockets takes what comes in on one of them.
     Listening {
         /// Which.
         worker: WorkerId,
-        /// On which addresses others of its app listen and it does not, as people read them.
+        /// On which addresses others of its cluster listen and it does not, as people read them.
         missing: Vec<String>,
     },
     /// A worker that was told to drain has no connection left. Answers [`Effect::Drain`](crate::Effect::Drain).
@@ -128,8 +128,7 @@ pub enum Request {
         /// New specs by position in `slots`, or empty to keep what they have.
         specs: Vec<Arc<Spec>>,
     },
-    /// Replace workers of a cluster without a gap, slot by slot, all of them or none; what is not a running worker of a cluster
-    /// is restarted.
+    /// Replace workers without a gap, slot by slot, all of them or none; what does not run, or cannot be replaced so, is restarted.
     Reload {
         /// Which slots.
         slots: Vec<SlotId>,

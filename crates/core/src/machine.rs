@@ -30,6 +30,7 @@ use crate::effect::{Effect, Launch};
 use crate::event::Event;
 use crate::history::Cause;
 use crate::ids::{AppId, SlotId, Ticket, WorkerId};
+use crate::listen::Address;
 use crate::outcome::Verdict;
 use crate::schedule::agenda::{Agenda, Key};
 use crate::schedule::cron;
@@ -169,7 +170,12 @@ impl Machine {
         })
     }
 
-    /// Whether listeners of an app are to be open.
+    /// Where sockets that an app's specs declare are to be open.
+    pub fn kept_listeners(&self, app: AppId) -> impl Iterator<Item = &Address> + '_ {
+        self.apps.get(&app).into_iter().flat_map(|app| &app.record.kept)
+    }
+
+    /// Whether listeners of an app's cluster are to be open.
     pub fn listens(&self, app: AppId) -> bool {
         self.apps.get(&app).is_some_and(|app| app.record.listens)
     }
@@ -334,6 +340,7 @@ impl Machine {
         apps.append(&mut self.dirty.unwatched);
         for app in apps {
             self.unlisten_as_due(app);
+            self.keep_listeners_as_due(app);
             self.watch_as_due(app);
         }
     }

@@ -69,7 +69,7 @@ pub struct Slot {
     pub(crate) place: Option<Place>,
     /// Where its program is to be taken from, since what the spec's paths lead to now has failed in a reload.
     pub(crate) pinned: Option<Place>,
-    /// Whether the current worker listens.
+    /// Whether the current worker listens, or takes what comes in on what it inherited.
     pub(crate) listens: bool,
     /// A worker beside the current one.
     pub(crate) companion: Option<Companion>,
@@ -270,6 +270,26 @@ impl Slot {
     /// Whether a main process runs, or is being launched.
     pub(crate) fn may_run(&self) -> bool {
         self.pid().is_some() || matches!(self.state, State::Spawning(_))
+    }
+
+    /// Whether anything runs in it, or is to.
+    pub(crate) fn is_in_use(&self) -> bool {
+        !matches!(self.state, State::Down { .. }) || self.companion.is_some()
+    }
+
+    /// Whether something of it is on its way out that may have been launched with a spec it has no more.
+    pub(crate) fn is_leaving_behind(&self) -> bool {
+        let ends = match &self.state {
+            State::Spawning(spawning) => spawning.intent.is_some(),
+            State::Stopping(_) | State::Sweeping(_) => true,
+            State::Down { .. }
+            | State::Waiting { .. }
+            | State::Launching { .. }
+            | State::Online(_)
+            | State::Stuck(_)
+            | State::Leaving { .. } => false,
+        };
+        ends || self.companion.is_some()
     }
 
     /// PM2's word for the state.

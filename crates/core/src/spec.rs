@@ -1,6 +1,7 @@
 //! What an app is to be: the meaning of a config file's entry or of a command line, after all defaults,
 //! aliases and units have been resolved by `ostler-config`. Pure data, immutable once made.
 
+use crate::listen::Listen;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,9 +18,12 @@ pub struct Spec {
     pub program: Program,
     /// How its instances share work.
     pub mode: Mode,
-    /// How the workers of a cluster are run. Without meaning in fork mode.
+    /// How workers that can serve side by side share connections and are replaced. Without meaning for others.
     #[serde(default)]
     pub cluster: ClusterPolicy,
+    /// The sockets that are bound for it and that all its workers inherit, in this order. Fork mode only.
+    #[serde(default)]
+    pub listen: Vec<Listen>,
     /// How many instances it is to have, at least 1.
     pub instances: u32,
     /// The declared environment on top of the starting shell's, complete and final except for what is only
@@ -67,6 +71,18 @@ impl Spec {
         };
         declared(self) == declared(other)
     }
+
+    /// Whether two of its workers can serve at once, since what they listen on is ours: then one can be replaced by another
+    /// without a gap.
+    pub fn can_overlap(&self) -> bool {
+        self.mode == Mode::Cluster || !self.listen.is_empty()
+    }
+
+    /// Whether a worker that runs this can be replaced without a gap by one that runs `next`: both have to take connections from
+    /// the same place.
+    pub fn can_overlap_with(&self, next: &Self) -> bool {
+        self.can_overlap() && next.can_overlap() && self.mode == next.mode
+    }
 }
 
 /// What is run, and where.
@@ -105,7 +121,7 @@ pub enum Mode {
     Cluster,
 }
 
-/// How the workers of a cluster share connections, and how they are replaced.
+/// How workers that can serve side by side share connections, and how they are replaced.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterPolicy {
     /// Which worker gets a connection.
@@ -116,7 +132,8 @@ pub struct ClusterPolicy {
     pub serialization: Serialization,
     /// How long a replacement has to live, ready and without connections, before its predecessor is told to drain. 1 s by default.
     pub min_ready: Duration,
-    /// How long a worker that was replaced may take to finish with its connections. 30 s by default.
+    /// How long a worker that was replaced may take to finish with its connections, from when it was told to: by its channel in a
+    /// cluster, by its stop signal else. 30 s by default.
     pub drain_timeout: Duration,
 }
 
@@ -286,7 +303,7 @@ pub struct StopPolicy {
 /// When a started app counts as ready.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadyPolicy {
-    /// Wait for `process.send('ready')`.
+    /// Wait for `process.send('ready')`, or `READY=1` (sd_notify(3)) in fork mode.
     pub wait_ready: bool,
     /// How long to wait for it. 3000 ms by default.
     pub listen_timeout: Duration,

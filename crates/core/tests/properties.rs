@@ -10,7 +10,7 @@ use ostler_core::{
 use proptest::prelude::*;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use support::programs::{Leftovers, Program, Reaction, spec};
+use support::programs::{Leftovers, Program, Reaction, listen, spec};
 use support::twin::Twin;
 use support::{World, ms, secs};
 
@@ -131,7 +131,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-const KINDS: usize = 12;
+const KINDS: usize = 15;
 
 /// Apps that differ in every rule that matters here.
 fn app(kind: usize) -> Spec {
@@ -168,6 +168,23 @@ fn app(kind: usize) -> Spec {
             app.mode = Mode::Cluster;
             app.memory_limit = Some(100);
             app.stop.tree = false;
+        }
+        11 => app.listen = vec![listen("/run/one.sock")],
+        12 => {
+            app.listen = vec![listen("/run/two.sock")];
+            app.ready.wait_ready = true;
+            app.stop.tree = false;
+            app.cluster.drain_timeout = secs(2);
+        }
+        13 => {
+            app.listen = vec![listen("/run/one.sock"), listen("/run/two.sock")];
+            app.memory_limit = Some(100);
+            app.ready.on_timeout = OnReadyTimeout::Accept;
+            app.watch = Some(WatchSpec {
+                paths: vec!["/srv".into()],
+                ignore: vec![],
+                delay: ms(0),
+            });
         }
         _ => {
             app.mode = Mode::Cluster;
@@ -510,6 +527,21 @@ fn check_unkillable(world: &World, model: &Model) {
     }
 }
 
+/// An app has the sockets that its workers were given as long as one of them is meant to be up, and none after that.
+fn check_sockets(world: &World) {
+    let views: Vec<_> = world.machine.slots().collect();
+    for (app, open) in &world.open {
+        let slots = || views.iter().filter(|view| view.app == *app);
+        for view in slots().filter(|view| view.status == Status::Online) {
+            assert!(view.spec.listen.iter().all(|listen| open.contains(&listen.address)));
+        }
+        let stuck = slots().any(|view| view.status == Status::Errored);
+        if slots().all(|view| view.status == Status::Stopped) && !stuck {
+            assert!(open.is_empty(), "nothing of {app:?} is up, but {open:?} are open");
+        }
+    }
+}
+
 fn check_numbers(world: &World) {
     let mut seen = BTreeSet::new();
     for view in world.machine.slots() {
@@ -553,6 +585,7 @@ proptest! {
         model.check_launches(&world);
         model.adopt(&world);
         check_rest(&world, &model);
+        check_sockets(&world);
         check_unkillable(&world, &model);
         model.check_overtaken(&world);
         prop_assert_eq!(world.exited, shutdown);

@@ -30,6 +30,7 @@ mod readiness;
 mod saved_list;
 mod scribe;
 mod select;
+mod sockets;
 mod take_over;
 pub mod tree;
 mod usage;

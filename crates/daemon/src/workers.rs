@@ -5,6 +5,7 @@
 use crate::fact::Fact;
 use crate::keeper_link::Deposit;
 use crate::readiness::readable;
+use crate::sockets::notify;
 use ostler_core::{ExitStatus, Generation, Launch, Mode, Pid, Place, SlotId, WorkerId};
 use ostler_sys::proc::StartTime;
 use ostler_sys::spawn::{ExecOutcome, Outcome};
@@ -33,6 +34,8 @@ pub enum Part {
     Error = 3,
     /// Our end of its IPC channel.
     Channel = 4,
+    /// The socket on which it says that it is ready, if it has one.
+    Notify = 5,
 }
 
 /// A running or just ended worker.
@@ -128,6 +131,11 @@ impl Worker {
             let channel = readable(Arc::clone(channel))?;
             let (worker, facts) = (self.id(), facts.clone());
             self.spawn(hear(channel, worker, facts));
+        }
+        if let Some(socket) = self.descriptor(Part::Notify) {
+            let socket = readable(Arc::clone(socket))?;
+            let facts = facts.clone();
+            self.spawn(notify::hear(socket, (self.id(), self.pid), facts));
         }
         Ok(())
     }

@@ -83,6 +83,57 @@ pub fn npm_project(name: &str, source: &Path) -> Result<PathBuf, String> {
     Ok(directory)
 }
 
+/// Installs Python packages of one name and version each below `target/tools`, in an environment of their own, unless they are there,
+/// and returns a program of it.
+///
+/// # Errors
+/// A sentence with what Python or pip said.
+pub fn pip(packages: &[&str], program: &str) -> Result<PathBuf, String> {
+    let directory = target().join("tools").join(format!("python-{}", packages.join("-")));
+    let wanted = directory.join("bin").join(program);
+    let done = directory.join("installed");
+    let _lock = lock(&directory)?;
+    if done.exists() && wanted.exists() {
+        return Ok(wanted);
+    }
+    run("python3", &["-m", "venv", &directory.to_string_lossy()])?;
+    let pip = directory.join("bin/pip").to_string_lossy().into_owned();
+    run(
+        &pip,
+        &[&["install", "--quiet", "--disable-pip-version-check"], packages].concat(),
+    )?;
+    File::create(done).map_err(|error| error.to_string())?;
+    Ok(wanted)
+}
+
+/// Compiles a program of C below `target/tools`, unless it is newer than its source.
+///
+/// # Errors
+/// A sentence with what the compiler said.
+pub fn cc(source: &Path) -> Result<PathBuf, String> {
+    let directory = target().join("tools").join("c");
+    let stem = source.file_stem().unwrap_or_default();
+    let program = directory.join(stem);
+    let _lock = lock(&directory)?;
+    let modified = |path: &Path| fs::metadata(path).and_then(|file| file.modified()).ok();
+    if modified(&program).is_some_and(|built| Some(built) > modified(source)) {
+        return Ok(program);
+    }
+    let (from, to) = (source.to_string_lossy(), program.to_string_lossy());
+    run("cc", &["-O1", "-Wall", "-Werror", "-o", &to, &from])?;
+    Ok(program)
+}
+
+fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
+    let output = Command::new(program).args(arguments).output();
+    let output = output.map_err(|error| format!("{program}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{program} {}: {said}", arguments.join(" ")))
+}
+
 /// Makes a directory, and holds it until the file is dropped.
 fn lock(directory: &Path) -> Result<File, String> {
     fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;

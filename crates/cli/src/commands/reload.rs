@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::session::Session;
 use clap::Args;
 
-/// Replace the workers of cluster apps without losing a request; restart others
+/// Replace workers that share a port without losing a request; restart others
 ///
 /// One after the other: a new worker is started, and when it is ready and has stayed up for a while it takes the old one's
 /// connections, and the old one ends when it has finished what it has. The first that fails stops the reload, and all is as it was.

@@ -1,7 +1,8 @@
-//! How the workers of a cluster share connections, and how they are replaced. Ostler's own keys.
+//! How workers that serve side by side share connections, and how they are replaced. Ostler's own keys.
 
 use super::attribute::Attribute;
 use super::kind::Kind;
+use super::listen;
 use crate::attributes::Attributes;
 use crate::units::duration;
 use ostler_core::{Balance, ClusterPolicy, Serialization};
@@ -22,13 +23,13 @@ pub(crate) const ATTRIBUTES: &[Attribute] = &[
         "min_ready",
         Kind::Milliseconds(0),
         "1s",
-        "How long a new worker has to live, ready, before a reload gives it its predecessor's connections. Ostler's own.",
+        "How long a new worker has to live, ready, before a reload lets its predecessor go. Ostler's own.",
     ),
     Attribute::new(
         "drain_timeout",
         Kind::Milliseconds(0),
         "30s",
-        "How long a replaced worker may take to finish with its connections. Ostler's own.",
+        "How long a replaced worker may take to finish with its connections. With `listen` it counts from the stop signal, and a declared `kill_timeout` holds instead. Ostler's own.",
     ),
     Attribute::new(
         "serialization",
@@ -40,6 +41,10 @@ pub(crate) const ATTRIBUTES: &[Attribute] = &[
 
 /// The policy that attributes declare.
 pub(crate) fn policy(attributes: &Attributes) -> ClusterPolicy {
+    // Where the stop signal begins the drain, who says how long a stop may take says it of this one too.
+    let own = attributes
+        .number("kill_timeout")
+        .filter(|_| listen::is_declared(attributes));
     let span = |key: &str, default: u64| duration(attributes.number(key).unwrap_or(default));
     ClusterPolicy {
         balance: match attributes.text("balance") {
@@ -53,6 +58,6 @@ pub(crate) fn policy(attributes: &Attributes) -> ClusterPolicy {
             Some(_) | None => Serialization::Json,
         },
         min_ready: span("min_ready", MIN_READY),
-        drain_timeout: span("drain_timeout", DRAIN_TIMEOUT),
+        drain_timeout: span("drain_timeout", own.unwrap_or(DRAIN_TIMEOUT)),
     }
 }

@@ -41,6 +41,8 @@ pub enum Kind {
     Variables,
     /// A nested object, or `false`.
     TableOrFalse,
+    /// A socket's address, an object with one, or a list of these.
+    Listen,
     /// Whatever it is, it is kept as it is.
     Anything,
 }
@@ -72,6 +74,7 @@ impl Kind {
             Self::Signal => "a signal such as \"SIGTERM\", or its number".into(),
             Self::Variables => "an object of names and values: { PORT: 3000 }".into(),
             Self::TableOrFalse => "an object, or false".into(),
+            Self::Listen => "an address such as \"tcp://0.0.0.0:3000\" or \"unix:///run/app.sock\", an object { address, name, backlog, mode }, or a list of these".into(),
             Self::Anything => "any value".into(),
         }
     }
@@ -104,6 +107,7 @@ impl Kind {
             Self::Signal => signal::parse(value).map(Value::from),
             Self::Variables => value.is_object().then(|| value.clone()),
             Self::TableOrFalse => (value.is_object() || *value == Value::Bool(false)).then(|| value.clone()),
+            Self::Listen => (!value.is_boolean()).then(|| value.clone()),
             Self::Anything => Some(value.clone()),
         }
     }

@@ -9,6 +9,7 @@ pub(crate) mod cluster;
 pub(crate) mod deploy;
 pub(crate) mod environment;
 pub(crate) mod kind;
+pub(crate) mod listen;
 pub(crate) mod logs;
 pub(crate) mod node;
 pub(crate) mod process;
@@ -50,8 +51,12 @@ pub const FAMILIES: &[Family] = &[
         attributes: restart::ATTRIBUTES,
     },
     Family {
-        title: "Cluster",
+        title: "Cluster and reload",
         attributes: cluster::ATTRIBUTES,
+    },
+    Family {
+        title: "Sockets for any language",
+        attributes: listen::ATTRIBUTES,
     },
     Family {
         title: "Stopping",

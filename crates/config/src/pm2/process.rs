@@ -2,6 +2,7 @@
 
 use super::attribute::Attribute;
 use super::kind::Kind;
+use super::listen;
 use crate::attributes::Attributes;
 use crate::diagnostic::{ConfigErrorKind, Problem};
 use crate::interpreter::{self, Search};
@@ -156,7 +157,8 @@ fn asks_for_cluster(attributes: &Attributes) -> bool {
     }
     match attributes.text("exec_mode") {
         Some(mode) => mode.starts_with("cluster"),
-        None => attributes.has("instances"),
+        // Who declares sockets to be inherited does not mean those that Node's `cluster` shares.
+        None => attributes.has("instances") && !listen::is_declared(attributes),
     }
 }
 

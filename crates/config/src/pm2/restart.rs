@@ -65,7 +65,7 @@ pub(crate) const ATTRIBUTES: &[Attribute] = &[
         "wait_ready",
         Kind::Flag,
         "false",
-        "The app is up when it says so: `process.send('ready')`.",
+        "The app is up when it says so: `process.send('ready')`, or `READY=1` to `$NOTIFY_SOCKET` (sd_notify(3)) in fork mode.",
     ),
     Attribute::new(
         "listen_timeout",

@@ -2,11 +2,12 @@
 
 use super::attribute::Attribute;
 use super::kind::Kind;
+use super::listen;
 use crate::attributes::Attributes;
 use crate::units::duration;
 use ostler_core::StopPolicy;
 
-/// PM2's defaults: SIGINT, and SIGKILL 1600 ms later.
+/// PM2's default.
 const KILL_TIMEOUT: u64 = 1600;
 
 /// See [`FAMILIES`](super::FAMILIES).
@@ -20,7 +21,7 @@ pub(crate) const ATTRIBUTES: &[Attribute] = &[
     Attribute::new(
         "kill_signal",
         Kind::Signal,
-        "SIGINT",
+        "SIGINT; with `listen` SIGTERM",
         "The signal that asks the app to stop. Ostler's own.",
     ),
     Attribute::new(
@@ -44,12 +45,21 @@ pub(crate) const ATTRIBUTES: &[Attribute] = &[
     .ignored("the kernel tells Ostler the moment a process ends"),
 ];
 
+/// PM2's signal; for apps that inherit their sockets the one upon which servers of every language finish what they have begun
+/// (Gunicorn drops it at SIGINT).
+fn default_signal(attributes: &Attributes) -> i32 {
+    match listen::is_declared(attributes) {
+        true => rustix::process::Signal::TERM.as_raw(),
+        false => rustix::process::Signal::INT.as_raw(),
+    }
+}
+
 /// The stop policy.
 pub(crate) fn policy(attributes: &Attributes) -> StopPolicy {
     StopPolicy {
         signal: attributes
             .integer("kill_signal")
-            .unwrap_or(rustix::process::Signal::INT.as_raw()),
+            .unwrap_or_else(|| default_signal(attributes)),
         kill_timeout: duration(attributes.number("kill_timeout").unwrap_or(KILL_TIMEOUT)),
         tree: attributes.flag("treekill").unwrap_or(true),
         message: attributes.flag("shutdown_with_message").unwrap_or(false),

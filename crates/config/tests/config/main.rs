@@ -8,4 +8,5 @@ mod place;
 mod processes;
 mod reference;
 mod saved;
+mod sockets;
 mod wrappers;

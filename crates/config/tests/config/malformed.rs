@@ -243,3 +243,58 @@ fn only_and_env_name_what_is_not_there() {
       hint: it has env_production
     ");
 }
+
+#[test]
+fn sockets_are_declared_wrongly() {
+    let texts = [
+        "3000",
+        "'localhost:3000'",
+        "'/run/app.sock'",
+        "'http://localhost:3000'",
+        "'tcp://0.0.0.0'",
+        "'tcp://::1:3000'",
+        "'tcp://example.com:3000'",
+        "'tcp://0.0.0.0:70000'",
+        "'unix://run/app.sock'",
+        "true",
+        "[null]",
+        "{ port: 3000 }",
+        "{ address: 'tcp://[::]:3000', backlog: 0 }",
+        "{ address: 'tcp://[::]:3000', name: 'a:b' }",
+        "{ address: 'tcp://[::]:3000', name: '7' }",
+        "{ address: 'tcp://[::]:3000', mode: '0660' }",
+        "{ address: 'unix:///run/app.sock', mode: '999' }",
+        "['tcp://localhost:3000', 'tcp://127.0.0.1:3000']",
+    ];
+    let all: Vec<String> = texts
+        .iter()
+        .map(|text| {
+            let said = said("app.json", &format!("{{ script: 'app.js', listen: {text} }}"));
+            format!("{text}\n{said}\n")
+        })
+        .collect();
+    assert_snapshot!(all.join("\n"));
+}
+
+#[test]
+fn a_socket_is_referred_to_that_is_not_declared() {
+    let sockets = "[{ address: 'tcp://[::]:1', name: 'http' }, 'udp://[::]:1', { address: 'tcp://[::]:2', name: 'x' }, { address: 'tcp://[::]:3', name: 'x' }]";
+    let args = |listen: &str, args: &str| format!("{{ script: 'app.js', listen: {listen}, args: '{args}' }}");
+    let all = [
+        said("app.json", &args(sockets, "--fd {{listen.htpp.fd}}")),
+        said("app.json", &args(sockets, "--fd={{listen.4.fd}}")),
+        said("app.json", &args(sockets, "--fd={{listen.x.fd}}")),
+        said("app.json", &args(sockets, "--fd={{listen.0.port}}")),
+        said("app.json", &args("[]", "--fd={{listen.0.fd}}")),
+        said("app.json", "{ script: 'app.js', env: { FD: '{{listen.0.fd}}' } }"),
+    ];
+    assert_snapshot!(all.join("\n\n"));
+}
+
+#[test]
+fn sockets_are_declared_for_a_cluster() {
+    assert_snapshot!(said(
+        "app.json",
+        "{ script: 'app.js', exec_mode: 'cluster', listen: 'tcp://0.0.0.0:3000' }"
+    ));
+}

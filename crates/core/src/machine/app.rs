@@ -4,6 +4,7 @@ use super::{AppRecord, Machine};
 use crate::effect::Effect;
 use crate::history::Cause;
 use crate::ids::{AppId, SlotId};
+use crate::listen::Address;
 use crate::schedule::agenda::Key;
 use crate::schedule::watch::Debounce;
 use crate::slot::{Aim, Slot, SpecKey};
@@ -118,6 +119,29 @@ impl Machine {
             self.dirty.apps.insert(id);
             self.effects.push_back(Effect::Unlisten { app: id });
         }
+    }
+
+    /// Lets go of sockets that no spec in use declares any more.
+    pub(super) fn keep_listeners_as_due(&mut self, id: AppId) {
+        let Some(app) = self.apps.get(&id) else { return };
+        let used = self.slots_of(id).filter(|slot| slot.is_in_use()).flat_map(Slot::specs);
+        let rolled = app.record.roll.iter().flat_map(|roll| roll.specs());
+        let declared = used.chain(rolled).flat_map(|key| &self.specs.get(key).listen);
+        let mut wanted: BTreeSet<Address> = declared.map(|listen| listen.address.clone()).collect();
+        if self.slots_of(id).any(Slot::is_leaving_behind) {
+            // What is being ended, or replaced, may run what its slot's spec does not say any more.
+            wanted.extend(app.record.kept.iter().cloned());
+        }
+        let Some(app) = self.apps.get_mut(&id).filter(|app| app.record.kept != wanted) else {
+            return;
+        };
+        app.record.kept.clone_from(&wanted);
+        self.dirty.apps.insert(id);
+        // Before the launches that were ordered in the same call: an address that overlaps one of theirs must be free by then.
+        self.effects.push_front(Effect::KeepListeners {
+            app: id,
+            addresses: wanted,
+        });
     }
 
     /// Sees to it that exactly the watch is set up that the app's slots ask for: one an app, which its first watched slot

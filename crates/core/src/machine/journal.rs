@@ -9,6 +9,7 @@ use super::specs::Specs;
 use super::{App, Machine};
 use crate::effect::{Effect, Launch};
 use crate::ids::{AppId, SlotId, Ticket, WorkerId};
+use crate::listen::Address;
 use crate::outcome::{Outcome, Verdict};
 use crate::schedule::agenda::Key;
 use crate::schedule::watch::Debounce;
@@ -86,8 +87,11 @@ pub struct AppRecord {
     pub(super) debounce: Option<Debounce>,
     /// Its workers are being replaced.
     pub(super) roll: Option<Box<Roll>>,
-    /// Listeners may be open for it.
+    /// Listeners of its cluster may be open.
     pub(super) listens: bool,
+    /// Where sockets that its specs declare may be open.
+    #[serde(default)]
+    pub(super) kept: BTreeSet<Address>,
 }
 
 /// A request in flight.
@@ -291,7 +295,7 @@ fn anew(slot: &Slot, spec: &Arc<Spec>, settings: &Settings) -> Vec<Effect> {
         }
         State::Launching { .. } => sample.into_iter().chain(admit(worker, spec)).collect(),
         State::Online(_) => {
-            let observed = slot.is_awaited() && spec.mode == Mode::Fork;
+            let observed = spec.mode == Mode::Fork && (slot.is_awaited() || spec.can_overlap());
             let observe = observed.then_some(Effect::ObserveStart { worker });
             sample.into_iter().chain(observe).chain(admit(worker, spec)).collect()
         }
@@ -307,6 +311,7 @@ fn admit(worker: WorkerId, spec: &Spec) -> Option<Effect> {
 
 /// The orders that the companion's phase rests on.
 fn companion_anew(slot: &Slot, companion: &Companion, specs: &Specs) -> Option<Effect> {
+    let mode = specs.get(companion.spec).mode;
     let worker = WorkerId {
         slot: slot.id,
         generation: companion.generation,
@@ -319,8 +324,13 @@ fn companion_anew(slot: &Slot, companion: &Companion, specs: &Specs) -> Option<E
             spec: Arc::clone(specs.get(companion.spec)),
             place: companion.place.clone(),
         })),
-        Phase::Draining { .. } => Some(Effect::Drain { worker }),
+        Phase::Starting(_) if mode == Mode::Fork => Some(Effect::ObserveStart { worker }),
+        Phase::Draining { .. } if mode == Mode::Cluster => Some(Effect::Drain { worker }),
         Phase::Sweeping { .. } | Phase::Stuck { pid: None } => Some(Effect::Sweep { worker }),
-        Phase::Starting(_) | Phase::Proving { .. } | Phase::Ending { .. } | Phase::Stuck { pid: Some(_) } => None,
+        Phase::Starting(_)
+        | Phase::Proving { .. }
+        | Phase::Draining { .. }
+        | Phase::Ending { .. }
+        | Phase::Stuck { pid: Some(_) } => None,
     }
 }

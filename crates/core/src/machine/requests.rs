@@ -8,7 +8,7 @@ use crate::history::Cause;
 use crate::ids::{AppId, SlotId, Ticket};
 use crate::outcome::{Failure, Verdict};
 use crate::slot::{Aim, Slot, SpecKey};
-use crate::spec::{Mode, Spec};
+use crate::spec::Spec;
 use crate::time::Now;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -207,7 +207,7 @@ impl Machine {
         plan
     }
 
-    /// As a restart, but running workers of a cluster are replaced one after the other.
+    /// As a restart, but running workers that can be replaced without a gap are, one after the other.
     fn plan_reload(
         &mut self,
         slots: &[SlotId],
@@ -240,8 +240,11 @@ impl Machine {
         let mut plan = self.plan_each(&unchanged, |_| Step::Say(Verdict::Unchanged));
         plan.0
             .append(&mut self.plan_each(&busy, |id| self.join_or_refuse(id, specs.is_empty())).0);
-        // Who ceases to be a worker of a cluster binds the port himself, which must be free then.
-        let stays = |id: &SlotId| spec_of(id).is_none_or(|spec| spec.mode == Mode::Cluster);
+        // Who ceases to take connections from where his predecessor does binds the port himself, which must be free then.
+        let stays = |id: &SlotId| {
+            let old = self.slots.get(id).map(|slot| self.specs.get(slot.spec));
+            old.is_none_or(|old| old.can_overlap_with(spec_of(id).unwrap_or(old)))
+        };
         let (replaced, restarted): (Vec<SlotId>, Vec<SlotId>) =
             free.iter().partition(|id| self.is_replaceable(**id) && stays(id));
         // Another number of instances is taken over without touching those that are there.
@@ -291,7 +294,7 @@ impl Machine {
 
     fn is_replaceable(&self, id: SlotId) -> bool {
         let slot = self.slots.get(&id);
-        slot.is_some_and(|slot| slot.can_be_replaced() && self.specs.get(slot.spec).mode == Mode::Cluster)
+        slot.is_some_and(|slot| slot.can_be_replaced() && self.specs.get(slot.spec).can_overlap())
     }
 
     /// A roll that is under way serves whoever brings nothing new.

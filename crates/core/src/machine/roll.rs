@@ -13,7 +13,6 @@ use crate::ids::{AppId, SlotId, Ticket, WorkerId};
 use crate::outcome::{Failure, Verdict};
 use crate::schedule::agenda::Key;
 use crate::slot::{Input, News, Slot, SpecKey};
-use crate::spec::Mode;
 use crate::time::{Instant, Now};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -378,42 +377,42 @@ impl Machine {
         Some(app)
     }
 
-    /// Nobody asked for it: workers of a cluster are replaced, others restarted. An app may have both, while it is being
-    /// moved from one mode to the other.
+    /// Nobody asked for it: workers that can be replaced without a gap are, others restarted. An app may have both, while it is
+    /// being moved from one mode to the other.
     pub(super) fn restart_by_itself(&mut self, slots: &[SlotId], cause: &Cause, now: Now) {
         for &id in slots {
             let Some(slot) = self.slots.get(&id) else { continue };
             let app = slot.app;
             let busy = self.is_rolling(app) || slot.companion.is_some();
-            match self.specs.get(slot.spec).mode {
-                Mode::Cluster if busy => {}
-                Mode::Cluster if slot.can_be_replaced() => {
-                    let fit = |slot: &&Slot| {
-                        slot.app == app && self.specs.get(slot.spec).mode == Mode::Cluster && slot.can_be_replaced()
-                    };
-                    let fit = slots.iter().filter_map(|id| self.slots.get(id)).filter(fit);
-                    let turns = fit.map(|slot| (slot.id, slot.spec)).collect();
-                    self.begin_roll(app, turns, 1, cause.clone(), None, now);
-                }
-                Mode::Cluster | Mode::Fork => self.tell(id, Input::Restart { cause: cause.clone() }, now),
+            let fit = |slot: &Slot| self.specs.get(slot.spec).can_overlap() && slot.can_be_replaced();
+            if !self.specs.get(slot.spec).can_overlap() {
+                self.tell(id, Input::Restart { cause: cause.clone() }, now);
+            } else if busy {
+                // Whoever replaces it now launches what is to run.
+            } else if fit(slot) {
+                let slots = slots.iter().filter_map(|id| self.slots.get(id));
+                let turns = slots.filter(|slot| slot.app == app && fit(slot));
+                let turns = turns.map(|slot| (slot.id, slot.spec)).collect();
+                self.begin_roll(app, turns, 1, cause.clone(), None, now);
+            } else {
+                self.tell(id, Input::Restart { cause: cause.clone() }, now);
             }
         }
     }
 }
 
 impl Machine {
-    /// The memory of a worker's tree. A worker of a cluster that has too much is replaced.
+    /// The memory of a worker's tree. A worker that has too much is replaced, where that can be done without a gap.
     pub(super) fn memory(&mut self, worker: WorkerId, bytes: u64, now: Now) {
         let Some(slot) = self.slots.get(&worker.slot) else {
             return;
         };
         let spec = self.specs.get(slot.spec);
         let over = spec.memory_limit.filter(|limit| bytes > *limit);
-        match (spec.mode, over) {
-            (Mode::Cluster, Some(limit)) if slot.worker() == worker && slot.is_up() => {
-                self.restart_by_itself(&[worker.slot], &Cause::MemoryLimit { bytes, limit }, now);
-            }
-            (Mode::Cluster | Mode::Fork, Some(_) | None) => self.fact(worker, Input::Memory { bytes }, now),
+        let replaceable = spec.can_overlap() && slot.worker() == worker && slot.is_up();
+        match over.filter(|_| replaceable) {
+            Some(limit) => self.restart_by_itself(&[worker.slot], &Cause::MemoryLimit { bytes, limit }, now),
+            None => self.fact(worker, Input::Memory { bytes }, now),
         }
     }
 }

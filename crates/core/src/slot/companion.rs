@@ -17,7 +17,7 @@ use crate::event::ExitStatus;
 use crate::history::{Cause, EndCause, Entry, Next, What};
 use crate::ids::{Generation, Pid, WorkerId};
 use crate::outcome::Failure;
-use crate::spec::Spec;
+use crate::spec::{Mode, Spec};
 use crate::time::{Instant, Now};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -47,7 +47,7 @@ pub(crate) enum Phase {
     Proving { pid: Pid, until: Instant },
     /// It is not wanted any more; its launch is not answered yet.
     Abandoned { until: Instant },
-    /// It goes: it finishes with its connections.
+    /// It goes: it finishes with its connections. In fork mode it has been told to end for that.
     Draining { pid: Pid, until: Instant },
     /// It goes: it has been told to end.
     Ending {
@@ -69,6 +69,9 @@ pub(crate) struct Starting {
     pub(crate) until: Instant,
     /// It has said `ready`.
     pub(crate) said_ready: bool,
+    /// It has come to rest.
+    #[serde(default)]
+    pub(crate) settled: bool,
     /// Where it does not listen though its predecessor does; absent until it listens anywhere.
     pub(crate) missing: Option<Vec<String>>,
 }
@@ -190,7 +193,7 @@ impl Slot {
             Phase::Starting(Starting { pid, .. }) | Phase::Proving { pid, .. } => {
                 self.end_companion(&companion, pid, Next::NotReplaced, cx)
             }
-            Phase::Draining { pid, .. } => self.end_companion(&companion, pid, Next::Replaced, cx),
+            Phase::Draining { pid, .. } => self.end_drained(&companion, pid, kill_timeout(cx), cx),
             ends @ (Phase::Abandoned { .. } | Phase::Ending { .. } | Phase::Sweeping { .. } | Phase::Stuck { .. }) => {
                 ends
             }
@@ -235,9 +238,28 @@ impl Slot {
         Phase::Ending { pid, ladder, why, next }
     }
 
+    /// One that drains has to end now. In fork mode it was told so when it began, and many programs take a second signal for "at
+    /// once"; it has so long.
+    fn end_drained(&mut self, companion: &Companion, pid: Pid, patience: Duration, cx: &mut Context<'_>) -> Phase {
+        if spec_of(cx).mode == Mode::Cluster {
+            return self.end_companion(companion, pid, Next::Replaced, cx);
+        }
+        Phase::Ending {
+            pid,
+            ladder: Ladder::asked(cx.now.instant, patience),
+            why: EndCause::Told {
+                cause: companion.cause.clone(),
+                killed: false,
+            },
+            next: Next::Replaced,
+        }
+    }
+
     fn tell_companion(&mut self, companion: &Companion, spec: &Spec, cx: &mut Context<'_>) -> Ladder {
         let worker = self.worker_of(companion);
-        cx.effects.push_back(Effect::Withdraw { worker });
+        if spec.mode == Mode::Cluster {
+            cx.effects.push_back(Effect::Withdraw { worker });
+        }
         ask(worker, &spec.stop, cx)
     }
 
@@ -312,6 +334,10 @@ impl Slot {
 /// What the companion runs.
 fn spec_of(cx: &Context<'_>) -> Arc<Spec> {
     Arc::clone(cx.other.unwrap_or(cx.spec))
+}
+
+fn kill_timeout(cx: &Context<'_>) -> Duration {
+    spec_of(cx).stop.kill_timeout
 }
 
 fn age_of(companion: &Companion, now: Instant) -> Duration {

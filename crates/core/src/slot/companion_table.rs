@@ -6,6 +6,7 @@ use super::table::{NOW, PAST, asked, effect_name, inputs, ladder_name, name_of, 
 use super::{Context, Decision, Input, Run, Slot, SpecKey, State};
 use crate::history::{EndCause, Next};
 use crate::ids::{Generation, Pid};
+use crate::listen::{Address, Listen};
 use crate::settings::Settings;
 use crate::spec::{Mode, Spec};
 use std::collections::VecDeque;
@@ -51,6 +52,7 @@ fn phases() -> Vec<(&'static str, Phase)> {
             pid: PID,
             until: PAST,
             said_ready: false,
+            settled: false,
             missing,
         })
     };
@@ -142,17 +144,38 @@ fn cluster_spec() -> Arc<Spec> {
     })
 }
 
-#[test]
-fn every_phase_of_a_companion_decides_on_every_input() {
+fn activated_spec() -> Arc<Spec> {
+    Arc::new(Spec {
+        listen: vec![Listen {
+            address: Address::Unix("/run/app.sock".into()),
+            name: None,
+            backlog: 511,
+            mode: 0o666,
+        }],
+        ..spec()
+    })
+}
+
+fn table_of_companions(spec: &Arc<Spec>) -> String {
     let mut table = String::new();
     for (name, phase) in phases() {
         let _ = writeln!(table, "\n{name}");
         for (input_name, input) in inputs() {
-            let cell = cell(&phase, input, &cluster_spec(), Slot::on_companion);
+            let cell = cell(&phase, input, spec, Slot::on_companion);
             let _ = writeln!(table, "  {input_name:<20} → {cell}");
         }
     }
-    insta::assert_snapshot!(table);
+    table
+}
+
+#[test]
+fn every_phase_of_a_companion_decides_on_every_input() {
+    insta::assert_snapshot!(table_of_companions(&cluster_spec()));
+}
+
+#[test]
+fn every_phase_of_a_companion_that_inherits_its_sockets_decides_on_every_input() {
+    insta::assert_snapshot!(table_of_companions(&activated_spec()));
 }
 
 /// What the current worker is told, and what becomes of both.

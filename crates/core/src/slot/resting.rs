@@ -176,8 +176,8 @@ impl Slot {
                 until: cx.now.instant + cx.spec.ready.listen_timeout,
             });
         }
-        // A worker of a cluster says so itself by listening.
-        if self.is_awaited() && cx.spec.mode == Mode::Fork {
+        // A worker of a cluster says so itself by listening. Of others it is to be known for the day when they are replaced.
+        if cx.spec.mode == Mode::Fork && (self.is_awaited() || cx.spec.can_overlap()) {
             cx.effects.push_back(Effect::ObserveStart { worker: self.worker() });
         }
         took(State::Online(run))

@@ -329,6 +329,7 @@ pub(super) fn effect_name(effect: &Effect) -> String {
         Effect::Withdraw { worker } => format!("withdraw {worker}"),
         Effect::Drain { worker } => format!("drain {worker}"),
         Effect::Unlisten { .. } => "unlisten".into(),
+        Effect::KeepListeners { .. } => "keep listeners".into(),
         Effect::Exit => "exit".into(),
     }
 }

@@ -2,7 +2,10 @@
 
 use super::programs::{Leftovers, Program, Reaction};
 use super::{Happening, Process, SIGINT, SIGKILL, World, generations_of};
-use ostler_core::{Effect, Event, ExitStatus, Launch, Mode, Pid, Place, Scope, SlotId, SpawnError, WorkerId};
+use ostler_core::{
+    Address, AppId, Effect, Event, ExitStatus, Launch, Mode, Pid, Place, Scope, SlotId, SpawnError, WorkerId,
+};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 impl World {
@@ -30,8 +33,17 @@ impl World {
             Effect::ObserveStart { worker } => {
                 let process = &self.processes[&worker];
                 assert!(process.main, "only a running process can be observed");
+                assert!(
+                    !process.cluster,
+                    "workers of a cluster say for themselves that they listen"
+                );
+                let listens = process.program.listens.filter(|_| !process.inherits.is_empty());
                 if let Some(after) = process.program.settles {
                     self.later(after, Event::Settled { worker });
+                }
+                if let Some(after) = listens {
+                    let missing = Vec::new();
+                    self.later(after, Event::Listening { worker, missing });
                 }
             }
             Effect::SampleMemory { worker, every } => self.sample(worker, every),
@@ -39,6 +51,7 @@ impl World {
             Effect::Withdraw { worker } => self.processes.get_mut(&worker).expect("launched").admitted = false,
             Effect::Drain { worker } => self.drain(worker),
             Effect::Unlisten { app } => self.unlistened.push(app),
+            Effect::KeepListeners { app, addresses } => self.keep_listeners(app, &addresses),
             Effect::Exit => self.exited = true,
             Effect::Watch { .. } | Effect::Unwatch { .. } | Effect::Record(_) | Effect::Publish(_) => {}
             Effect::Forget { slot } => self.forget(slot),
@@ -55,9 +68,25 @@ impl World {
             .retain(|worker, process| worker.slot != slot || process.main || process.leftovers);
     }
 
+    /// No socket is taken from a process that serves.
+    fn keep_listeners(&mut self, app: AppId, addresses: &BTreeSet<Address>) {
+        for (worker, process) in self.processes.iter().filter(|(_, process)| process.app == app) {
+            let serves = process.main && process.program.reaction != Reaction::Unkillable;
+            assert!(
+                !serves || process.inherits.is_subset(addresses),
+                "{worker} runs and loses a socket: {addresses:?}"
+            );
+        }
+        self.open
+            .entry(app)
+            .or_default()
+            .retain(|address| addresses.contains(address));
+    }
+
     fn drain(&mut self, worker: WorkerId) {
         let process = self.processes.get_mut(&worker).expect("launched");
         assert!(process.main && process.reported, "only a running process can drain");
+        assert!(process.cluster, "{worker} has nobody to hear it");
         process.admitted = false;
         if let Some(after) = process.program.drains {
             self.later(after, Event::Drained { worker });
@@ -77,8 +106,8 @@ impl World {
             .filter(|(_, process)| process.counts_as_alive())
             .map(|(other, _)| other)
             .collect();
-        let beside = alive.iter().any(|other| self.processes[*other].cluster);
-        let room = usize::from(spec.mode == Mode::Cluster || beside);
+        let beside = alive.iter().any(|other| self.processes[*other].overlaps);
+        let room = usize::from(spec.can_overlap() || beside);
         assert!(alive.len() <= room, "{worker} is launched while {alive:?} are alive");
         let launches = worker.generation.0 as usize - 1;
         let programs = self
@@ -122,10 +151,17 @@ impl World {
             swept: false,
             gone_reported: false,
             tree: spec.stop.tree,
+            app: launch.app,
             cluster: spec.mode == Mode::Cluster,
+            inherits: spec.listen.iter().map(|listen| listen.address.clone()).collect(),
+            overlaps: spec.can_overlap(),
             listens: false,
-            admitted: false,
+            admitted: spec.mode == Mode::Fork,
         };
+        self.open
+            .entry(launch.app)
+            .or_default()
+            .extend(process.inherits.iter().cloned());
         self.processes.insert(worker, process);
     }
 
@@ -137,6 +173,7 @@ impl World {
             Scope::Tree => assert!(!process.gone_reported, "{worker} is signalled though its tree is gone"),
         }
         if process.main {
+            self.processes.get_mut(&worker).expect("launched").admitted = false;
             self.react_main(worker, signal);
         }
         if scope == Scope::Tree {

@@ -13,11 +13,11 @@ mod questions;
 pub mod twin;
 
 use ostler_core::{
-    AppId, Effect, Event, ExitStatus, Generation, Instant, Machine, Now, Origin, Outcome, Pid, Request, Settings,
-    SlotId, Spec, Status, Ticket, Verdict, WallTime, WorkerId,
+    Address, AppId, Effect, Event, ExitStatus, Generation, Instant, Machine, Now, Origin, Outcome, Pid, Request,
+    Settings, SlotId, Spec, Status, Ticket, Verdict, WallTime, WorkerId,
 };
 use programs::Program;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use twin::Twin;
@@ -66,9 +66,14 @@ pub struct Process {
     swept: bool,
     gone_reported: bool,
     tree: bool,
+    app: AppId,
     cluster: bool,
+    /// What it has inherited.
+    inherits: BTreeSet<Address>,
+    /// Another worker of its slot can serve beside it.
+    overlaps: bool,
     listens: bool,
-    /// It may be given connections.
+    /// It may be given connections, or takes them itself.
     admitted: bool,
 }
 
@@ -97,6 +102,8 @@ pub struct World {
     pub exited: bool,
     /// Apps whose listeners were closed.
     pub unlistened: Vec<AppId>,
+    /// The sockets that are open for each app as its specs declare them.
+    pub open: BTreeMap<AppId, BTreeSet<Address>>,
     /// What the paths of specs lead to.
     pub release: u32,
 }
@@ -140,6 +147,7 @@ impl World {
             log: Vec::new(),
             exited: false,
             unlistened: Vec::new(),
+            open: BTreeMap::new(),
             release: 1,
         }
     }

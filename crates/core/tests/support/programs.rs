@@ -2,8 +2,8 @@
 
 use super::{ms, secs};
 use ostler_core::{
-    Environment, ExitStatus, Interpreter, LogFile, LogFormat, LogSpec, Mode, OnReadyTimeout, Program as Run,
-    ReadyPolicy, RestartLimit, RestartPolicy, Spec, StopPolicy,
+    Address, Environment, ExitStatus, Interpreter, Listen, LogFile, LogFormat, LogSpec, Mode, OnReadyTimeout,
+    Program as Run, ReadyPolicy, RestartLimit, RestartPolicy, Spec, StopPolicy,
 };
 use std::time::Duration;
 
@@ -114,6 +114,24 @@ pub fn cluster(name: &str, instances: u32) -> Spec {
     }
 }
 
+/// A fork app whose workers inherit a socket.
+pub fn activated(name: &str, instances: u32) -> Spec {
+    Spec {
+        listen: vec![listen("/run/app.sock")],
+        instances,
+        ..spec(name)
+    }
+}
+
+pub fn listen(path: &str) -> Listen {
+    Listen {
+        address: Address::Unix(path.into()),
+        name: None,
+        backlog: 511,
+        mode: 0o666,
+    }
+}
+
 /// A fork app with the defaults, restarted by the rolling budget.
 pub fn spec(name: &str) -> Spec {
     Spec {
@@ -128,6 +146,7 @@ pub fn spec(name: &str) -> Spec {
         },
         mode: Mode::Fork,
         cluster: ostler_core::ClusterPolicy::default(),
+        listen: Vec::new(),
         instances: 1,
         environment: Environment {
             instance_var: "NODE_APP_INSTANCE".into(),

@@ -110,6 +110,7 @@ fn is_repeatable(effect: &Effect) -> bool {
         | Effect::Unwatch { .. }
         | Effect::Withdraw { .. }
         | Effect::Unlisten { .. }
+        | Effect::KeepListeners { .. }
         | Effect::Reply { .. }
         | Effect::Record(_)
         | Effect::Publish(_)

@@ -34,6 +34,7 @@ impl Daemon {
             Effect::Admit { worker } => self.primary.send(Command::Admit(worker)),
             Effect::Withdraw { worker } => self.primary.send(Command::Withdraw(worker)),
             Effect::Drain { worker } => self.drain(worker),
+            Effect::KeepListeners { app, addresses } => self.keep_listeners(app, &addresses),
             Effect::Unlisten { app } => self.primary.send(Command::Unlisten(app)),
             Effect::Forget { slot } => self.forget(slot),
             Effect::Exit => self.ending = true,

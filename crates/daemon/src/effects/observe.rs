@@ -3,14 +3,17 @@
 //! A program that is executed directly counts as up once it has come to rest: asleep, and without having used the processor for
 //! a few milliseconds. A program with a run time to boot (Node, Python, a shell) may rest at any moment of its start, so it has to show more: a
 //! listening socket. Either way, whoever lives for `min_uptime` is up; that is the machine's own deadline.
+//!
+//! Who inherits its sockets has them listening before it has done anything. It has to wait on one of them: by `epoll` or `accept`,
+//! which shows (then it *listens*), or in some way that does not: by `select` or `poll`, or resting for a while with all it has started.
 
 use crate::fact::Fact;
 use crate::reactor::Daemon;
 use crate::tree;
 use ostler_core::{Event, Interpreter, WorkerId};
 use ostler_sys::Pid;
-use ostler_sys::proc::{self, Stat, State};
-use std::collections::BTreeMap;
+use ostler_sys::proc::{self, Stat, State, Waiting};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
@@ -23,6 +26,12 @@ const LOOKS: RangeInclusive<Duration> = Duration::from_millis(2)..=Duration::fro
 const EACH: Duration = Duration::from_micros(500);
 /// How often to look for a listening socket: it costs a read of the system's socket tables.
 const LISTENING_EVERY: Duration = Duration::from_millis(42);
+/// How long who inherits its sockets must rest, where it does not show that it waits on them.
+const LONG_REST: Duration = Duration::from_millis(200);
+/// Or how often it must be seen to wait for something: under load it never rests for so long.
+const OFTEN: u32 = 3;
+/// For how long it is looked at. The machine has decided by then.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Workers under observation.
 #[derive(Debug, Default)]
@@ -39,6 +48,21 @@ struct Observed {
     cpu: u64,
     /// Since when that has been so, or since when nobody has looked for its socket.
     since: Instant,
+    /// Absent unless it inherits its sockets.
+    waiter: Option<Waiter>,
+}
+
+/// One that has to wait on sockets it has inherited.
+#[derive(Debug)]
+struct Waiter {
+    sockets: BTreeSet<u64>,
+    began: Instant,
+    /// Since when it and what it has started have used no processor time, as far as is known.
+    rests_since: Instant,
+    /// How often it was seen to wait for something that does not show.
+    waited: u32,
+    /// It has been told of that it rests.
+    settled: bool,
 }
 
 impl Daemon {
@@ -55,6 +79,7 @@ impl Daemon {
             direct,
             cpu: proc::cpu_nanos(pid).ok().flatten().unwrap_or(u64::MAX),
             since: Instant::now(),
+            waiter: Waiter::of(self.inodes(&record.launch)),
         };
         self.starts.observed.insert(worker, observed);
         self.tick_starts();
@@ -64,19 +89,28 @@ impl Daemon {
     pub(crate) fn look_at_starts(&mut self) {
         self.starts.ticking = false;
         let now = Instant::now();
-        let mut settled = Vec::new();
+        let mut seen = Vec::new();
         self.starts
             .observed
-            .retain(|worker, observed| match observed.look(now) {
+            .retain(|&worker, observed| match observed.look(now) {
                 Look::Up => {
-                    settled.push(*worker);
+                    seen.push(Event::Settled { worker });
                     false
+                }
+                Look::Listens => {
+                    let missing = Vec::new();
+                    seen.push(Event::Listening { worker, missing });
+                    false
+                }
+                Look::Rests => {
+                    seen.push(Event::Settled { worker });
+                    true
                 }
                 Look::NotYet => true,
                 Look::Gone => false,
             });
-        for worker in settled {
-            self.send(Fact::Machine(Event::Settled { worker }));
+        for event in seen {
+            self.send(Fact::Machine(event));
         }
         if !self.starts.observed.is_empty() && self.operations.are_awaited() && !self.usages.are_fresh() {
             // Who starts something asks for the list next, and while programs come up there is time to look at `/proc`.
@@ -107,19 +141,23 @@ impl Daemon {
 
 enum Look {
     Up,
+    /// It takes what comes in on what it has inherited.
+    Listens,
+    /// It rests, and may be seen to listen yet.
+    Rests,
     NotYet,
     Gone,
 }
 
 impl Observed {
     fn look(&mut self, now: Instant) -> Look {
-        if self.direct {
+        if self.direct && self.waiter.is_none() {
             self.look_for_rest(now)
         } else if now - self.since < LISTENING_EVERY {
             Look::NotYet
         } else {
             self.since = now;
-            self.look_for_socket()
+            self.look_for_waiting(now)
         }
     }
 
@@ -141,15 +179,66 @@ impl Observed {
         }
     }
 
+    fn look_for_waiting(&mut self, now: Instant) -> Look {
+        let tree = self.tree();
+        match &mut self.waiter {
+            Some(waiter) => waiter.look(&tree, &mut self.cpu, now),
+            None => self.look_for_socket(),
+        }
+    }
+
+    fn tree(&self) -> Vec<Pid> {
+        let below = tree::below(self.pid.as_raw_nonzero().get());
+        let below = below.into_iter().filter_map(Pid::from_raw);
+        std::iter::once(self.pid).chain(below).collect()
+    }
+
     fn look_for_socket(&self) -> Look {
-        let below = tree::below(self.pid.as_raw_nonzero().get())
-            .into_iter()
-            .filter_map(Pid::from_raw);
-        let listens = std::iter::once(self.pid)
-            .chain(below)
-            .any(|pid| proc::listens(pid).unwrap_or(false));
+        let listens = self.tree().into_iter().any(|pid| proc::listens(pid).unwrap_or(false));
         if listens { Look::Up } else { Look::NotYet }
     }
+}
+
+impl Waiter {
+    fn of(sockets: BTreeSet<u64>) -> Option<Self> {
+        let now = Instant::now();
+        (!sockets.is_empty()).then_some(Self {
+            sockets,
+            began: now,
+            rests_since: now,
+            waited: 0,
+            settled: false,
+        })
+    }
+
+    fn look(&mut self, tree: &[Pid], cpu: &mut u64, now: Instant) -> Look {
+        let waits = |pid: &Pid| proc::waits_on(*pid, &self.sockets).unwrap_or(Waiting::No);
+        match tree.iter().map(waits).max() {
+            Some(Waiting::Yes) => return Look::Listens,
+            Some(Waiting::Perhaps) => self.waited += 1,
+            Some(Waiting::No) | None => {}
+        }
+        let used = tree.iter().filter_map(|pid| proc::cpu_nanos(*pid).ok().flatten());
+        let used: u64 = used.fold(0, u64::saturating_add);
+        if std::mem::replace(cpu, used) != used || !tree.iter().all(is_asleep) {
+            self.rests_since = now;
+        }
+        let rests = self.waited >= OFTEN || now - self.rests_since >= LONG_REST;
+        if rests && !self.settled {
+            self.settled = true;
+            return Look::Rests;
+        }
+        match now - self.began < PATIENCE {
+            true => Look::NotYet,
+            false => Look::Gone,
+        }
+    }
+}
+
+/// Who waits for his turn, or for the disk, is not.
+fn is_asleep(pid: &Pid) -> bool {
+    let state = Stat::read(*pid).ok().flatten().map(|stat| stat.state);
+    matches!(state, Some(State::Sleeping | State::Zombie) | None)
 }
 
 /// Whether a file that is executed directly begins with `#!` (execve(2)).

@@ -10,6 +10,7 @@ use crate::logs::{StreamId, StreamKind, Target};
 use crate::paths;
 use crate::primary::{self, Command as PrimaryCommand, Member};
 use crate::reactor::Daemon;
+use crate::sockets::{NotSpawned, notify};
 use crate::tree;
 use crate::workers::{self, Mark, Part, Worker};
 use ostler_config as config;
@@ -24,8 +25,11 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The descriptor number of the IPC channel in the app, as PM2 and Node's own `fork` have it.
-const CHANNEL_NUMBER: i32 = 3;
+/// The descriptor number of the IPC channel in the app: 3, as PM2 and Node's own `fork` have it, or behind the sockets it inherits, which
+/// come first (sd_listen_fds(3)). Node takes it from wherever `NODE_CHANNEL_FD` says.
+fn channel_number(spec: &Spec) -> i32 {
+    config::FIRST_DESCRIPTOR + i32::try_from(spec.listen.len()).unwrap_or(i32::MAX)
+}
 
 impl Daemon {
     /// Launches a worker; what comes of it is sent back as a fact.
@@ -34,8 +38,16 @@ impl Daemon {
         if let Some(record) = self.workers.get(&worker) {
             return self.confirm_spawned(worker, record);
         }
-        if let Err(error) = self.try_spawn(launch) {
-            self.send(Fact::Machine(Event::SpawnFailed { worker, error }));
+        match self.try_spawn(launch) {
+            Ok(()) => {}
+            Err(NotSpawned::Known(error)) => self.send(Fact::Machine(Event::SpawnFailed { worker, error })),
+            Err(NotSpawned::AddressInUse(in_use)) => {
+                let facts = self.facts.clone();
+                tokio::task::spawn_blocking(move || {
+                    let error = in_use.explained();
+                    let _ = facts.send(Fact::Machine(Event::SpawnFailed { worker, error }));
+                });
+            }
         }
     }
 
@@ -47,12 +59,18 @@ impl Daemon {
         }
     }
 
-    fn try_spawn(&mut self, launch: Launch) -> Result<(), SpawnError> {
+    fn try_spawn(&mut self, launch: Launch) -> Result<(), NotSpawned> {
         let worker = launch.worker;
         let place = place(&launch);
-        let environment = self.child_environment(&launch)?;
-        let ends = Ends::make().map_err(shortage)?;
+        let mut environment = self.child_environment(&launch)?;
+        let mut ends = Ends::make(channel_number(&launch.spec)).map_err(shortage)?;
+        if notify::is_wanted(&launch.spec) {
+            let (socket, name) = notify::open().map_err(shortage)?;
+            ends.ours.push(socket);
+            environment.insert(notify::VARIABLE.to_owned(), name);
+        }
         let executable = find(&launch, &environment)?;
+        ends.theirs.extend(self.inherited(&launch)?);
         let tree = launch.spec.stop.tree;
         let birthplace = tree.then(|| self.containment.birthplace(worker)).flatten();
         let command = self.command(&launch, &environment, &executable, ends.theirs, birthplace)?;
@@ -64,7 +82,7 @@ impl Daemon {
         let_go.map_err(|error| {
             self.keeper.release(&workers::key(worker));
             self.keeper.release(&workers::gate_key(worker));
-            shortage(error)
+            shortage(error).into()
         })
     }
 
@@ -192,8 +210,8 @@ impl Daemon {
             transient: false,
         })?;
         let mut environment = config::child_environment(launch, &files, &self.home);
-        environment.insert("NODE_CHANNEL_FD".to_owned(), CHANNEL_NUMBER.to_string());
         let spec = &launch.spec;
+        environment.insert("NODE_CHANNEL_FD".to_owned(), channel_number(spec).to_string());
         let advanced = spec.mode == Mode::Cluster && spec.cluster.serialization == Serialization::Advanced;
         let mode = if advanced { "advanced" } else { "json" };
         environment.insert("NODE_CHANNEL_SERIALIZATION_MODE".to_owned(), mode.to_owned());
@@ -232,6 +250,9 @@ impl Daemon {
             .map(|(name, value)| text(&format!("{name}={value}")))
             .collect::<Result<_, _>>()?;
         command.cwd = text(launch.place.as_ref().map_or(&program.cwd, |place| &place.cwd))?;
+        if !launch.spec.listen.is_empty() {
+            command.pid_variable = Some(text(config::PID_VARIABLE)?);
+        }
         command.descriptors = theirs;
         command.cgroup = birthplace;
         command.nofile = self.open_files;
@@ -293,7 +314,10 @@ fn arguments(launch: &Launch, preload: Option<&str>) -> Vec<String> {
         }
     }
     arguments.extend(program.args.iter().cloned());
-    arguments
+    let numbered = arguments.into_iter();
+    numbered
+        .map(|argument| config::filled_in(&argument, &launch.spec.listen))
+        .collect()
 }
 
 fn credentials(user: &ostler_core::RunAs) -> Result<Credentials, SpawnError> {
@@ -322,13 +346,13 @@ fn shortage(error: std::io::Error) -> SpawnError {
 
 /// Both ends of what connects an app to us.
 struct Ends {
-    /// In the order of [`Part`] without the pidfd.
+    /// In the order of [`Part`] without the pidfd; the last may be missing.
     ours: Vec<OwnedFd>,
     theirs: Vec<(OwnedFd, i32)>,
 }
 
 impl Ends {
-    fn make() -> std::io::Result<Self> {
+    fn make(channel_number: i32) -> std::io::Result<Self> {
         let (stdin_read, stdin_write) = pipes::pipe()?;
         let (out_read, out_write) = pipes::pipe()?;
         let (error_read, error_write) = pipes::pipe()?;
@@ -339,7 +363,7 @@ impl Ends {
                 (stdin_read, 0),
                 (out_write, 1),
                 (error_write, 2),
-                (their_channel.into(), CHANNEL_NUMBER),
+                (their_channel.into(), channel_number),
             ],
         })
     }

@@ -17,6 +17,7 @@ use crate::logs::{Logs, Note, Vault};
 use crate::operations::Operations;
 use crate::primary::{self, ACCEPTED, Accepted, Primary};
 use crate::scribe::Scribe;
+use crate::sockets::Sockets;
 use crate::take_over::FOSTERED_KEY;
 use crate::usage::Usages;
 use crate::versions::Versions;
@@ -102,6 +103,7 @@ impl Daemon {
             open_files: around.open_files,
             history: Vec::new(),
             heard: Vec::new(),
+            sockets: Sockets::default(),
             primary,
             preload,
             ending: false,
@@ -109,6 +111,7 @@ impl Daemon {
         };
         daemon.deposit_journal();
         daemon.adopt_listeners();
+        daemon.adopt_sockets();
         daemon.adopt_workers();
         daemon.logs.adopted();
         for note in notes {

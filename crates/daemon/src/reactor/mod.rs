@@ -26,6 +26,7 @@ use crate::logs::Logs;
 use crate::operations::Operations;
 use crate::primary::Primary;
 use crate::scribe::Scribe;
+use crate::sockets::Sockets;
 use crate::usage::Usages;
 use crate::versions::Versions;
 use crate::watches::Watches;
@@ -80,6 +81,8 @@ pub struct Daemon {
     pub(crate) history: Vec<Entry>,
     /// Who is to be told when what came of their facts is in the journal.
     pub(crate) heard: Vec<crate::fact::Kept>,
+    /// Sockets that are bound for apps and inherited by their workers.
+    pub(crate) sockets: Sockets,
     /// The primary of cluster workers.
     pub(crate) primary: Primary,
     /// The script by which workers of Node drain, if it could be put into the home directory.

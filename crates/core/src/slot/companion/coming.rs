@@ -9,8 +9,9 @@ use crate::history::{EndCause, Next, What};
 use crate::ids::Pid;
 use crate::outcome::{Failure, Verdict};
 use crate::slot::resting;
-use crate::spec::{OnReadyTimeout, Spec};
+use crate::spec::{Mode, OnReadyTimeout, Spec};
 use crate::time::{Instant, millis};
+use std::sync::Arc;
 
 impl Slot {
     pub(super) fn companion_spawning(
@@ -39,8 +40,14 @@ impl Slot {
                     pid,
                     until: cx.now.instant + spec.ready.listen_timeout,
                     said_ready: false,
+                    settled: false,
                     missing: None,
                 };
+                if spec.mode == Mode::Fork {
+                    cx.effects.push_back(Effect::ObserveStart {
+                        worker: self.worker_of(&companion),
+                    });
+                }
                 let phase = self.starting_or_proving(starting, &spec, cx.now.instant);
                 self.keep(companion, phase, Decision::Took)
             }
@@ -87,6 +94,7 @@ impl Slot {
         match input {
             Input::Ready => starting.said_ready = true,
             Input::Listening { missing } => starting.missing = Some(missing),
+            Input::Settled if spec_of(cx).mode == Mode::Fork => starting.settled = true,
             Input::Deadline if cx.now.instant < starting.until => {
                 return self.keep(companion, Phase::Starting(starting), Decision::Ignored(Reason::NotDue));
             }
@@ -113,11 +121,16 @@ impl Slot {
         self.keep(companion, phase, Decision::Took)
     }
 
-    /// Ready means: it has said so, if it is to, and it listens wherever its predecessor does.
+    /// Ready means in a cluster: it has said so, if it is to, and it listens wherever its predecessor does. Else it has said so; or
+    /// it takes what comes in on what it inherited; or it has come to rest, and of its predecessor no more was known.
     fn starting_or_proving(&self, starting: Starting, spec: &Spec, now: Instant) -> Phase {
-        let said = !spec.ready.wait_ready || starting.said_ready;
-        let listens = !self.listens || starting.missing.as_ref().is_some_and(Vec::is_empty);
-        if said && listens {
+        let listens = starting.missing.as_ref().is_some_and(Vec::is_empty);
+        let ready = match (spec.mode, spec.ready.wait_ready) {
+            (Mode::Cluster, wait) => (!wait || starting.said_ready) && (!self.listens || listens),
+            (Mode::Fork, true) => starting.said_ready,
+            (Mode::Fork, false) => starting.said_ready || listens || (starting.settled && !self.listens),
+        };
+        if ready {
             Phase::Proving {
                 pid: starting.pid,
                 until: now + spec.cluster.min_ready,
@@ -130,12 +143,21 @@ impl Slot {
     fn companion_overdue(&mut self, companion: Companion, starting: Starting, cx: &mut Context<'_>) -> Decision {
         let spec = spec_of(cx);
         let Starting { pid, missing, .. } = starting;
+        if spec.mode == Mode::Fork && !spec.ready.wait_ready && !self.listens {
+            // Always at work, so that it never came to rest; it lives, and of its predecessor no more was known.
+            let until = cx.now.instant + spec.cluster.min_ready;
+            return self.keep(companion, Phase::Proving { pid, until }, Decision::Took);
+        }
         if spec.ready.on_timeout == OnReadyTimeout::Accept {
             return self.change_places(companion, pid, cx);
         }
         let waited_ms = millis(spec.ready.listen_timeout);
         cx.news.push(News::NotReplaced(match missing {
             Some(missing) if !missing.is_empty() => Failure::NotListening { missing, waited_ms },
+            None if spec.mode == Mode::Fork && !spec.ready.wait_ready => Failure::NotListening {
+                missing: spec.listen.iter().map(|listen| listen.address.to_string()).collect(),
+                waited_ms,
+            },
             Some(_) | None => Failure::NotReady {
                 waited_ms,
                 retrying: false,
@@ -165,6 +187,7 @@ impl Slot {
                     pid,
                     until: cx.now.instant + spec_of(cx).ready.listen_timeout,
                     said_ready: true,
+                    settled: true,
                     missing: Some(missing),
                 };
                 self.keep(companion, Phase::Starting(starting), Decision::Took)
@@ -183,10 +206,11 @@ impl Slot {
         }
     }
 
-    /// The replacement is the current worker from now on, and its predecessor drains.
+    /// The replacement is the current worker from now on, and its predecessor drains: when it is told to over its channel, or by
+    /// its stop signal, upon which servers stop accepting and finish what they have begun.
     fn change_places(&mut self, companion: Companion, pid: Pid, cx: &mut Context<'_>) -> Decision {
         let spec = spec_of(cx);
-        let drain_timeout = cx.spec.cluster.drain_timeout;
+        let before = Arc::clone(cx.spec);
         let Some(old) = self.pid() else {
             // Only a running worker is replaced, and for one that ended the replacement has stepped in.
             debug_assert!(false, "invariant: a replacement that comes has a worker to replace");
@@ -197,7 +221,7 @@ impl Slot {
             self.companion = Some(Companion { phase, ..companion });
             return self.abandon(cx);
         };
-        let until = cx.now.instant + drain_timeout;
+        let until = cx.now.instant + before.cluster.drain_timeout;
         self.put_in_place(
             companion,
             Phase::Draining { pid: old, until },
@@ -206,7 +230,10 @@ impl Slot {
         );
         self.take_up_work(&spec, cx);
         if let Some(worker) = self.companion_worker() {
-            cx.effects.push_back(Effect::Drain { worker });
+            match before.mode {
+                Mode::Cluster => cx.effects.push_back(Effect::Drain { worker }),
+                Mode::Fork => drop(ask(worker, &before.stop, cx)),
+            }
         }
         // Whoever still waits for its predecessor to be up has got a worker that is.
         self.answer(&Verdict::Online { pid }, cx);
@@ -217,7 +244,9 @@ impl Slot {
     /// What belongs to a current worker from now on.
     fn take_up_work(&mut self, spec: &Spec, cx: &mut Context<'_>) {
         let worker = self.worker();
-        cx.effects.push_back(Effect::Admit { worker });
+        if spec.mode == Mode::Cluster {
+            cx.effects.push_back(Effect::Admit { worker });
+        }
         if spec.memory_limit.is_some() {
             cx.effects.push_back(Effect::SampleMemory {
                 worker,
@@ -263,7 +292,9 @@ impl Slot {
         };
         self.answer(&Verdict::Failed(failure), cx);
         let worker = self.worker();
-        cx.effects.push_back(Effect::Withdraw { worker });
+        if cx.spec.mode == Mode::Cluster {
+            cx.effects.push_back(Effect::Withdraw { worker });
+        }
         let ladder = ask(worker, &cx.spec.stop, cx);
         let (why, next) = (EndCause::NeverReady, Next::Replaced);
         Some(self.step_in(companion, Phase::Ending { pid, ladder, why, next }, cx))

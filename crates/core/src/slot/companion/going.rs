@@ -7,7 +7,9 @@ use crate::effect::Scope;
 use crate::history::{EndCause, Next};
 use crate::ids::Pid;
 use crate::outcome::{Failure, Verdict};
+use crate::spec::Mode;
 use crate::time::Instant;
+use std::time::Duration;
 
 impl Slot {
     pub(super) fn companion_draining(
@@ -21,11 +23,18 @@ impl Slot {
         match input {
             Input::Deadline if cx.now.instant < until => self.keep(companion, same, Decision::Ignored(Reason::NotDue)),
             Input::Drained | Input::Deadline => {
-                let phase = self.end_companion(&companion, pid, Next::Replaced, cx);
+                let phase = self.end_drained(&companion, pid, Duration::ZERO, cx);
                 self.keep(companion, phase, Decision::Took)
             }
             Input::Exited { status, oom_killed } => {
-                let why = EndCause::unasked(*oom_killed);
+                let told = EndCause::Told {
+                    cause: companion.cause.clone(),
+                    killed: false,
+                };
+                let why = match spec_of(cx).mode {
+                    Mode::Fork if !oom_killed => told,
+                    Mode::Fork | Mode::Cluster => EndCause::unasked(*oom_killed),
+                };
                 self.companion_ended(companion, *status, why, Next::Replaced, None, cx)
             }
             Input::Ready | Input::Settled | Input::Listening { .. } | Input::Memory { .. } => {

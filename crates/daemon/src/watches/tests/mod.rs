@@ -194,6 +194,7 @@ fn spec(home: &Path, cwd: &Path) -> Spec {
         },
         mode: Mode::Fork,
         cluster: ostler_core::ClusterPolicy::default(),
+        listen: Vec::new(),
         instances: 1,
         environment: Environment::default(),
         user: None,

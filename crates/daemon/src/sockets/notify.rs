@@ -1,0 +1,124 @@
+//! `READY=1`: how programs of any language say that they are ready (sd_notify(3)).
+//!
+//! Each worker that may say so has a socket of its own, so that nobody has to find out afterwards which worker a helper belonged to
+//! that has ended already. Its address is abstract and chosen by the kernel: reachable for workers that run as another user,
+//! nobody can take it first, and nothing is left behind. Who sends is told by the kernel; only root, our user and the worker's are believed.
+
+use crate::fact::Fact;
+use ostler_core::{Event, Mode, Pid, Spec, WorkerId};
+use rustix::io::Errno;
+use rustix::net::sockopt::set_socket_passcred;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketAddrUnix, SocketFlags, SocketType, bind,
+    getsockname, recv, recvmsg, socket_with,
+};
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
+
+/// The variable that names the socket.
+pub(crate) const VARIABLE: &str = "NOTIFY_SOCKET";
+/// Longer notifications are cut; what we listen for is short.
+const LONGEST: usize = 4096;
+
+/// Whether a worker is to have such a socket: where its readiness is of interest and no cluster tells it.
+pub(crate) fn is_wanted(spec: &Spec) -> bool {
+    spec.mode == Mode::Fork && (spec.ready.wait_ready || !spec.listen.is_empty())
+}
+
+/// A socket, and what its worker is told about it.
+pub(crate) fn open() -> io::Result<(OwnedFd, String)> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
+    set_socket_passcred(&socket, true)?;
+    // Without a name the kernel chooses one (unix(7), autobind).
+    bind(&socket, &SocketAddrUnix::new_unnamed())?;
+    let bound = SocketAddrUnix::try_from(getsockname(&socket)?)?;
+    let name = bound.abstract_name().and_then(|name| std::str::from_utf8(name).ok());
+    let name = name.ok_or_else(|| io::Error::other("the kernel gave the notification socket no name"))?;
+    Ok((socket, format!("@{name}")))
+}
+
+/// Hears what is said on it. A daemon that is killed before what came of it is in the journal leaves it to its successor.
+pub(crate) async fn hear(socket: AsyncFd<Arc<OwnedFd>>, (worker, pid): (WorkerId, Pid), facts: UnboundedSender<Fact>) {
+    while let Ok(mut ready) = socket.readable().await {
+        let mut buffer = vec![0; LONGEST];
+        match look(socket.get_ref(), &mut buffer) {
+            Ok((length, sender)) => {
+                if sender.is_some_and(|uid| is_trusted(uid, pid)) && says_ready(&buffer[..length]) {
+                    let _ = facts.send(Fact::Machine(Event::ReadyMessage { worker }));
+                }
+                let (kept, is_kept) = oneshot::channel();
+                let _ = facts.send(Fact::Heard(Box::new(|| {
+                    let _ = kept.send(());
+                })));
+                let _ = is_kept.await;
+                let _ = recv(socket.get_ref(), &mut buffer[..], RecvFlags::DONTWAIT);
+            }
+            Err(Errno::AGAIN) => ready.clear_ready(),
+            Err(Errno::INTR) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// The next notification, which stays where it is, and the user who sent it. Descriptors that come with it are closed.
+fn look(socket: &OwnedFd, buffer: &mut [u8]) -> Result<(usize, Option<u32>), Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4), ScmCredentials(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+    let received = recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut ancillary, flags)?;
+    let sender = ancillary.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmCredentials(credentials) => Some(credentials.uid.as_raw()),
+        _ => None,
+    });
+    Ok((received.bytes, sender))
+}
+
+fn is_trusted(uid: u32, worker: Pid) -> bool {
+    let owner = std::fs::metadata(format!("/proc/{worker}")).map(|process| process.uid());
+    uid == 0 || uid == rustix::process::geteuid().as_raw() || owner.is_ok_and(|owner| owner == uid)
+}
+
+/// Assignments, one a line.
+fn says_ready(notification: &[u8]) -> bool {
+    notification.split(|byte| *byte == b'\n').any(|line| line == b"READY=1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::{SendFlags, sendto};
+
+    #[test]
+    fn ready_is_one_line_among_others() {
+        assert!(says_ready(b"READY=1"));
+        assert!(says_ready(b"STATUS=up\nREADY=1\n"));
+        for other in [&b""[..], b"READY=0", b"READY=12", b"STATUS=READY=1", b"STOPPING=1"] {
+            assert!(!says_ready(other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn the_kernel_names_the_socket_and_the_sender_and_what_is_looked_at_stays() {
+        let (socket, name) = open().expect("a socket");
+        let name = name.strip_prefix('@').expect("an abstract name");
+        let address = SocketAddrUnix::new_abstract_name(name.as_bytes()).expect("an address");
+        let flags = SocketFlags::CLOEXEC;
+        let sender = socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None).expect("a socket");
+        sendto(&sender, b"READY=1\n", SendFlags::empty(), &address).expect("sent");
+        for _ in 0..2 {
+            let mut buffer = [0; 64];
+            let (length, uid) = look(&socket, &mut buffer).expect("a notification");
+            assert_eq!(
+                (&buffer[..length], uid),
+                (&b"READY=1\n"[..], Some(rustix::process::geteuid().as_raw()))
+            );
+        }
+    }
+}
