@@ -141,7 +141,12 @@ fn one_by_one_connections_go_round_evenly() {
 #[test]
 #[expect(clippy::print_stderr, reason = "the figures are for whoever runs it by hand")]
 fn a_burst_is_shared_evenly() {
-    for (mode, workers) in [("round-robin", 2), ("round-robin", 4), ("least-connections", 4)] {
+    // Who has the fewest open is nobody's share: only in the mean it comes to the same.
+    for (mode, workers, percent) in [
+        ("round-robin", 2, 120),
+        ("round-robin", 4, 120),
+        ("least-connections", 4, 150),
+    ] {
         let home = home();
         let port = serving(&home, workers, mode, json!({}));
         let burst = |count: usize| {
@@ -155,11 +160,12 @@ fn a_burst_is_shared_evenly() {
         // A worker that the system does not let run meanwhile takes less: on a busy machine one of several bursts has to do.
         let is_even = |tally: &Vec<u32>| {
             let (most, fewest) = (tally.iter().max(), tally.iter().min());
-            most.zip(fewest).is_some_and(|(most, fewest)| most * 10 <= fewest * 12)
+            most.zip(fewest)
+                .is_some_and(|(most, fewest)| most * 100 <= fewest * percent)
         };
         let mut seen = Vec::new();
         while !seen.last().is_some_and(is_even) {
-            assert!(seen.len() < 5, "{mode} over {workers}: {seen:?}");
+            assert!(seen.len() < 10, "{mode} over {workers}: {seen:?}");
             seen.push(burst(1000));
         }
         eprintln!("{mode} over {workers}: {seen:?}");

@@ -22,6 +22,7 @@ fn idle(slot: u32) -> Candidate {
         in_rotation: true,
         rests: false,
         stalls: false,
+        takes: false,
         is_writable: true,
         untaken: 0,
         behind: 0,
@@ -40,16 +41,18 @@ fn candidate(slot: u32) -> impl Strategy<Value = Candidate> {
         yes,
         0..2 * STICKY_WINDOW,
         0..WINDOW + 2,
-        any::<bool>(),
+        (any::<bool>(), any::<bool>(), 0..60_u64),
         open,
     )
         .prop_map(
-            move |(in_rotation, rests, stalls, is_writable, many, few, is_many, open)| Candidate {
+            move |(in_rotation, rests, stalls, is_writable, many, few, (is_many, takes, behind), open)| Candidate {
                 in_rotation,
                 rests,
                 stalls,
+                takes,
                 is_writable,
                 untaken: if is_many { many } else { few },
+                behind,
                 open,
                 ..idle(slot)
             },
@@ -131,7 +134,11 @@ proptest! {
         for mode in MODES {
             if let Some(chosen) = choose(mode, client, turn, candidates.iter().copied()) {
                 let one = found(&candidates, chosen);
-                let window = if mode == Balance::Sticky { STICKY_WINDOW } else { WINDOW };
+                let window = match mode {
+                    Balance::Sticky => STICKY_WINDOW,
+                    _ if one.takes => WINDOW + usize::try_from(one.behind).expect("few"),
+                    _ => WINDOW,
+                };
                 prop_assert!(one.in_rotation && !one.rests && one.is_writable && one.untaken < window, "{mode:?} {one:?}");
             }
         }
@@ -167,6 +174,14 @@ proptest! {
             world.give();
         }
         prop_assert!(world.apart() <= 1, "{:?}", world.given);
+    }
+
+    #[test]
+    fn who_is_behind_has_more_room_only_while_it_takes(behind in 1..60_u64, untaken in 0..100_usize) {
+        let one = |takes| Candidate { behind, untaken, takes, ..idle(0) };
+        let is_free = |takes| one(takes).is_free(Balance::RoundRobin);
+        prop_assert_eq!(is_free(false), untaken < WINDOW);
+        prop_assert_eq!(is_free(true), untaken < WINDOW + behind.min(40) as usize);
     }
 
     #[test]

@@ -23,6 +23,10 @@ pub const STICKY_WINDOW: usize = 64;
 /// even still, and slower for whoever waits behind a worker that is busy.
 const CREDIT: u64 = 8;
 
+/// The same for a worker that was seen to take connections just now: it is not busy, the system only lets others run before it. So
+/// much more room it has then, too. In a burst over more workers than processors that is what keeps shares even.
+const CREDIT_OF_TAKERS: u64 = 40;
+
 /// What is known of one worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {
@@ -38,6 +42,8 @@ pub struct Candidate {
     pub stalls: bool,
     /// Its channel takes another connection.
     pub is_writable: bool,
+    /// It has taken a connection a few turns of the processor ago at most.
+    pub takes: bool,
     /// How many connections it was given and has not taken.
     pub untaken: usize,
     /// How many fewer connections it was given lately than the one that was given most (see [`Shares`]).
@@ -49,19 +55,27 @@ pub struct Candidate {
 impl Candidate {
     /// Whether it may be given a connection now.
     pub fn is_free(&self, balance: Balance) -> bool {
-        self.in_rotation && !self.rests && self.is_writable && self.untaken < window(balance)
+        self.in_rotation && !self.rests && self.is_writable && self.untaken < self.window(balance)
+    }
+
+    fn window(&self, balance: Balance) -> usize {
+        match balance {
+            Balance::Sticky => STICKY_WINDOW,
+            Balance::RoundRobin | Balance::LeastConnections | Balance::Direct if self.takes => {
+                WINDOW + usize::try_from(self.credit()).unwrap_or(0)
+            }
+            Balance::RoundRobin | Balance::LeastConnections | Balance::Direct => WINDOW,
+        }
+    }
+
+    /// How many connections more it may be made to wait for than others.
+    fn credit(&self) -> u64 {
+        self.behind.min(if self.takes { CREDIT_OF_TAKERS } else { CREDIT })
     }
 
     /// Whether clients are bound to it: also while it has no room, but not when somebody else would answer sooner.
     fn holds_clients(&self) -> bool {
         self.in_rotation && !self.rests && !self.stalls
-    }
-}
-
-fn window(balance: Balance) -> usize {
-    match balance {
-        Balance::RoundRobin | Balance::LeastConnections | Balance::Direct => WINDOW,
-        Balance::Sticky => STICKY_WINDOW,
     }
 }
 
@@ -115,7 +129,7 @@ pub fn choose(
 
 /// What a worker has yet to take, and less by what it is behind.
 fn owed(one: &Candidate) -> i64 {
-    one.untaken as i64 - signed(one.behind.min(CREDIT))
+    one.untaken as i64 - signed(one.credit())
 }
 
 fn signed(number: u64) -> i64 {

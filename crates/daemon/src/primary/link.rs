@@ -16,6 +16,10 @@ use std::time::{Duration, Instant};
 /// How long a worker may leave a connection untaken before its clients are somebody else's.
 const STALL: Duration = Duration::from_secs(1);
 
+/// How long ago a worker may have taken a connection and still be thought to be about to take more: some turns of other
+/// processes on its processor (a few milliseconds each), and less than what anybody would call a busy event loop.
+const LATELY: Duration = Duration::from_millis(20);
+
 /// The longest frame that the kernel surely takes whole.
 const MAX_SENT: usize = 32 * 1024;
 
@@ -114,6 +118,8 @@ pub struct Link {
     /// The kernel is to tell when there is room.
     pub awaits_room: bool,
     given: VecDeque<Given>,
+    /// When it last took something of it.
+    took: Option<Instant>,
     /// Frames without a descriptor that wait for room.
     unsent: VecDeque<Vec<u8>>,
     seq: u64,
@@ -160,6 +166,7 @@ impl Link {
             is_full: false,
             awaits_room: false,
             given: VecDeque::new(),
+            took: None,
             unsent: VecDeque::new(),
             seq: epoch,
             sent: 0,
@@ -177,6 +184,9 @@ impl Link {
             in_rotation: self.admitted && !self.draining && self.servers.get(key) == Some(&true),
             rests: self.rests_until.is_some(),
             stalls: oldest.is_some_and(|oldest| oldest > STALL),
+            takes: self
+                .took
+                .is_some_and(|took| now.saturating_duration_since(took) < LATELY),
             is_writable: !self.is_full && self.may_send_handle(),
             untaken: self.given.len(),
             behind,
@@ -313,6 +323,7 @@ impl Link {
     /// The worker has taken a connection, or not: then it comes back. Acks of a predecessor's are of no concern.
     pub fn taken(&mut self, seq: u64) -> Option<Given> {
         let position = self.given.iter().position(|given| given.seq == seq)?;
+        self.took = Some(Instant::now());
         self.given.remove(position)
     }
 
