@@ -72,8 +72,8 @@ pub(crate) fn assemble(
         environment,
     } = parts;
     let wanted = process::is_cluster(attributes, &program);
-    // Bun and others that are no Node bind for themselves.
-    let cluster = wanted && process::runs_node(&program.interpreter);
+    let runtime = program.interpreter.runtime().filter(|_| wanted);
+    let cluster = runtime.is_some();
     let listen = listen::sockets(attributes)?;
     if wanted && !listen.is_empty() {
         return Err(Problem::invalid(
@@ -100,7 +100,7 @@ pub(crate) fn assemble(
             .unwrap_or("default")
             .to_owned(),
         mode: if cluster { Mode::Cluster } else { Mode::Fork },
-        cluster: cluster::policy(attributes),
+        cluster: cluster::policy(attributes, runtime),
         listen,
         instances,
         environment,
@@ -153,7 +153,7 @@ fn remarks(attributes: &Attributes, no_cluster: bool, instances: u32) -> Vec<(&'
         } else {
             format!("{instances} independent processes run")
         };
-        remarks.push((key, format!("cluster mode is for Node.js; {runs}")));
+        remarks.push((key, format!("cluster mode is for Node.js, Bun and Deno; {runs}")));
     }
     if let Some(Value::Object(options)) = attributes.get("watch_options") {
         let unused: Vec<_> = options

@@ -37,7 +37,7 @@ pub use settings::Settings;
 pub use slot::{Slot as SlotRecord, SpecKey};
 pub use spec::{
     Balance, ClusterPolicy, Environment, Interpreter, LogFile, LogFormat, LogSpec, Mode, OnReadyTimeout, Program,
-    ReadyPolicy, RestartLimit, RestartPolicy, Rotation, RunAs, Serialization, Spec, StopPolicy, WatchSpec,
+    ReadyPolicy, RestartLimit, RestartPolicy, Rotation, RunAs, Runtime, Serialization, Spec, StopPolicy, WatchSpec,
 };
 pub use time::{Instant, Now, WallTime};
 pub use view::{Awaited, RollView, SlotView, Status, Step, TurnView};

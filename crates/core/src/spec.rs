@@ -111,6 +111,28 @@ pub enum Interpreter {
     Program(String),
 }
 
+/// What our primary can talk to: run times that have Node's `cluster`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Runtime {
+    /// Node.js.
+    Node,
+    /// Bun, which takes part in a dialect of its own.
+    Bun,
+    /// Deno.
+    Deno,
+}
+
+impl Interpreter {
+    /// Which run time it is, by PM2's test: its name ends so (npm installs `bun.exe` on every system).
+    pub fn runtime(&self) -> Option<Runtime> {
+        let Self::Program(program) = self else { return None };
+        let program = program.strip_suffix(".exe").unwrap_or(program);
+        [("node", Runtime::Node), ("bun", Runtime::Bun), ("deno", Runtime::Deno)]
+            .into_iter()
+            .find_map(|(name, runtime)| program.ends_with(name).then_some(runtime))
+    }
+}
+
 /// How an app's instances share work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -16,6 +16,24 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// How many descriptors one message takes (the kernel's `SCM_MAX_FD`).
 pub const MAX_DESCRIPTORS: usize = 253;
 
+/// `TIOCOUTQ` under its name for sockets (asm-generic/ioctls.h).
+const SIOCOUTQ: rustix::ioctl::Opcode = rustix::ioctl::opcode::none(b'T', 0x11);
+
+/// How many bytes of what was sent over a stream socket its peer has not read (`SIOCOUTQ`, unix(7)); the kernel counts its own
+/// book-keeping in, so only zero says something exact.
+///
+/// # Errors
+/// Not a socket.
+#[allow(unsafe_code, reason = "rustix has no name for this ioctl")]
+pub fn unread_by_peer(socket: impl AsFd) -> io::Result<u32> {
+    // SAFETY: SIOCOUTQ writes one int, which is what the getter has room for.
+    let count = unsafe {
+        let getter = rustix::ioctl::Getter::<SIOCOUTQ, std::ffi::c_int>::new();
+        rustix::ioctl::ioctl(socket, getter)?
+    };
+    Ok(u32::try_from(count).unwrap_or(0))
+}
+
 /// A message was not sent.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {

@@ -32,6 +32,21 @@ fn open_files() -> usize {
 }
 
 #[test]
+fn what_the_peer_has_not_read_is_known() {
+    let (mut ours, mut theirs) = std::os::unix::net::UnixStream::pair().expect("a pair");
+    let unread = |socket: &std::os::unix::net::UnixStream| fdpass::unread_by_peer(socket).expect("a socket");
+    assert_eq!(unread(&ours), 0);
+    ours.write_all(b"a message").expect("written");
+    assert!(unread(&ours) > 0);
+    let mut part = [0; 4];
+    theirs.read_exact(&mut part).expect("read");
+    assert!(unread(&ours) > 0, "a part is left");
+    theirs.read_exact(&mut [0; 5]).expect("read");
+    assert_eq!(unread(&ours), 0);
+    assert!(fdpass::unread_by_peer(File::open("/dev/null").expect("a file")).is_err());
+}
+
+#[test]
 fn as_many_descriptors_as_the_kernel_takes_arrive_in_order_and_close_on_exec() {
     let (ours, theirs) = fdpass::pair().expect("a pair");
     let files: Vec<File> = (0..MAX_DESCRIPTORS)

@@ -104,12 +104,17 @@ impl Runtime {
         Kind::ALL.into_iter().map(Self::install).collect()
     }
 
-    /// What its command line has before anything else: Deno runs a script only as `deno run`, and with no rights unless
-    /// they are given.
+    /// What its command line has before anything else: Deno runs a script only as `deno run`, with no rights unless they are given,
+    /// and knows CommonJS only where it is told to look for it. Deno's own cluster starts its workers so.
     pub fn arguments(&self) -> &'static [&'static str] {
         match self.kind {
             Kind::Node(_) | Kind::Bun => &[],
-            Kind::Deno => &["run", "--allow-all"],
+            Kind::Deno => &[
+                "run",
+                "--allow-all",
+                "--unstable-bare-node-builtins",
+                "--unstable-detect-cjs",
+            ],
         }
     }
 }

@@ -27,8 +27,12 @@ const DRIVER: Driver = Driver::Ostler;
 const NODE: u32 = 20;
 
 fn works(test: &str, case: &str) {
+    works_on(Kind::Node(NODE), test, case);
+}
+
+fn works_on(kind: Kind, test: &str, case: &str) {
     let case = cases::named(case);
-    match Runtime::node(NODE) {
+    match Runtime::install(kind) {
         Ok(runtime) => probe::run(&case, &runtime, DRIVER).unwrap_or_else(|reason| panic!("{}: {reason}", case.name)),
         Err(reason) => skip(test, &reason),
     }
@@ -75,6 +79,21 @@ tests! {
     slow_clients_keep_nobody_waiting: "clients that read slowly",
     a_worker_that_is_killed_is_replaced: "worker killed",
     a_worker_that_throws_is_replaced: "uncaught exception",
+}
+
+#[test]
+fn bun_and_deno_are_workers_too() {
+    for kind in [Kind::Bun, Kind::Deno] {
+        for case in [
+            "CommonJS",
+            "ES module",
+            "messages both ways",
+            "net: the client's address is true",
+            "worker killed",
+        ] {
+            works_on(kind, "bun_and_deno_are_workers_too", case);
+        }
+    }
 }
 
 fn write(text: &str) {

@@ -5,7 +5,7 @@ use super::kind::Kind;
 use super::listen;
 use crate::attributes::Attributes;
 use crate::units::duration;
-use ostler_core::{Balance, ClusterPolicy, Serialization};
+use ostler_core::{Balance, ClusterPolicy, Runtime, Serialization};
 
 const MIN_READY: u64 = 1000;
 const DRAIN_TIMEOUT: u64 = 30_000;
@@ -40,7 +40,7 @@ pub(crate) const ATTRIBUTES: &[Attribute] = &[
 ];
 
 /// The policy that attributes declare.
-pub(crate) fn policy(attributes: &Attributes) -> ClusterPolicy {
+pub(crate) fn policy(attributes: &Attributes, runtime: Option<Runtime>) -> ClusterPolicy {
     // Where the stop signal begins the drain, who says how long a stop may take says it of this one too.
     let own = attributes
         .number("kill_timeout")
@@ -52,9 +52,11 @@ pub(crate) fn policy(attributes: &Attributes) -> ClusterPolicy {
             Some("sticky") => Balance::Sticky,
             Some(_) | None => Balance::RoundRobin,
         },
-        preload: attributes.flag("pmx").unwrap_or(true),
+        // Deno hangs with a preload, and Bun has nothing that it could hook into.
+        preload: attributes.flag("pmx").unwrap_or(true) && !matches!(runtime, Some(Runtime::Bun | Runtime::Deno)),
         serialization: match attributes.text("serialization") {
-            Some("advanced") => Serialization::Advanced,
+            // Bun's is another one, of which we know nothing.
+            Some("advanced") if runtime != Some(Runtime::Bun) => Serialization::Advanced,
             Some(_) | None => Serialization::Json,
         },
         min_ready: span("min_ready", MIN_READY),

@@ -9,7 +9,7 @@ use crate::interpreter::{self, Search};
 use crate::paths::{self, is_executable};
 use crate::words;
 use crate::wrapper;
-use ostler_core::{Interpreter, Program, RunAs};
+use ostler_core::{Interpreter, Program, RunAs, Runtime};
 use std::path::{Path, PathBuf};
 
 /// See [`FAMILIES`](super::FAMILIES).
@@ -294,17 +294,9 @@ pub(crate) fn is_cluster(attributes: &Attributes, program: &Program) -> bool {
     asks_for_cluster(attributes) && (declared || runs_javascript(&program.interpreter) && !is_package_manager)
 }
 
-/// Whether the interpreter is Node, whose `cluster` our daemon can be the primary of.
-pub(crate) fn runs_node(interpreter: &Interpreter) -> bool {
-    matches!(interpreter, Interpreter::Program(program) if program.ends_with("node"))
-}
-
-/// Whether the interpreter is node or bun, by PM2's test: its name ends so.
+/// Whether the interpreter is node or bun, which PM2 runs in cluster mode if `instances` is given.
 pub(crate) fn runs_javascript(interpreter: &Interpreter) -> bool {
-    match interpreter {
-        Interpreter::None => false,
-        Interpreter::Program(program) => program.ends_with("node") || program.ends_with("bun"),
-    }
+    matches!(interpreter.runtime(), Some(Runtime::Node | Runtime::Bun))
 }
 
 /// Whom it runs as. A group alone concerns the user who typed the command.

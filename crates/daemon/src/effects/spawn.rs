@@ -149,6 +149,7 @@ impl Daemon {
                     pid: record.pid,
                     balance: record.launch.spec.cluster.balance,
                     preload: self.preload_of(&record.launch).is_some(),
+                    runtime: record.launch.spec.program.interpreter.runtime(),
                 },
                 channel: Arc::clone(channel),
                 dialect: primary::dialect(record.launch.spec.cluster.serialization),

@@ -116,7 +116,8 @@ impl Engine {
         // Whoever waits for a worker waits for it to stall, at worst.
         let held = self.doors.values().any(|door| !door.waiting.is_empty());
         let held = held.then_some(now + HELD_LOOK);
-        let next = rests.chain(held).chain(self.next_count(now)).min()?;
+        let unread = self.links.values().filter_map(|link| link.until_read);
+        let next = rests.chain(held).chain(unread).chain(self.next_count(now)).min()?;
         let left = next.saturating_duration_since(now) + Duration::from_millis(1);
         Timespec::try_from(left).ok()
     }
@@ -197,6 +198,7 @@ impl Engine {
         let now = Instant::now();
         for link in self.links.values_mut() {
             link.rests_until = link.rests_until.filter(|until| *until > now);
+            link.look_whether_read(now);
         }
         let full = self.links.iter().filter(|(_, link)| link.is_full && !link.awaits_room);
         let full: Vec<u64> = full.map(|(token, _)| *token).collect();

@@ -4,7 +4,7 @@
 //! worker has taken it.
 
 use ostler_core::balance::Candidate;
-use ostler_core::{AppId, Balance, Pid, WorkerId};
+use ostler_core::{AppId, Balance, Pid, Runtime, WorkerId};
 use ostler_sys::connections;
 use ostler_sys::fdpass::{self, SendError};
 use ostler_wire::node_ipc::{Channel, Dialect, ToWorker};
@@ -19,6 +19,9 @@ const STALL: Duration = Duration::from_secs(1);
 /// How long ago a worker may have taken a connection and still be thought to be about to take more: some turns of other
 /// processes on its processor (a few milliseconds each), and less than what anybody would call a busy event loop.
 const LATELY: Duration = Duration::from_millis(20);
+
+/// How often is looked whether a worker has read what has to be read before a descriptor may follow.
+const READ_LOOK: Duration = Duration::from_millis(1);
 
 /// The longest frame that the kernel surely takes whole.
 const MAX_SENT: usize = 32 * 1024;
@@ -75,6 +78,8 @@ pub struct Member {
     pub balance: Balance,
     /// It tells by itself when it has drained.
     pub preload: bool,
+    /// What it is run by.
+    pub runtime: Option<Runtime>,
 }
 
 /// One worker's channel.
@@ -86,6 +91,11 @@ pub struct Link {
     pub pid: Pid,
     pub balance: Balance,
     pub preload: bool,
+    /// Its run time loses a descriptor that it reads together with plain bytes in front of it (Deno 2.9).
+    keeps_apart: bool,
+    /// What lies in the channel has to be read before a descriptor may follow; when that is looked at next. At first so, since we
+    /// do not know what a predecessor has sent.
+    pub until_read: Option<Instant>,
     /// Our end, shared with its deposit.
     pub socket: Arc<OwnedFd>,
     /// What comes from it.
@@ -149,6 +159,8 @@ impl Link {
             pid: member.pid,
             balance: member.balance,
             preload: member.preload,
+            keeps_apart: member.runtime == Some(Runtime::Deno),
+            until_read: Some(Instant::now()),
             socket,
             channel: Channel::new(dialect),
             servers: BTreeMap::new(),
@@ -200,7 +212,16 @@ impl Link {
     }
 
     fn may_send_handle(&self) -> bool {
-        self.handles.is_empty() || self.sent - self.read <= STRADDLE
+        self.until_read.is_none() && (self.handles.is_empty() || self.sent - self.read <= STRADDLE)
+    }
+
+    /// Looks whether what had to be read first has been.
+    pub fn look_whether_read(&mut self, now: Instant) {
+        if self.until_read.is_some_and(|until| until <= now) {
+            // A channel that cannot be asked is closed, which shows elsewhere.
+            let is_read = fdpass::unread_by_peer(&*self.socket).map_or(true, |unread| unread == 0);
+            self.until_read = (!is_read).then(|| now + READ_LOOK);
+        }
     }
 
     /// What goes with a connection, made before there is one: a connection is ours alone until it is sent.
@@ -296,6 +317,8 @@ impl Link {
         self.sent += length as u64;
         if handle {
             self.handles.push_back(self.sent);
+        } else if self.keeps_apart {
+            self.until_read = Some(Instant::now());
         }
     }
 

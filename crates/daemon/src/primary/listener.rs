@@ -31,8 +31,18 @@ pub struct Described {
     pub name: Option<(String, u16)>,
     /// A UDP socket, which its workers share.
     pub datagram: bool,
+    /// Its workers asked for the listener itself (TLS servers of Bun).
+    #[serde(default)]
+    pub shared_only: bool,
     /// The path of a unix socket.
     pub path: Option<String>,
+}
+
+impl Described {
+    /// Whether its workers have the socket themselves, and nothing comes by us.
+    pub fn is_shared(&self) -> bool {
+        self.datagram || self.shared_only
+    }
 }
 
 /// An open listener.
@@ -85,6 +95,7 @@ impl Listener {
                 data: query.data.clone(),
                 name: name.map(|name| (name.ip().to_string(), name.port())),
                 datagram: matches!(query.address_type, Some(AddressType::Udp4 | AddressType::Udp6)),
+                shared_only: query.shared_only,
                 path: query.address.clone().filter(|_| unix),
             },
             socket: Arc::new(socket),

@@ -10,6 +10,7 @@ if (process.argv[2] === 'child') {
   child.on('message', ({ isWorker, leaked }) => {
     http.createServer((request, response) => response.end(JSON.stringify(who({ child: { isWorker, leaked } }))))
       .listen(Number(process.env.PORT), '127.0.0.1');
-    child.disconnect();
+    // One that has said all it had to may have ended already.
+    if (child.connected) child.disconnect();
   });
 }

@@ -32,7 +32,7 @@ impl Engine {
     pub(super) fn add_door(&mut self, listener: Listener) {
         let token = LISTENER_TOKENS + self.next_token;
         self.next_token += 1;
-        if !listener.described.datagram {
+        if !listener.described.is_shared() {
             let quiet = epoll::EventFlags::empty();
             let added = epoll::add(&*self.epoll, &*listener.socket, epoll::EventData::new_u64(token), quiet);
             if let Err(error) = added {
@@ -74,7 +74,7 @@ impl Engine {
 
     pub(super) fn close_door(&mut self, token: u64) {
         let Some(door) = self.doors.remove(&token) else { return };
-        if !door.listener.described.datagram {
+        if !door.listener.described.is_shared() {
             let _ = epoll::delete(&*self.epoll, &*door.listener.socket);
         }
         door.listener.close();
@@ -206,7 +206,7 @@ impl Engine {
         let described = &door.listener.described;
         let balance = self.balance(described.app);
         let wanted =
-            !described.datagram && self.may_accept(token, balance) && !self.awaits_count(described.app, balance);
+            !described.is_shared() && self.may_accept(token, balance) && !self.awaits_count(described.app, balance);
         let Some(door) = self.doors.get_mut(&token).filter(|door| door.armed != wanted) else {
             return;
         };

@@ -161,7 +161,7 @@ impl Engine {
         let Reply { ack, key } = reply;
         let listener = &door.listener;
         let data = &listener.described.data;
-        let sent = if listener.described.datagram {
+        let sent = if listener.described.is_shared() {
             let kind = listener.shared_kind();
             let shares = ToWorker::Shares {
                 ack: *ack,
