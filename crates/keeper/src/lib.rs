@@ -19,7 +19,7 @@ pub use deposits::{GENERATION_KEY, REAPED_KEY, encode_reaped, inherited};
 use ostler_sys::fdpass::{ReceiveError, Received};
 use ostler_sys::lock::LockFile;
 use ostler_sys::signals::{self, Signals};
-use ostler_sys::{fdpass, limits, reap};
+use ostler_sys::{fdpass, limits, reap, residency};
 use ostler_wire::keeper::{MAX_PACKET, ToDaemon, ToKeeper};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::Write;
@@ -46,6 +46,9 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 /// How many statuses of reaped processes are remembered for the next daemon.
 const REMEMBERED: usize = 4096;
 
+/// After so long without anything to do it is at rest.
+const REST: Duration = Duration::from_millis(300);
+
 struct Keeper {
     deposits: Deposits,
     reaped: Vec<(i32, i32)>,
@@ -55,6 +58,8 @@ struct Keeper {
     pace: Pace,
     generation: u32,
     leaving: bool,
+    /// Something has happened since it last came to rest.
+    stirred: bool,
     ready: Option<std::fs::File>,
     signals: Signals,
     /// What we were started with, for the apps.
@@ -94,6 +99,7 @@ impl Keeper {
             reaped: deposits.reaped(),
             deposits,
             untold: 0,
+            stirred: true,
             daemon: None,
             pace: Pace::default(),
             generation,
@@ -146,9 +152,9 @@ impl Keeper {
     }
 
     /// Sleeps until a signal, a message, or the time to start a daemon.
-    fn wait(&self) -> std::io::Result<()> {
+    fn wait(&mut self) -> std::io::Result<()> {
         let timeout = match &self.daemon {
-            Some(_) => None,
+            Some(_) => self.stirred.then_some(REST),
             None => Some(self.pace.remaining(Instant::now()).unwrap_or(Duration::ZERO)),
         };
         let timeout = timeout.and_then(|span| Timespec::try_from(span).ok());
@@ -162,7 +168,17 @@ impl Keeper {
             sources.push(PollFd::new(&daemon.socket, PollFlags::IN | room));
         }
         match poll(&mut sources, timeout.as_ref()) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Ok(0) if self.daemon.is_some() => {
+                self.stirred = false;
+                // Only a matter of how much memory seems to be used.
+                let _ = residency::let_go_of_code();
+                Ok(())
+            }
+            Ok(_) => {
+                self.stirred = true;
+                Ok(())
+            }
+            Err(rustix::io::Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }

@@ -26,6 +26,7 @@ pub mod pipes;
 pub mod poll;
 pub mod proc;
 pub mod reap;
+pub mod residency;
 pub mod resolve;
 pub mod signals;
 pub mod socket;

@@ -106,6 +106,7 @@ impl Daemon {
             sockets: Sockets::default(),
             primary,
             preload,
+            stirred: true,
             ending: false,
             failed: false,
         };

@@ -39,6 +39,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
+/// After so long without anything to do we are at rest.
+const REST: Duration = Duration::from_millis(300);
+
 /// How many facts are taken in before the effects of what they decided are run.
 const BATCH: usize = 256;
 
@@ -87,6 +90,8 @@ pub struct Daemon {
     pub(crate) primary: Primary,
     /// The script by which workers of Node drain, if it could be put into the home directory.
     pub(crate) preload: Option<String>,
+    /// Something was started or ended since it last came to rest.
+    pub(crate) stirred: bool,
     pub(crate) ending: bool,
     /// Cannot go on: end without farewell, so that the keeper starts a successor.
     pub(crate) failed: bool,
@@ -127,12 +132,20 @@ impl Daemon {
                     }
                 }
                 () = until(self.machine.next_deadline()) => self.machine.handle_timeout(now()),
+                () = tokio::time::sleep(REST), if self.stirred => self.rest(),
             }
             self.carry_out();
         }
         if !self.failed {
             self.end(facts).await;
         }
+    }
+
+    /// Nothing has happened for a while. What only starts and ends of apps need is not needed now.
+    fn rest(&mut self) {
+        self.stirred = false;
+        // Only a matter of how much memory seems to be used.
+        let _ = ostler_sys::residency::let_go_of_code();
     }
 
     /// Makes the machine's decisions durable and carries them out.
@@ -143,6 +156,7 @@ impl Daemon {
             if effects.is_empty() {
                 break;
             }
+            self.stirred = true;
             for effect in effects {
                 self.run_effect(effect);
             }
