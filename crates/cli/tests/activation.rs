@@ -308,8 +308,9 @@ fn a_reload_with_other_addresses_keeps_what_is_the_same() {
 #[test]
 fn an_address_in_use_is_a_failure_that_names_who_has_it() {
     let home = home();
-    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    let port = taken.local_addr().expect("an address").port();
+    // Not one that the system gives to clients: it is to be free again afterwards.
+    let port = free_port();
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("a port");
     let start = |app: Value| home.call(&["start"]).arg(home.ecosystem(json!([app]))).fails();
     let output = start(app(port, 1, json!({})));
     let us = std::process::id().to_string();

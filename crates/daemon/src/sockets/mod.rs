@@ -201,6 +201,14 @@ pub(crate) struct InUse {
 }
 
 impl InUse {
+    /// What is said if nobody can be named in time.
+    pub(crate) fn unexplained(&self) -> SpawnError {
+        SpawnError {
+            message: format!("{}; who has it could not be found out in time", self.message),
+            transient: false,
+        }
+    }
+
     /// Says who has it, as far as that can be told. Looks through the descriptors of all processes, so never to be called by the
     /// thread that decides.
     pub(crate) fn explained(self) -> SpawnError {
