@@ -102,12 +102,12 @@ fn carry_out(parsed: Parsed, printer: Printer, surroundings: Surroundings) -> Ex
 /// Runs a verb.
 pub async fn dispatch(verb: Verb, session: &Session) -> Result {
     match verb {
-        Verb::Start(command) => command.0.run(session).await,
+        Verb::Start(command) => command.run(session).await,
         Verb::Stop(command) => command.run(session).await,
-        Verb::Restart(command) => command.0.run(session).await,
-        Verb::Reload(command) => command.0.run(session).await,
-        Verb::StartOrRestart(command) => command.0.run(session).await,
-        Verb::StartOrReload(command) => command.0.run(session).await,
+        Verb::Restart(command) => command.run(session).await,
+        Verb::Reload(command) => command.run(session).await,
+        Verb::StartOrRestart(command) => command.run(session).await,
+        Verb::StartOrReload(command) => command.run(session).await,
         Verb::Delete(command) => command.run(session).await,
         Verb::Scale(command) => command.run(session).await,
         Verb::Reset(command) => command.run(session).await,

@@ -22,6 +22,8 @@ pub const FAINT: Style = AnsiColor::BrightBlack.on_default();
 /// One output stream.
 struct Stream {
     sink: RefCell<Box<dyn Write>>,
+    /// What is written when it is complete.
+    held: RefCell<Option<Vec<u8>>>,
     colour: bool,
 }
 
@@ -78,10 +80,12 @@ impl Printer {
             out: Stream {
                 colour: colour.on(out.is_terminal()),
                 sink: RefCell::new(Box::new(out)),
+                held: RefCell::default(),
             },
             error: Stream {
                 colour: colour.on(error.is_terminal()),
                 sink: RefCell::new(Box::new(error)),
+                held: RefCell::default(),
             },
             silent,
             width,
@@ -141,6 +145,15 @@ impl Printer {
         }
     }
 
+    /// What `messages` says is written as one piece: a hundred apps are a hundred lines, and who reads them is woken for each write.
+    pub fn at_once(&self, messages: impl FnOnce()) {
+        *self.error.held.borrow_mut() = Some(Vec::new());
+        messages();
+        let held = self.error.held.take().unwrap_or_default();
+        // Nobody is left to be told when standard error is gone.
+        let _ = self.error.write(&held);
+    }
+
     /// Says what happened.
     pub fn say(&self, message: &str) {
         self.message(None, message);
@@ -181,6 +194,10 @@ impl Printer {
 
 impl Stream {
     fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        if let Some(held) = self.held.borrow_mut().as_mut() {
+            held.extend_from_slice(bytes);
+            return Ok(());
+        }
         let mut sink = self.sink.borrow_mut();
         sink.write_all(bytes)?;
         sink.flush()
@@ -246,6 +263,7 @@ pub mod captured {
         let captured = Captured::default();
         let stream = |sink: &Rc<RefCell<Vec<u8>>>| Stream {
             sink: RefCell::new(Box::new(Sink(sink.clone()))),
+            held: RefCell::default(),
             colour,
         };
         let printer = Printer {

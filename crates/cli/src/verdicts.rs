@@ -18,9 +18,11 @@ const LOG_LINES: usize = 15;
 
 /// Prints the verdicts; fails, with everything said, if one of them is a failure.
 pub async fn report(printer: &Printer, client: &mut Client, outcome: &Outcome, intent: &Intent) -> Result {
-    for group in groups(outcome) {
-        say(printer, &group, &intent.done);
-    }
+    printer.at_once(|| {
+        groups(outcome)
+            .iter()
+            .for_each(|group| say(printer, group, &intent.done))
+    });
     let failures: Vec<(&SlotOutcome, &Failure)> = outcome.slots.iter().filter_map(failure).collect();
     if !failures.is_empty() {
         let processes: Option<Processes> = client.get("/v1/processes/full").await.ok();

@@ -2,7 +2,6 @@
 
 pub mod app_options;
 pub mod attributes;
-mod later;
 mod normalise;
 #[cfg(test)]
 mod tests;
@@ -14,7 +13,6 @@ use crate::commands::{
 };
 use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use later::Later;
 use std::cell::LazyCell;
 
 /// Runs your programs, keeps them up, and tells you what happened.
@@ -53,17 +51,19 @@ pub struct Common {
     version: (),
 }
 
-/// The verbs, PM2's and ours.
+/// The verbs, PM2's and ours. The options of a verb are told to the parser once it was typed: describing those of all takes
+/// longer than most commands altogether.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum Verb {
-    Start(Later<start::Start>),
+    Start(Box<start::Start>),
     Stop(stop::Stop),
-    Restart(Later<restart::Restart>),
-    Reload(Later<reload::Reload>),
+    Restart(Box<restart::Restart>),
+    Reload(Box<reload::Reload>),
     #[command(name = "startOrRestart")]
-    StartOrRestart(Later<start_or_restart::StartOrRestart>),
+    StartOrRestart(Box<start_or_restart::StartOrRestart>),
     #[command(name = "startOrReload", alias = "startOrGracefulReload")]
-    StartOrReload(Later<start_or_reload::StartOrReload>),
+    StartOrReload(Box<start_or_reload::StartOrReload>),
     #[command(visible_alias = "del")]
     Delete(delete::Delete),
     Scale(scale::Scale),

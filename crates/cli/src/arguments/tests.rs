@@ -17,7 +17,7 @@ fn understood(line: &str) -> Parsed {
 fn started(line: &str) -> (Vec<String>, app_options::AppOptions, Option<Vec<String>>) {
     let parsed = understood(line);
     match parsed.line.verb {
-        Verb::Start(start) => (start.0.targets, start.0.options, parsed.app_args),
+        Verb::Start(start) => (start.targets, start.options, parsed.app_args),
         other => panic!("{line} is {other:?}"),
     }
 }
@@ -31,7 +31,7 @@ fn declared(options: &[&str]) -> Value {
         Err(error) => panic!("{options:?}: {error}"),
     };
     match parsed.line.verb {
-        Verb::Start(start) => Value::Object(attributes::attributes(&start.0.options, parsed.app_args.as_deref())),
+        Verb::Start(start) => Value::Object(attributes::attributes(&start.options, parsed.app_args.as_deref())),
         other => panic!("{options:?} is {other:?}"),
     }
 }
