@@ -21,7 +21,7 @@ pub async fn report(printer: &Printer, client: &mut Client, outcome: &Outcome, i
     printer.at_once(|| {
         groups(outcome)
             .iter()
-            .for_each(|group| say(printer, group, &intent.done))
+            .for_each(|group| say(printer, group, &intent.done));
     });
     let failures: Vec<(&SlotOutcome, &Failure)> = outcome.slots.iter().filter_map(failure).collect();
     if !failures.is_empty() {
