@@ -203,6 +203,23 @@ fn a_worker_that_is_not_ready_in_time_while_it_is_being_replaced_is_stood_in_for
 }
 
 #[test]
+fn a_worker_that_is_not_ready_is_given_nothing_also_when_it_is_the_only_one() {
+    let mut world = World::new();
+    let mut spec = cluster("app", 1);
+    spec.ready.wait_ready = true;
+    let late = Program {
+        ready: Some(ms(700)),
+        ..Program::server()
+    };
+    world.script("app", vec![late]);
+    let start = world.start(spec);
+    world.run(ms(600));
+    assert_eq!((world.status(0), world.serving(&[0])), (Status::Launching, 0));
+    assert!(matches!(world.verdict(start), Verdict::Online { .. }));
+    assert_eq!(world.serving(&[0]), 1);
+}
+
+#[test]
 fn instances_follow_the_new_spec() {
     let mut world = up(2);
     let more = cluster("app", 4);

@@ -293,7 +293,8 @@ fn anew(slot: &Slot, spec: &Arc<Spec>, settings: &Settings) -> Vec<Effect> {
                 place: slot.pinned.clone(),
             })]
         }
-        State::Launching { .. } => sample.into_iter().chain(admit(worker, spec)).collect(),
+        // It was to say that it is ready, and is given nothing before.
+        State::Launching { .. } => sample.into_iter().collect(),
         State::Online(_) => {
             let observed = spec.mode == Mode::Fork && (slot.is_awaited() || spec.can_overlap());
             let observe = observed.then_some(Effect::ObserveStart { worker });

@@ -167,15 +167,13 @@ impl Slot {
                 every: cx.settings.memory_interval,
             });
         }
-        if cx.spec.mode == Mode::Cluster {
-            cx.effects.push_back(Effect::Admit { worker: self.worker() });
-        }
         if cx.spec.ready.wait_ready {
             return took(State::Launching {
                 run,
                 until: cx.now.instant + cx.spec.ready.listen_timeout,
             });
         }
+        self.admit(cx);
         // A worker of a cluster says so itself by listening. Of others it is to be known for the day when they are replaced.
         if cx.spec.mode == Mode::Fork && (self.is_awaited() || cx.spec.can_overlap()) {
             cx.effects.push_back(Effect::ObserveStart { worker: self.worker() });

@@ -1,6 +1,7 @@
 //! A slot whose main process runs and is meant to: [`State::Launching`] and [`State::Online`].
 
 use super::{Context, Input, Intent, Order, Reason, Run, Slot, State, Turn, ignored, took};
+use crate::effect::Effect;
 use crate::history::Cause;
 use crate::outcome::Verdict;
 use crate::settings::Settings;
@@ -12,10 +13,10 @@ impl Slot {
     pub(super) fn on_launching(&mut self, run: Run, until: Instant, input: Input, cx: &mut Context<'_>) -> Turn {
         let same = State::Launching { run, until };
         match input {
-            Input::Ready => took(self.up(run, cx)),
+            Input::Ready => took(self.up_at_last(run, cx)),
             Input::Deadline if cx.now.instant < until => ignored(same, Reason::NotDue),
             Input::Deadline => match cx.spec.ready.on_timeout {
-                OnReadyTimeout::Accept => took(self.up(run, cx)),
+                OnReadyTimeout::Accept => took(self.up_at_last(run, cx)),
                 OnReadyTimeout::Fail => took(match self.step_in_for_overdue(run.pid, cx) {
                     Some(state) => state,
                     None => self.tell_to_end(run, Intent::Judge, cx),
@@ -56,6 +57,19 @@ impl Slot {
             Input::Spawned { .. } | Input::SpawnFailed { .. } | Input::TreeGone | Input::Drained => {
                 ignored(same, Reason::OutOfOrder)
             }
+        }
+    }
+
+    /// It was to say so itself, and has, or is taken for up because it did not: until then it was given nothing.
+    fn up_at_last(&mut self, run: Run, cx: &mut Context<'_>) -> State {
+        self.admit(cx);
+        self.up(run, cx)
+    }
+
+    /// From now on it may be given connections.
+    pub(super) fn admit(&self, cx: &mut Context<'_>) {
+        if cx.spec.mode == Mode::Cluster {
+            cx.effects.push_back(Effect::Admit { worker: self.worker() });
         }
     }
 

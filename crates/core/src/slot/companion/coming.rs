@@ -243,13 +243,16 @@ impl Slot {
 
     /// What belongs to a current worker from now on.
     fn take_up_work(&mut self, spec: &Spec, cx: &mut Context<'_>) {
-        let worker = self.worker();
         if spec.mode == Mode::Cluster {
-            cx.effects.push_back(Effect::Admit { worker });
+            cx.effects.push_back(Effect::Admit { worker: self.worker() });
         }
+        self.be_sampled(spec, cx);
+    }
+
+    fn be_sampled(&mut self, spec: &Spec, cx: &mut Context<'_>) {
         if spec.memory_limit.is_some() {
             cx.effects.push_back(Effect::SampleMemory {
-                worker,
+                worker: self.worker(),
                 every: cx.settings.memory_interval,
             });
         }
@@ -321,8 +324,10 @@ impl Slot {
             | Phase::Stuck { .. } => unreachable!("invariant: it comes"),
         };
         self.put_in_place(companion, predecessor, state.clone(), cx);
-        if self.pid().is_some() {
-            self.take_up_work(&spec, cx);
+        match state {
+            State::Launching { .. } => self.be_sampled(&spec, cx),
+            State::Online(_) => self.take_up_work(&spec, cx),
+            _ => {}
         }
         cx.news.push(News::Replaced);
         state
