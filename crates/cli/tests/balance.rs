@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-const MODES: [&str; 3] = ["round-robin", "least-connections", "sticky"];
+const MODES: [&str; 4] = ["round-robin", "least-connections", "sticky", "direct"];
 
 fn home() -> Home {
     Home::new(Manager::ostler(env!("CARGO_BIN_EXE_ostler")))
@@ -113,8 +113,10 @@ fn a_killed_daemon_loses_no_more_than_the_connection_it_had_in_hand() {
             report.lost.len(),
             report.answered
         );
+        // Workers that accept by themselves have nothing to do with it.
+        let allowed = if mode == "direct" { 0 } else { kills };
         assert!(
-            report.lost.len() <= kills,
+            report.lost.len() <= allowed,
             "{mode}: {:?} of {}",
             report.lost,
             report.answered
@@ -309,7 +311,10 @@ fn a_worker_is_said_to_have_what_it_has() {
         let home = home();
         let port = serving(&home, 2, mode, json!({}));
         let pids = home.pids("web");
-        assert!(pids.iter().all(|pid| connections(&home, *pid) == (Some(0), Some(0))));
+        // What a worker accepts by itself only it could count.
+        let taken_is_known = mode != "direct";
+        let none = (taken_is_known.then_some(0), Some(0));
+        assert!(pids.iter().all(|pid| connections(&home, *pid) == none));
         let mut held = visits(port, 9);
         let expected = |held: &[(Visitor, i32)]| -> Vec<u64> {
             pids.iter()
@@ -322,7 +327,7 @@ fn a_worker_is_said_to_have_what_it_has() {
             taken
                 .iter()
                 .zip(open)
-                .map(|(taken, open)| (Some(*taken), Some(*open)))
+                .map(|(taken, open)| (taken_is_known.then_some(*taken), Some(*open)))
                 .collect()
         };
         home.wait_until("all to be counted", || seen(&home) == both(&all, &all));
@@ -336,25 +341,26 @@ fn a_worker_is_said_to_have_what_it_has() {
         home.wait_until("a successor to count", || seen(&home) == both(&all, &left));
         let described = home.ok(&["describe", "0"]).stdout;
         let row = |title: &str| described.lines().find(|line| line.contains(title)).map(str::to_owned);
-        let shows = |title: &str, number: u64| row(title).is_some_and(|row| row.contains(&format!(" {number} ")));
+        let shows = |title: &str, number: &str| row(title).is_some_and(|row| row.contains(&format!(" {number} ")));
+        let taken = if taken_is_known {
+            all[0].to_string()
+        } else {
+            "—".to_owned()
+        };
         assert!(
-            shows("connections taken", all[0]) && shows("connections open", left[0]),
+            shows("connections taken", &taken) && shows("connections open", &left[0].to_string()),
             "{described}"
         );
         let listed: Value = serde_json::from_str(&home.ok(&["list", "--json"]).stdout).expect("JSON");
         assert_eq!(
             listed["processes"][0]["connections"]["accepted"],
-            json!(all[0]),
+            json!(taken_is_known.then_some(all[0])),
             "{listed}"
         );
         // A worker's numbers are its own, not its slot's.
         drop(held);
         home.ok(&["restart", "web"]);
-        assert!(
-            home.pids("web")
-                .iter()
-                .all(|pid| connections(&home, *pid) == (Some(0), Some(0)))
-        );
+        assert!(home.pids("web").iter().all(|pid| connections(&home, *pid) == none));
     }
 }
 
@@ -376,6 +382,97 @@ fn connections_of_a_unix_socket_are_counted_and_shared() {
         drop(held);
         home.wait_until("them to be closed", || open_are(0));
     }
+}
+
+#[test]
+fn direct_workers_accept_while_the_daemon_does_nothing() {
+    let home = home();
+    let port = serving(&home, 2, "direct", json!({}));
+    let daemon = home.topology().daemon;
+    process::signal(daemon, Signal::STOP);
+    let held = visits(port, 40);
+    process::signal(daemon, Signal::CONT);
+    let tally = tally(&home, held.iter().map(|(_, by)| *by));
+    // One of two gets fewer than 5 of 40 in one of some million runs.
+    assert!(tally.iter().all(|share| *share >= 5), "{tally:?}");
+}
+
+#[test]
+fn a_reload_changes_the_mode_under_load() {
+    let home = home();
+    let port = free_port();
+    let app = |mode: &str| {
+        home.ecosystem(json!([{
+            "name": "web", "script": apps::path("shared.js"), "instances": 2, "exec_mode": "cluster",
+            "env": { "PORT": port }, "balance": mode,
+        }]))
+    };
+    let path = |mode: &str| app(mode).display().to_string();
+    home.ok(&["start", &path("round-robin")]);
+    let load = Load::begin(port, "/", 16, Connections::Fresh);
+    for mode in ["direct", "round-robin", "direct"] {
+        let answered = load.answered();
+        home.wait_until("load", || load.answered() > answered + 100);
+        home.ok(&["reload", &path(mode)]);
+        let by_themselves = home.pids("web").iter().all(|pid| connections(&home, *pid).0.is_none());
+        assert_eq!(by_themselves, mode == "direct", "{mode}");
+    }
+    let report = load.end();
+    assert!(report.lost.is_empty(), "{:?} of {}", report.lost, report.answered);
+}
+
+#[test]
+fn what_waits_for_a_hung_direct_worker_is_served_by_others() {
+    let home = home();
+    let port = serving(&home, 2, "direct", json!({}));
+    let pids = home.pids("web");
+    process::signal(pids[0], Signal::STOP);
+    let held = visits(port, 60);
+    assert!(held.iter().all(|(_, by)| *by == pids[1]));
+    process::signal(pids[0], Signal::CONT);
+    drop(held);
+    let both = || {
+        let by: BTreeSet<i32> = visits(port, 8).iter().map(|(_, by)| *by).collect();
+        by.len() == 2
+    };
+    home.wait_until("it to be given connections again", both);
+}
+
+#[test]
+fn a_worker_that_is_not_ready_gets_nothing_in_any_mode() {
+    for mode in MODES {
+        a_worker_that_is_not_ready_gets_nothing(mode);
+    }
+}
+
+fn a_worker_that_is_not_ready_gets_nothing(mode: &str) {
+    let home = home();
+    let script = home.script(
+        "late.js",
+        "const fs = require('fs');
+         require('http').createServer((_, answer) => answer.end(`from ${process.pid}`)).listen(process.env.PORT,
+           () => fs.writeFileSync(`listens${process.env.NODE_APP_INSTANCE}`, ''));
+         const ready = () => fs.existsSync(`go${process.env.NODE_APP_INSTANCE}`) && process.send('ready');
+         const asking = setInterval(() => ready() && clearInterval(asking), 20);",
+    );
+    home.write("go0", "");
+    let port = free_port();
+    let app = json!({
+        "name": "web", "script": script, "exec_mode": "cluster", "balance": mode, "wait_ready": true,
+        "listen_timeout": 60_000, "cwd": home.work(), "env": { "PORT": port },
+    });
+    home.start(json!([app]));
+    let first = home.pid("web");
+    let scaling = home.call(&["scale", "web", "2"]).spawn();
+    let listens = home.work().join("listens1");
+    home.wait_until("the second one to listen", || listens.exists());
+    assert!(visits(port, 30).iter().all(|(_, by)| *by == first), "{mode}");
+    home.write("go1", "");
+    scaling.wait(Duration::from_secs(30));
+    // Which of them a client gets is for the mode to say: all visits come from one address.
+    let served = if mode == "sticky" { 1 } else { 2 };
+    let by: BTreeSet<i32> = visits(port, 40).iter().map(|(_, by)| *by).collect();
+    assert_eq!(by.len(), served, "{mode}");
 }
 
 #[test]

@@ -233,8 +233,14 @@ fn a_release_that_listens_elsewhere_changes_nothing() {
 
 #[test]
 fn connections_that_a_killed_worker_had_not_taken_are_anothers() {
+    for balance in ["round-robin", "direct"] {
+        what_a_killed_worker_had_not_taken_is_anothers(balance);
+    }
+}
+
+fn what_a_killed_worker_had_not_taken_is_anothers(balance: &str) {
     let home = home();
-    let port = serving(&home, 2, json!({}));
+    let port = serving(&home, 2, json!({ "balance": balance }));
     let victim = home.pids("web")[0];
     process::signal(victim, ostler_testkit::Signal::STOP);
     let load = Load::begin(port, "/", 40, Connections::Fresh);
@@ -247,8 +253,15 @@ fn connections_that_a_killed_worker_had_not_taken_are_anothers() {
 
 #[test]
 fn neither_a_new_daemon_nor_a_new_keeper_is_noticed_by_clients() {
+    // Where connections go through the daemon's hands, the one that it has there when it is killed is lost (docs/design/0010).
+    for (balance, a_kill) in [("direct", 0), ("round-robin", 1)] {
+        daemons_and_keepers_die(balance, a_kill);
+    }
+}
+
+fn daemons_and_keepers_die(balance: &str, lost_in_a_kill: usize) {
     let home = home();
-    let port = serving(&home, 2, json!({}));
+    let port = serving(&home, 2, json!({ "balance": balance }));
     let pids = home.pids("web");
     let load = Load::begin(port, "/", 16, Connections::Fresh);
     for _ in 0..repetitions(2, 20) {
@@ -267,7 +280,13 @@ fn neither_a_new_daemon_nor_a_new_keeper_is_noticed_by_clients() {
     home.ok(&["reload", "web"]);
     assert!(home.pids("web").iter().all(|pid| !pids.contains(pid)));
     let report = load.end();
-    assert!(report.lost.is_empty(), "{:?} of {}", report.lost, report.answered);
+    let allowed = lost_in_a_kill * 2 * repetitions(2, 20);
+    assert!(
+        report.lost.len() <= allowed,
+        "{balance}: {:?} of {}",
+        report.lost,
+        report.answered
+    );
 }
 
 #[test]

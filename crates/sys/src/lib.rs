@@ -28,6 +28,7 @@ pub mod proc;
 pub mod reap;
 pub mod residency;
 pub mod resolve;
+pub mod reuseport;
 pub mod signals;
 pub mod socket;
 pub mod spawn;

@@ -14,10 +14,11 @@ const DRAIN_TIMEOUT: u64 = 30_000;
 pub(crate) const ATTRIBUTES: &[Attribute] = &[
     Attribute::new(
         "balance",
-        Kind::Choice(&["round-robin", "least-connections", "sticky"]),
+        Kind::Choice(&["round-robin", "least-connections", "sticky", "direct"]),
         "round-robin",
-        "Which worker gets a connection: the next in turn, the one with the fewest open, or the one that the client's address \
-         belongs to (IPv4 whole, the first 64 bits of IPv6). Ostler's own.",
+        "Which worker gets a connection: the next in turn, the one with the fewest open, the one that the client's address \
+         belongs to (IPv4 whole, the first 64 bits of IPv6), or one by chance, which accepts it by itself: the most connections a second, less \
+         evenly spread. Ostler's own.",
     ),
     Attribute::new(
         "min_ready",
@@ -50,6 +51,7 @@ pub(crate) fn policy(attributes: &Attributes, runtime: Option<Runtime>) -> Clust
         balance: match attributes.text("balance") {
             Some("least-connections") => Balance::LeastConnections,
             Some("sticky") => Balance::Sticky,
+            Some("direct") => Balance::Direct,
             Some(_) | None => Balance::RoundRobin,
         },
         // Deno hangs with a preload, and Bun has nothing that it could hook into.

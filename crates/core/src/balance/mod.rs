@@ -2,9 +2,11 @@
 //!
 //! Invariants: never a worker that is out of rotation, rests, or has no room; equals take turns in the order of slots.
 
+mod direct;
 mod ledger;
 mod shares;
 
+pub use direct::steered;
 pub use ledger::Ledger;
 pub use shares::Shares;
 

@@ -1,6 +1,7 @@
 //! The primary thread's state, and what it does about each thing that happens. `talk` is about channels, `serve` about listeners.
 
 mod count;
+mod direct;
 mod serve;
 mod talk;
 
@@ -10,6 +11,7 @@ use super::accepted::Accepted;
 use super::census::Census;
 use super::link::{Link, Unsent};
 use super::listener::Listener;
+use super::queue::Queue;
 use super::{Command, Primary, SERVERS};
 use crate::fact::Fact;
 use count::{Asker, Count};
@@ -42,8 +44,10 @@ const LISTENER_TOKENS: u64 = 1 << 40;
 struct Door {
     listener: Listener,
     waiting: VecDeque<Waiting>,
-    /// The kernel tells of new connections.
-    armed: bool,
+    /// The common queue, and those of workers that accept by themselves. The first has the door's own token.
+    queues: Vec<Queue>,
+    /// Which of them get new connections, as the kernel was told.
+    steered: Option<Vec<u32>>,
     /// Who had the last one, and so comes last among equals.
     turn: Option<WorkerId>,
     shares: Shares,
@@ -72,6 +76,8 @@ pub(super) struct Engine {
     links: BTreeMap<u64, Link>,
     tokens: BTreeMap<WorkerId, u64>,
     doors: BTreeMap<u64, Door>,
+    /// Which door a queue belongs to.
+    queues: BTreeMap<u64, u64>,
     census: Census,
     accepted: Accepted,
     counts: BTreeMap<AppId, Count>,
@@ -96,6 +102,7 @@ impl Engine {
             links: BTreeMap::new(),
             tokens: BTreeMap::new(),
             doors: BTreeMap::new(),
+            queues: BTreeMap::new(),
             census: counting.census,
             accepted: counting.accepted,
             counts: BTreeMap::new(),
@@ -117,7 +124,17 @@ impl Engine {
         let held = self.doors.values().any(|door| !door.waiting.is_empty());
         let held = held.then_some(now + HELD_LOOK);
         let unread = self.links.values().filter_map(|link| link.until_read);
-        let next = rests.chain(held).chain(unread).chain(self.next_count(now)).min()?;
+        let looks = self
+            .doors
+            .values()
+            .flat_map(|door| &door.queues)
+            .filter_map(Queue::next_look);
+        let next = rests
+            .chain(held)
+            .chain(unread)
+            .chain(looks)
+            .chain(self.next_count(now))
+            .min()?;
         let left = next.saturating_duration_since(now) + Duration::from_millis(1);
         Timespec::try_from(left).ok()
     }
@@ -180,7 +197,7 @@ impl Engine {
     /// Something is to be read, or there is room to write.
     pub(super) fn ready(&mut self, token: u64, flags: epoll::EventFlags) {
         if token >= LISTENER_TOKENS {
-            return self.accept(token);
+            return self.connections_at(token);
         }
         if flags.contains(epoll::EventFlags::OUT)
             && let Some(link) = self.links.get_mut(&token)
@@ -206,6 +223,8 @@ impl Engine {
         let tokens: Vec<u64> = self.doors.keys().copied().collect();
         for token in tokens {
             self.serve_waiting(token);
+            self.help_out(token, now);
+            self.steer(token);
             self.rearm(token);
         }
         self.count_what_is_due(now);
@@ -257,7 +276,10 @@ impl Engine {
         let _ = epoll::delete(&*self.epoll, &*link.socket);
         self.tokens.remove(&link.worker);
         let _ = self.accepted.forget(link.worker);
-        self.doors.values_mut().for_each(|door| door.shares.forget(link.worker));
+        for door in self.doors.values_mut() {
+            door.shares.forget(link.worker);
+            door.disown(link.worker);
+        }
         self.count(link.app).ledger.forget(link.worker);
         for given in link.take_back() {
             self.give_back(link.app, given);

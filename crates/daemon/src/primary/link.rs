@@ -193,7 +193,7 @@ impl Link {
         Candidate {
             worker: self.worker,
             instance: self.instance,
-            in_rotation: self.admitted && !self.draining && self.servers.get(key) == Some(&true),
+            in_rotation: self.is_in_rotation(key),
             rests: self.rests_until.is_some(),
             stalls: oldest.is_some_and(|oldest| oldest > STALL),
             takes: self
@@ -204,6 +204,11 @@ impl Link {
             behind,
             open,
         }
+    }
+
+    /// Whether connections of this listener may go to it.
+    pub fn is_in_rotation(&self, key: &str) -> bool {
+        self.admitted && !self.draining && self.servers.get(key) == Some(&true)
     }
 
     /// Whether nothing is on its way to it.

@@ -1,13 +1,12 @@
 //! Listening sockets that are kept for a cluster's workers: bound, described for a successor, accepted from.
 
-use ostler_core::AppId;
+use ostler_core::{AppId, WorkerId};
 use ostler_sys::connections::Place;
 use ostler_wire::node_ipc::{AddressType, Family, Query, SharedKind, SocketName};
 use rustix::io::Errno;
 use rustix::net::sockopt::{set_ipv6_v6only, set_socket_reuseaddr};
 use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect, getsockname, listen,
-    socket_with,
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, getsockname, listen, socket_with,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -36,12 +35,20 @@ pub struct Described {
     pub shared_only: bool,
     /// The path of a unix socket.
     pub path: Option<String>,
+    /// Whose the queues behind the common one are.
+    #[serde(default)]
+    pub owners: Vec<Option<WorkerId>>,
 }
 
 impl Described {
     /// Whether its workers have the socket themselves, and nothing comes by us.
     pub fn is_shared(&self) -> bool {
         self.datagram || self.shared_only
+    }
+
+    /// Whether workers can have queues of their own: what is bound to a path has one only.
+    pub fn has_room_beside(&self) -> bool {
+        !self.is_shared() && self.path.is_none()
     }
 }
 
@@ -52,6 +59,11 @@ pub struct Listener {
     pub described: Described,
     /// The socket, shared with its deposit.
     pub socket: Arc<OwnedFd>,
+}
+
+/// How many connections may wait to be accepted, as a worker asks.
+pub fn backlog(query: &Query) -> i32 {
+    query.backlog.filter(|backlog| *backlog > 0).unwrap_or(BACKLOG)
 }
 
 /// Under which name workers that ask for the same share a listener. Servers on port 0 are told apart by their order.
@@ -80,7 +92,7 @@ impl Listener {
         if query.fd.is_some_and(|fd| fd >= 0) {
             return Err(Errno::INVAL);
         }
-        let backlog = query.backlog.filter(|backlog| *backlog > 0).unwrap_or(BACKLOG);
+        let backlog = backlog(query);
         let socket = match query.address_type {
             Some(AddressType::Unix) => at_path(query.address.as_deref().unwrap_or_default(), query, backlog)?,
             Some(AddressType::Udp4 | AddressType::Udp6) => datagram(query)?,
@@ -97,6 +109,7 @@ impl Listener {
                 datagram: matches!(query.address_type, Some(AddressType::Udp4 | AddressType::Udp6)),
                 shared_only: query.shared_only,
                 path: query.address.clone().filter(|_| unix),
+                owners: Vec::new(),
             },
             socket: Arc::new(socket),
         })
@@ -152,14 +165,6 @@ impl Listener {
             }
             (None, None) => self.described.key.clone(),
         }
-    }
-
-    /// Takes a connection off its queue.
-    ///
-    /// # Errors
-    /// `accept4(2)`; `EAGAIN` when there is none.
-    pub fn accept(&self) -> Result<OwnedFd, Errno> {
-        accept_with(&*self.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
     }
 
     /// Listens no more, though copies of the socket are about for a while yet, and takes the path away that it stands at.

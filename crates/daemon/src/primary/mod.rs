@@ -14,6 +14,7 @@ mod census;
 mod engine;
 mod link;
 mod listener;
+mod queue;
 
 pub(crate) use accepted::{ACCEPTED, Accepted};
 pub(crate) use engine::Reply;

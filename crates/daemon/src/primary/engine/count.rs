@@ -116,7 +116,8 @@ impl Engine {
         let of = |link: &super::Link| {
             let counted = self.counts.get(&link.app).filter(|_| self.serves(link));
             Connections {
-                accepted: Some(link.accepted),
+                // Of what it accepts by itself nobody tells us.
+                accepted: (!self.accepts_by_itself(link.worker)).then_some(link.accepted),
                 active: counted.and_then(|count| count.open(link.worker)),
             }
         };

@@ -3,13 +3,14 @@
 use super::super::LISTENERS;
 use super::super::link::{Given, Link, Prepared, Unsent};
 use super::super::listener::{self, Described, Listener};
+use super::super::queue::{Queue, Watch};
 use super::{Door, Engine, LISTENER_TOKENS, TURN, Waiting};
 use crate::fact::Fact;
 use crate::keeper_link::Deposit;
 use ostler_core::balance::{self, Candidate, Client, Shares};
-use ostler_core::{AppId, Balance};
+use ostler_core::{AppId, Balance, WorkerId};
 use rustix::event::epoll;
-use rustix::net::getpeername;
+use rustix::net::{Shutdown, getpeername, shutdown};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -26,27 +27,33 @@ impl Engine {
         let (Ok(described), Some(socket)) = (described, deposit.descriptors.first()) else {
             return self.note("a listener of the predecessor's cannot be understood; it is left closed");
         };
-        self.add_door(listener::adopted(described, Arc::clone(socket)));
+        let owners = described.owners.clone();
+        let door = self.add_door(listener::adopted(described, Arc::clone(socket)));
+        let own = deposit.descriptors.iter().skip(1);
+        for (socket, owner) in own.zip(owners) {
+            self.add_queue(door, Arc::clone(socket), owner);
+        }
     }
 
-    pub(super) fn add_door(&mut self, listener: Listener) {
+    /// A listener's connections are served from now on; its door's token.
+    pub(super) fn add_door(&mut self, listener: Listener) -> u64 {
         let token = LISTENER_TOKENS + self.next_token;
-        self.next_token += 1;
-        if !listener.described.is_shared() {
-            let quiet = epoll::EventFlags::empty();
-            let added = epoll::add(&*self.epoll, &*listener.socket, epoll::EventData::new_u64(token), quiet);
-            if let Err(error) = added {
-                self.note(&format!("{} cannot be listened to: {error}", listener.shown()));
-            }
-        }
+        let (socket, is_shared) = (Arc::clone(&listener.socket), listener.described.is_shared());
         let door = Door {
             listener,
             waiting: VecDeque::new(),
-            armed: false,
+            queues: Vec::new(),
+            steered: None,
             turn: None,
             shares: Shares::default(),
         };
         self.doors.insert(token, door);
+        if is_shared {
+            self.next_token += 1;
+        } else {
+            self.add_queue(token, socket, None);
+        }
+        token
     }
 
     pub(super) fn door(&self, app: AppId, key: &str) -> Option<u64> {
@@ -74,47 +81,52 @@ impl Engine {
 
     pub(super) fn close_door(&mut self, token: u64) {
         let Some(door) = self.doors.remove(&token) else { return };
-        if !door.listener.described.is_shared() {
-            let _ = epoll::delete(&*self.epoll, &*door.listener.socket);
+        for queue in &door.queues {
+            let _ = epoll::delete(&*self.epoll, &*queue.socket);
+            let _ = shutdown(&*queue.socket, Shutdown::Both);
+            self.queues.remove(&queue.token);
         }
         door.listener.close();
         self.release(deposit_key(&door.listener.described));
         self.drop_count(door.listener.described.app);
     }
 
-    pub(super) fn accept(&mut self, token: u64) {
+    /// Gives connections of a queue to whoever may have them, but not to `except`.
+    pub(super) fn accept(&mut self, token: u64, queue: usize, except: Option<WorkerId>) {
         let Some(app) = self.doors.get(&token).map(|door| door.listener.described.app) else {
             return;
         };
         let balance = self.balance(app);
         for _ in 0..TURN {
-            if !self.may_accept(token, balance) || !self.knows_enough(app, balance) {
+            if !self.may_accept(token, balance, except) || !self.knows_enough(app, balance) {
                 break;
             }
             // From accept to send a connection is in our hands alone, so whatever can be done before is.
             let early = (balance != Balance::Sticky)
-                .then(|| self.choose(token, balance, None))
+                .then(|| self.choose(token, balance, None, except))
                 .flatten();
-            let Some(door) = self.doors.get(&token) else { return };
-            let Ok(socket) = door.listener.accept() else { break };
+            let queue = self.doors.get(&token).and_then(|door| door.queues.get(queue));
+            let Some(Ok(socket)) = queue.map(Queue::accept) else {
+                break;
+            };
             let client = self.client(balance, &socket);
             let waiting = Waiting { socket, client };
-            match early.or_else(|| self.choose(token, balance, client)) {
+            match early.or_else(|| self.choose(token, balance, client, except)) {
                 Some((chosen, prepared)) => self.give(token, chosen, prepared, waiting),
                 None => self.hold(token, waiting),
             }
         }
-        self.rearm(token);
     }
 
     /// Whether a connection that is accepted now could go to somebody, or wait for the one that it belongs to.
-    fn may_accept(&self, token: u64, balance: Balance) -> bool {
+    pub(super) fn may_accept(&self, token: u64, balance: Balance, except: Option<WorkerId>) -> bool {
         let waiting = self.doors.get(&token).map_or(0, |door| door.waiting.len());
         let has_room = match balance {
             Balance::Sticky => waiting < HELD,
             Balance::RoundRobin | Balance::LeastConnections | Balance::Direct => true,
         };
-        has_room && self.candidates(token).any(|one| one.is_free(balance))
+        let mut others = self.candidates(token).filter(|one| Some(one.worker) != except);
+        has_room && others.any(|one| one.is_free(balance))
     }
 
     /// Connections that wait, each for whoever is free, or for the one that it belongs to.
@@ -126,7 +138,7 @@ impl Engine {
         let waiting = std::mem::take(&mut door.waiting);
         let balance = self.balance(app);
         for one in waiting {
-            match self.choose(token, balance, one.client) {
+            match self.choose(token, balance, one.client, None) {
                 Some((chosen, prepared)) => self.give(token, chosen, prepared, one),
                 None => self.hold(token, one),
             }
@@ -162,9 +174,16 @@ impl Engine {
     }
 
     /// The worker that is to get a connection, by its channel's token, and what goes with it.
-    fn choose(&self, token: u64, balance: Balance, client: Option<Client>) -> Option<(u64, Prepared)> {
+    fn choose(
+        &self,
+        token: u64,
+        balance: Balance,
+        client: Option<Client>,
+        except: Option<WorkerId>,
+    ) -> Option<(u64, Prepared)> {
         let door = self.doors.get(&token)?;
-        let chosen = balance::choose(balance, client, door.turn, self.candidates(token))?;
+        let others = self.candidates(token).filter(|one| Some(one.worker) != except);
+        let chosen = balance::choose(balance, client, door.turn, others)?;
         let chosen = *self.tokens.get(&chosen)?;
         let prepared = self.links.get(&chosen)?.prepare(&door.listener.described.key);
         Some((chosen, prepared))
@@ -185,7 +204,7 @@ impl Engine {
     }
 
     /// As its newest worker in rotation wants it: a reload may have brought another way.
-    fn balance(&self, app: AppId) -> Balance {
+    pub(super) fn balance(&self, app: AppId) -> Balance {
         let of_app = |link: &&Link| link.app == app && link.admitted;
         let newest = self.links.values().rev().find(of_app);
         newest.map_or(Balance::RoundRobin, |link| link.balance)
@@ -200,37 +219,39 @@ impl Engine {
         Some(Client::at(SocketAddr::try_from(peer).ok()?.ip()))
     }
 
-    /// The kernel is to tell of connections only while somebody could be given one.
+    /// The kernel is to tell of connections only while somebody could be given one; those that a worker accepts by itself are its own.
     pub(super) fn rearm(&mut self, token: u64) {
-        let Some(door) = self.doors.get(&token) else { return };
-        let described = &door.listener.described;
-        let balance = self.balance(described.app);
-        let wanted =
-            !described.is_shared() && self.may_accept(token, balance) && !self.awaits_count(described.app, balance);
-        let Some(door) = self.doors.get_mut(&token).filter(|door| door.armed != wanted) else {
+        let Some(door) = self.doors.get(&token).filter(|door| !door.queues.is_empty()) else {
             return;
         };
-        door.armed = wanted;
-        let flags = if wanted {
-            epoll::EventFlags::IN
-        } else {
-            epoll::EventFlags::empty()
-        };
-        let _ = epoll::modify(
-            &*self.epoll,
-            &*door.listener.socket,
-            epoll::EventData::new_u64(token),
-            flags,
-        );
+        let app = door.listener.described.app;
+        let balance = self.balance(app);
+        let accepting = self.accepting(token);
+        let may = self.may_accept(token, balance, None) && !self.awaits_count(app, balance);
+        let Some(door) = self.doors.get_mut(&token) else { return };
+        for queue in &mut door.queues {
+            let is_its_own = queue.owner.is_some_and(|owner| accepting.contains(&owner));
+            let watch = match queue.watch {
+                Watch::First | Watch::Look(..) if is_its_own => queue.watch,
+                _ if is_its_own => Watch::First,
+                _ if may => Watch::Connections,
+                _ => Watch::Off,
+            };
+            queue.watch_for(&self.epoll, watch);
+        }
     }
 
-    pub(super) fn deposit(&self, listener: &Listener) {
-        let data = serde_json::to_vec(&listener.described).expect("invariant: what JSON gave is JSON");
-        let socket = listener.socket.as_fd().try_clone_to_owned();
+    pub(super) fn deposit(&self, token: u64) {
+        let Some(door) = self.doors.get(&token) else { return };
+        let own = door.queues.iter().skip(1);
+        let mut described = door.listener.described.clone();
+        described.owners = own.clone().map(|queue| queue.owner).collect();
+        let sockets = std::iter::once(&door.listener.socket).chain(own.map(|queue| &queue.socket));
+        let copies: std::io::Result<Vec<OwnedFd>> = sockets.map(|socket| socket.as_fd().try_clone_to_owned()).collect();
         self.tell(Fact::Deposit {
-            key: deposit_key(&listener.described),
-            data,
-            descriptors: socket.into_iter().collect(),
+            key: deposit_key(&described),
+            data: serde_json::to_vec(&described).expect("invariant: what JSON gave is JSON"),
+            descriptors: copies.unwrap_or_default(),
         });
     }
 }

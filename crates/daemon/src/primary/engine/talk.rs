@@ -126,14 +126,17 @@ impl Engine {
             };
             match opened {
                 Ok(listener) => {
-                    self.deposit(&listener);
-                    self.add_door(listener);
+                    let door = self.add_door(listener);
+                    self.deposit(door);
                 }
                 Err(error) => {
                     self.refuse(token, seq, &key, query, error);
                     return false;
                 }
             }
+        }
+        if let Some(door) = self.door(app, &key) {
+            self.give_queue(door, token, query);
         }
         let Some(link) = self.links.get_mut(&token) else {
             return false;
@@ -161,7 +164,10 @@ impl Engine {
         let Reply { ack, key } = reply;
         let listener = &door.listener;
         let data = &listener.described.data;
-        let sent = if listener.described.is_shared() {
+        let shared = door
+            .queue_of(link.worker)
+            .or_else(|| listener.described.is_shared().then_some(&listener.socket));
+        let sent = if let Some(socket) = shared {
             let kind = listener.shared_kind();
             let shares = ToWorker::Shares {
                 ack: *ack,
@@ -169,7 +175,7 @@ impl Engine {
                 data,
                 kind,
             };
-            link.send_with(&shares, Some(listener.socket.as_fd()))
+            link.send_with(&shares, Some(socket.as_fd()))
         } else {
             let name = listener.name();
             link.send(&ToWorker::Listens {
