@@ -39,6 +39,10 @@ impl Engine {
                 return self.wait_until_kept(token, whole);
             }
             self.take(token, whole);
+            if length < PEEK {
+                // That was all there was. What came meanwhile the kernel tells of at once.
+                return;
+            }
         }
     }
 
