@@ -28,15 +28,18 @@ pub enum Contender {
     Pm2,
     /// Ostler's default.
     Ostler,
+    /// Ostler, its workers accepting by themselves.
+    OstlerDirect,
 }
 
 impl Contender {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Node,
         Self::NodeRoundRobin,
         Self::NodeShared,
         Self::Pm2,
         Self::Ostler,
+        Self::OstlerDirect,
     ];
 
     fn title(self) -> &'static str {
@@ -46,6 +49,7 @@ impl Contender {
             Self::NodeShared => "Node's cluster, shared socket",
             Self::Pm2 => "PM2",
             Self::Ostler => "Ostler, round robin",
+            Self::OstlerDirect => "Ostler, direct",
         }
     }
 }
@@ -84,11 +88,11 @@ impl Running {
                 .stderr(Stdio::null());
             Kind::Plain(node.spawn().expect("node is there"))
         };
-        let managed = |manager: &Manager| {
+        let managed = |manager: &Manager, balance: &str| {
             let home = Home::new(manager.clone());
             home.start(json!([{
                 "name": "web", "script": apps::path("shared.js"), "exec_mode": "cluster", "instances": WORKERS,
-                "env": { "PORT": port },
+                "env": { "PORT": port }, "balance": balance,
             }]));
             Kind::Managed(Box::new(home))
         };
@@ -96,8 +100,9 @@ impl Running {
             Contender::Node => plain("shared.js", ""),
             Contender::NodeRoundRobin => plain("primary.js", "rr"),
             Contender::NodeShared => plain("primary.js", "none"),
-            Contender::Pm2 => managed(pm2),
-            Contender::Ostler => managed(ostler),
+            Contender::Pm2 => managed(pm2, ""),
+            Contender::Ostler => managed(ostler, "round-robin"),
+            Contender::OstlerDirect => managed(ostler, "direct"),
         };
         let answers = || http_get(port).is_ok().then_some(());
         let one = Self { port, kind };
@@ -201,29 +206,29 @@ fn table(found: &BTreeMap<Contender, Found>) -> String {
     text
 }
 
-/// What is asked of the default mode: 1.6 times PM2's connections and 1.2 times Node's own, and of kept connections 0.97 of
-/// everybody's who has as many workers.
+/// What is asked. Of the default mode 1.6 times PM2's connections and 1.2 times Node's own round robin, of the direct one 2.4 times PM2's and 0.95 of
+/// what Node's workers accept by themselves; and of kept connections 0.97 of everybody's who has as many workers.
 fn missed(found: &BTreeMap<Contender, Found>) -> Vec<String> {
     let rate = |contender: &Contender, of: fn(&Found) -> f64| found.get(contender).map_or(0.0, of);
     let mut missed = Vec::new();
-    for (peer, factor) in [(Contender::Pm2, 1.6), (Contender::NodeRoundRobin, 1.2)] {
-        let ratio = rate(&Contender::Ostler, Found::fresh_rate) / rate(&peer, Found::fresh_rate);
+    let mut ask = |what: &str, own: Contender, peer: Contender, factor: f64, of: fn(&Found) -> f64| {
+        let ratio = rate(&own, of) / rate(&peer, of);
         if ratio < factor {
-            missed.push(format!(
-                "connections a second: {} of {}, asked {factor}",
-                number(ratio),
-                peer.title()
-            ));
+            let (own, peer, ratio) = (own.title(), peer.title(), number(ratio));
+            missed.push(format!("{own}: {ratio} of the {what} of {peer}, asked {factor}"));
         }
+    };
+    for (own, peer, factor) in [
+        (Contender::Ostler, Contender::Pm2, 1.6),
+        (Contender::Ostler, Contender::NodeRoundRobin, 1.2),
+        (Contender::OstlerDirect, Contender::Pm2, 2.4),
+        (Contender::OstlerDirect, Contender::NodeShared, 0.95),
+    ] {
+        ask("connections", own, peer, factor, Found::fresh_rate);
     }
-    for peer in [Contender::Pm2, Contender::NodeRoundRobin, Contender::NodeShared] {
-        let ratio = rate(&Contender::Ostler, Found::kept_rate) / rate(&peer, Found::kept_rate);
-        if ratio < 0.97 {
-            missed.push(format!(
-                "requests a second: {} of {}, asked 0.97",
-                number(ratio),
-                peer.title()
-            ));
+    for own in [Contender::Ostler, Contender::OstlerDirect] {
+        for peer in [Contender::Pm2, Contender::NodeRoundRobin, Contender::NodeShared] {
+            ask("requests over kept connections", own, peer, 0.97, Found::kept_rate);
         }
     }
     missed

@@ -18,7 +18,7 @@ pub(crate) const ATTRIBUTES: &[Attribute] = &[
         "round-robin",
         "Which worker gets a connection: the next in turn, the one with the fewest open, the one that the client's address \
          belongs to (IPv4 whole, the first 64 bits of IPv6), or one by chance, which accepts it by itself: the most connections a second, less \
-         evenly spread. Ostler's own.",
+         evenly spread (Node only; Bun and Deno have round-robin then). Ostler's own.",
     ),
     Attribute::new(
         "min_ready",
@@ -46,16 +46,18 @@ pub(crate) fn policy(attributes: &Attributes, runtime: Option<Runtime>) -> Clust
     let own = attributes
         .number("kill_timeout")
         .filter(|_| listen::is_declared(attributes));
+    let foreign = matches!(runtime, Some(Runtime::Bun | Runtime::Deno));
     let span = |key: &str, default: u64| duration(attributes.number(key).unwrap_or(default));
     ClusterPolicy {
         balance: match attributes.text("balance") {
             Some("least-connections") => Balance::LeastConnections,
             Some("sticky") => Balance::Sticky,
-            Some("direct") => Balance::Direct,
+            // Deno dies of a connection that is given to a worker with a listener of its own; of Bun's servers some do not listen through us at all.
+            Some("direct") if !foreign => Balance::Direct,
             Some(_) | None => Balance::RoundRobin,
         },
         // Deno hangs with a preload, and Bun has nothing that it could hook into.
-        preload: attributes.flag("pmx").unwrap_or(true) && !matches!(runtime, Some(Runtime::Bun | Runtime::Deno)),
+        preload: attributes.flag("pmx").unwrap_or(true) && !foreign,
         serialization: match attributes.text("serialization") {
             // Bun's is another one, of which we know nothing.
             Some("advanced") if runtime != Some(Runtime::Bun) => Serialization::Advanced,

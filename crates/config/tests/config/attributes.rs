@@ -2,7 +2,7 @@
 
 use crate::place::Place;
 use ostler_config::{Overrides, from_command_line, patch, signal};
-use ostler_core::{Interpreter, LogFile, LogFormat, OnReadyTimeout, RestartLimit, RunAs, Spec};
+use ostler_core::{Balance, Interpreter, LogFile, LogFormat, OnReadyTimeout, RestartLimit, RunAs, Spec};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -10,6 +10,23 @@ fn spec(value: Value) -> Spec {
     let mut value = value;
     value["script"] = "app.js".into();
     Place::new().spec("a.json", &value.to_string())
+}
+
+#[test]
+fn workers_of_node_may_accept_by_themselves_and_others_not() {
+    let mut place = Place::new();
+    place.context.environment.insert("PATH".into(), place.path("bin"));
+    for (interpreter, balance) in [
+        ("node", Balance::Direct),
+        ("bun", Balance::RoundRobin),
+        ("deno", Balance::RoundRobin),
+    ] {
+        place.executable(&format!("bin/{interpreter}"), "#!/bin/sh\n");
+        let app =
+            json!({ "script": "app.js", "exec_mode": "cluster", "balance": "direct", "interpreter": interpreter });
+        let spec = place.spec("a.json", &app.to_string());
+        assert_eq!(spec.cluster.balance, balance, "{interpreter}");
+    }
 }
 
 #[test]
