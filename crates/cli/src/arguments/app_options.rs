@@ -135,6 +135,16 @@ pub struct AppOptions {
     #[arg(short, long, help_heading = "Starting and stopping")]
     pub force: bool,
 
+    /// Who gets a connection: `round-robin`, `least-connections`, `sticky`, or `direct`
+    #[arg(long, value_name = "MODE", help_heading = "Serving side by side")]
+    pub balance: Option<String>,
+    /// Listen here for workers of any language, which inherit the socket: `tcp://0.0.0.0:3000`
+    #[arg(long, value_name = "ADDRESS", help_heading = "Serving side by side")]
+    pub listen: Option<Vec<String>>,
+    /// Time for a replaced worker to finish with its connections, in milliseconds [default: 30000]
+    #[arg(long, value_name = "MS", help_heading = "Serving side by side")]
+    pub drain_timeout: Option<String>,
+
     /// Only these apps of the config file
     #[arg(long, value_name = "NAMES", help_heading = "Command")]
     pub only: Option<String>,

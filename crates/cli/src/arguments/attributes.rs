@@ -29,7 +29,7 @@ fn put(map: &mut Map<String, Value>, key: &str, value: Option<Value>) {
     }
 }
 
-fn texts(o: &AppOptions) -> [(&'static str, &Option<String>); 15] {
+fn texts(o: &AppOptions) -> [(&'static str, &Option<String>); 16] {
     [
         ("name", &o.name),
         ("namespace", &o.namespace),
@@ -46,16 +46,18 @@ fn texts(o: &AppOptions) -> [(&'static str, &Option<String>); 15] {
         ("max_memory_restart", &o.max_memory_restart),
         ("cron_restart", &o.cron_restart),
         ("ignore_watch", &o.ignore_watch),
+        ("balance", &o.balance),
     ]
 }
 
-fn numbers(o: &AppOptions) -> [(&'static str, &Option<String>); 6] {
+fn numbers(o: &AppOptions) -> [(&'static str, &Option<String>); 7] {
     [
         ("instances", &o.instances),
         ("restart_delay", &o.restart_delay),
         ("exp_backoff_restart_delay", &o.exp_backoff_restart_delay),
         ("kill_timeout", &o.kill_timeout),
         ("listen_timeout", &o.listen_timeout),
+        ("drain_timeout", &o.drain_timeout),
         ("max_restarts", o.max_restarts.as_ref().unwrap_or(&None)),
     ]
 }
@@ -75,7 +77,7 @@ fn switches(o: &AppOptions) -> [(&'static str, bool, bool); 10] {
     ]
 }
 
-fn lists(o: &AppOptions) -> [(&'static str, Option<Value>); 5] {
+fn lists(o: &AppOptions) -> [(&'static str, Option<Value>); 6] {
     let watch = o
         .watch
         .as_ref()
@@ -87,6 +89,7 @@ fn lists(o: &AppOptions) -> [(&'static str, Option<Value>); 5] {
     [
         ("filter_env", o.filter_env.as_ref().map(|names| json!(names))),
         ("log_file", log),
+        ("listen", o.listen.as_ref().map(|addresses| json!(addresses))),
         ("stop_exit_codes", o.stop_exit_codes.as_deref().map(exit_codes)),
         ("watch", watch),
         ("watch_delay", o.watch_delay.as_deref().map(watch_delay)),

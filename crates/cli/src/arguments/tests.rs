@@ -78,6 +78,12 @@ fn each_flag_of_pm2_becomes_its_attribute() {
         (&["-f"], json!({"force": true})),
         (&["-k", "3000"], json!({"kill_timeout": 3000})),
         (&["--listen-timeout", "5000"], json!({"listen_timeout": 5000})),
+        (&["--balance", "direct"], json!({"balance": "direct"})),
+        (&["--drain-timeout", "5000"], json!({"drain_timeout": 5000})),
+        (
+            &["--listen", "tcp://127.0.0.1:3000", "--listen=unix:/tmp/a"],
+            json!({"listen": ["tcp://127.0.0.1:3000", "unix:/tmp/a"]}),
+        ),
         (&["--max-memory-restart", "150M"], json!({"max_memory_restart": "150M"})),
         (&["--restart-delay", "100"], json!({"restart_delay": 100})),
         (
