@@ -82,6 +82,15 @@ fn line(entry: &Entry, when: String) -> Line {
                 String::new(),
             ],
         ),
+        What::ListenFailed { error } => (
+            BAD,
+            [
+                format!("could not listen: {error}"),
+                String::new(),
+                String::new(),
+                String::new(),
+            ],
+        ),
         What::Ended {
             status,
             uptime,

@@ -8,8 +8,9 @@ use crate::logs::tail;
 use crate::printer::Printer;
 use crate::signals;
 use crate::units;
+use ostler_core::history::What;
 use ostler_core::{ExitStatus, Failure, Outcome, SlotId, SlotOutcome, Verdict};
-use ostler_wire::control::Processes;
+use ostler_wire::control::{History, Processes};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -25,9 +26,13 @@ pub async fn report(printer: &Printer, client: &mut Client, outcome: &Outcome, i
     });
     let failures: Vec<(&SlotOutcome, &Failure)> = outcome.slots.iter().filter_map(failure).collect();
     if !failures.is_empty() {
-        let processes: Option<Processes> = client.get("/v1/processes/full").await.ok();
+        let known = Known {
+            processes: client.get("/v1/processes/full").await.unwrap_or_default(),
+            history: client.get("/v1/history?selector=all").await.unwrap_or_default(),
+            since: intent.began,
+        };
         for (slot, failure) in &failures {
-            explain(printer, slot, failure, processes.as_ref(), intent.began);
+            explain(printer, slot, failure, &known);
         }
     }
     let overtaken = overtaken(outcome);
@@ -215,7 +220,32 @@ fn died(status: ExitStatus) -> String {
     }
 }
 
-fn explain(printer: &Printer, slot: &SlotOutcome, failure: &Failure, processes: Option<&Processes>, began: SystemTime) {
+/// What a failure is explained by.
+struct Known {
+    processes: Processes,
+    history: History,
+    /// When the command began.
+    since: SystemTime,
+}
+
+impl Known {
+    /// Where a slot's workers could not listen since then, and why.
+    fn not_listened(&self, slot: SlotId) -> impl Iterator<Item = &str> {
+        let since = self.since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let since = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+        let entries = self.history.entries.iter().filter(move |entry| entry.slot == slot);
+        let latest = entries.filter(move |entry| entry.at.0 >= since);
+        let errors = latest.filter_map(|entry| match &entry.what {
+            What::ListenFailed { error } => Some(error.as_str()),
+            What::Started { .. } | What::StartFailed { .. } | What::Ended { .. } => None,
+            What::Stopped { .. } | What::Deleted { .. } => None,
+        });
+        // An app that is started again and again says the same each time.
+        errors.collect::<std::collections::BTreeSet<&str>>().into_iter()
+    }
+}
+
+fn explain(printer: &Printer, slot: &SlotOutcome, failure: &Failure, known: &Known) {
     let who = format!("{} ({})", slot.name, slot.slot);
     match slot.verdict {
         Verdict::NotReplaced(_) => printer.error(&format!(
@@ -228,8 +258,15 @@ fn explain(printer: &Printer, slot: &SlotOutcome, failure: &Failure, processes: 
         Failure::Exited { .. } | Failure::NotReady { .. } | Failure::NotListening { .. } => {}
         Failure::Spawn { .. } | Failure::Unkillable | Failure::NotRunning | Failure::Busy => return,
     }
-    let process = processes.and_then(|all| all.processes.iter().find(|process| process.view.id == slot.slot));
-    let lines = process.and_then(|process| recent_lines(Path::new(&process.error_log), began));
+    for error in known.not_listened(slot.slot) {
+        printer.say(&format!("it could not listen: {error}"));
+    }
+    let process = known
+        .processes
+        .processes
+        .iter()
+        .find(|process| process.view.id == slot.slot);
+    let lines = process.and_then(|process| recent_lines(Path::new(&process.error_log), known.since));
     match (process, lines) {
         (Some(process), Some(lines)) => {
             printer.say(&format!("last lines of {}:", process.error_log));

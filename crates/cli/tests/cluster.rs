@@ -6,7 +6,7 @@ use ostler_testkit::{
 };
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -249,6 +249,40 @@ fn what_a_killed_worker_had_not_taken_is_anothers(balance: &str) {
     home.wait_until("more", || load.answered() > 1000);
     let report = load.end();
     assert!(report.lost.is_empty(), "{:?} of {}", report.lost, report.answered);
+}
+
+#[test]
+fn a_worker_that_cannot_listen_is_said_to_and_by_whom() {
+    let home = home();
+    // Not one that the system gives to clients: it is to be free again afterwards.
+    let port = free_port();
+    let stranger = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).expect("bound");
+    let app = |name: &str| {
+        json!({
+            "name": name, "script": apps::path("shared.js"), "exec_mode": "cluster", "max_restarts": 0,
+            "env": { "PORT": port },
+        })
+    };
+    let start = |name: &str| {
+        let file = home.ecosystem(json!([app(name)]));
+        home.call(&["start", &file.display().to_string()]).fails()
+    };
+    let said = start("web").stderr;
+    let expected = format!(
+        "it could not listen: tcp://[::]:{port} is in use: process {} (",
+        std::process::id()
+    );
+    assert!(said.contains(&expected), "{said}");
+    assert!(
+        said.contains("EADDRINUSE"),
+        "what the app itself has said is shown too: {said}"
+    );
+    let history = home.ok(&["why", "web"]).stdout;
+    assert!(history.contains("could not listen: tcp://"), "{history}");
+    drop(stranger);
+    home.start(json!([app("first")]));
+    let said = start("second").stderr;
+    assert!(said.contains("`first` of this Ostler listens there"), "{said}");
 }
 
 #[test]

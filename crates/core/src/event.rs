@@ -66,6 +66,13 @@ pub enum Event {
         /// On which addresses others of its cluster listen and it does not, as people read them.
         missing: Vec<String>,
     },
+    /// A cluster worker wanted to listen and could not. The app decides what comes of that; people want to know why.
+    ListenFailed {
+        /// Which.
+        worker: WorkerId,
+        /// On which address, and why, for people.
+        error: String,
+    },
     /// A worker that was told to drain has no connection left. Answers [`Effect::Drain`](crate::Effect::Drain).
     Drained {
         /// Which.

@@ -41,6 +41,11 @@ pub enum What {
         /// Why it was to be launched.
         cause: Cause,
     },
+    /// A worker of a cluster could not listen.
+    ListenFailed {
+        /// On which address, and why.
+        error: String,
+    },
     /// A process ended.
     Ended {
         /// How.

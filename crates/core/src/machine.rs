@@ -98,6 +98,7 @@ impl Machine {
             Event::ReadyMessage { worker } => self.fact(worker, Input::Ready, now),
             Event::Settled { worker } => self.fact(worker, Input::Settled, now),
             Event::Listening { worker, missing } => self.fact(worker, Input::Listening { missing }, now),
+            Event::ListenFailed { worker, error } => self.listen_failed(worker, error, now),
             Event::Drained { worker } => self.fact(worker, Input::Drained, now),
             Event::MemorySample { worker, bytes } => self.memory(worker, bytes, now),
             Event::FileChanged { slot, path } => self.file_changed(slot, path, now),

@@ -1,7 +1,7 @@
 //! Everything that wakes the reactor. Each source of facts is a task or thread that sends here and decides nothing.
 
 use crate::api::Call;
-use ostler_core::{Event, WorkerId};
+use ostler_core::{Address, AppId, Event, WorkerId};
 use ostler_wire::keeper::ToDaemon;
 use ostler_wire::node_ipc;
 
@@ -26,6 +26,15 @@ pub enum Fact {
     Launched(WorkerId, std::io::Result<ostler_sys::spawn::ExecOutcome>),
     /// An app says something over its IPC channel.
     Message(WorkerId, node_ipc::Message),
+    /// A cluster worker wanted to listen where somebody else does.
+    AddressInUse {
+        /// Which.
+        worker: WorkerId,
+        /// Where.
+        address: Address,
+        /// The app of ours that listens there, if it is one.
+        owner: Option<AppId>,
+    },
     /// A worker that finishes with its connections has so many left.
     Draining(WorkerId, u32),
     /// Nobody is left who could write into the pipes of a worker that has ended.

@@ -7,8 +7,8 @@
 //! Invariant: a slot that is under way has a companion, or has just lost it and [`Machine::heard_of`] is about to be told.
 
 use super::Machine;
-use crate::effect::Place;
-use crate::history::Cause;
+use crate::effect::{Effect, Place};
+use crate::history::{Cause, Entry, What};
 use crate::ids::{AppId, SlotId, Ticket, WorkerId};
 use crate::outcome::{Failure, Verdict};
 use crate::schedule::agenda::Key;
@@ -403,6 +403,21 @@ impl Machine {
 
 impl Machine {
     /// The memory of a worker's tree. A worker that has too much is replaced, where that can be done without a gap.
+    /// For the history alone.
+    pub(super) fn listen_failed(&mut self, worker: WorkerId, error: String, now: Now) {
+        let Some(slot) = self.slots.get(&worker.slot) else {
+            return;
+        };
+        self.effects.push_back(Effect::Record(Entry {
+            at: now.wall,
+            app: self.specs.get(slot.spec).name.clone(),
+            slot: slot.id,
+            instance: slot.instance,
+            generation: worker.generation,
+            what: What::ListenFailed { error },
+        }));
+    }
+
     pub(super) fn memory(&mut self, worker: WorkerId, bytes: u64, now: Now) {
         let Some(slot) = self.slots.get(&worker.slot) else {
             return;

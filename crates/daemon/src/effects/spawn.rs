@@ -31,9 +31,6 @@ fn channel_number(spec: &Spec) -> i32 {
     config::FIRST_DESCRIPTOR + i32::try_from(spec.listen.len()).unwrap_or(i32::MAX)
 }
 
-/// How long is looked for who has an address: the tables of a machine with very many connections take their time to read.
-const LOOK_FOR_HOLDER: std::time::Duration = std::time::Duration::from_secs(2);
-
 impl Daemon {
     /// Launches a worker; what comes of it is sent back as a fact.
     pub(crate) fn spawn(&mut self, launch: Launch) {
@@ -45,14 +42,7 @@ impl Daemon {
             Ok(()) => {}
             Err(NotSpawned::Known(error)) => self.send(Fact::Machine(Event::SpawnFailed { worker, error })),
             Err(NotSpawned::AddressInUse(in_use)) => {
-                let facts = self.facts.clone();
-                let unexplained = in_use.unexplained();
-                tokio::spawn(async move {
-                    let explained = tokio::task::spawn_blocking(move || in_use.explained());
-                    let explained = tokio::time::timeout(LOOK_FOR_HOLDER, explained).await;
-                    let error = explained.ok().and_then(Result::ok).unwrap_or(unexplained);
-                    let _ = facts.send(Fact::Machine(Event::SpawnFailed { worker, error }));
-                });
+                in_use.explain(&self.facts, move |error| Event::SpawnFailed { worker, error });
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Listening sockets that are kept for a cluster's workers: bound, described for a successor, accepted from.
 
-use ostler_core::{AppId, WorkerId};
+use ostler_core::{Address, AppId, WorkerId};
 use ostler_sys::connections::Place;
 use ostler_wire::node_ipc::{AddressType, Family, Query, SharedKind, SocketName};
 use rustix::io::Errno;
@@ -64,6 +64,22 @@ pub struct Listener {
 /// How many connections may wait to be accepted, as a worker asks.
 pub fn backlog(query: &Query) -> i32 {
     query.backlog.filter(|backlog| *backlog > 0).unwrap_or(BACKLOG)
+}
+
+/// Where a worker wants to listen.
+pub fn address_of(query: &Query) -> Option<Address> {
+    let port = u16::try_from(query.port.unwrap_or(0)).ok()?;
+    let ip = |unspecified: IpAddr| match query.address.as_deref() {
+        Some(address) => address.parse().ok(),
+        None => Some(unspecified),
+    };
+    let (v4, v6) = (Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into());
+    Some(match query.address_type {
+        Some(AddressType::Unix) => Address::Unix(query.address.clone()?),
+        Some(AddressType::Udp4) => Address::Udp(SocketAddr::new(ip(v4)?, port)),
+        Some(AddressType::Udp6) => Address::Udp(SocketAddr::new(ip(v6)?, port)),
+        Some(AddressType::V4 | AddressType::V6) | None => Address::Tcp(SocketAddr::new(ip(v6)?, port)),
+    })
 }
 
 /// Under which name workers that ask for the same share a listener. Servers on port 0 are told apart by their order.
@@ -164,6 +180,22 @@ impl Listener {
                 )
             }
             (None, None) => self.described.key.clone(),
+        }
+    }
+
+    /// Whether it is in the way of somebody who wants to listen on an address.
+    pub fn overlaps(&self, address: &Address) -> bool {
+        let port = |datagram: bool| {
+            self.described
+                .name
+                .as_ref()
+                .filter(|_| self.described.datagram == datagram)
+                .map(|(_, port)| *port)
+        };
+        match address {
+            Address::Tcp(address) => port(false) == Some(address.port()),
+            Address::Udp(address) => port(true) == Some(address.port()),
+            Address::Unix(path) => self.described.path.as_ref() == Some(path),
         }
     }
 

@@ -6,16 +6,22 @@
 mod bind;
 pub(crate) mod notify;
 
+use crate::fact::Fact;
 use crate::keeper_link::Deposit;
 use crate::reactor::Daemon;
 use ostler_config::FIRST_DESCRIPTOR;
-use ostler_core::{Address, AppId, Launch, Listen, SpawnError};
+use ostler_core::{Address, AppId, Event, Launch, Listen, SpawnError, WorkerId};
 use ostler_sys::proc;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// How long is looked for who has an address: the tables of a machine with very many connections take their time to read.
+const LOOK_FOR_HOLDER: Duration = Duration::from_secs(2);
 
 /// How the keys of their deposits begin.
 const INHERITED: &str = "inherited/";
@@ -118,13 +124,32 @@ impl Daemon {
             }
             .into();
         }
+        NotSpawned::AddressInUse(Box::new(self.stranger_at(address, message)))
+    }
+
+    fn stranger_at(&self, address: &Address, message: String) -> InUse {
         let name = |record: &crate::workers::Worker| (record.pid.0, record.launch.spec.name.clone());
-        NotSpawned::AddressInUse(Box::new(InUse {
+        InUse {
             address: address.clone(),
             message,
             ours: self.workers.values().map(name).collect(),
             ourselves: [self.own_pid, self.keeper_pid],
-        }))
+        }
+    }
+
+    /// A cluster's worker could not listen where somebody does: finds out who that is, for the history.
+    pub(crate) fn address_in_use(&mut self, worker: WorkerId, address: Address, owner: Option<AppId>) {
+        let message = format!("{address} is in use");
+        let owner = owner.and_then(|owner| self.machine.slots().find(|slot| slot.app == owner));
+        if let Some(slot) = owner {
+            let error = format!("{message}: `{}` of this Ostler listens there", slot.spec.name);
+            return self.tell(Event::ListenFailed { worker, error });
+        }
+        let failed = move |error: SpawnError| Event::ListenFailed {
+            worker,
+            error: error.message,
+        };
+        self.stranger_at(&address, message).explain(&self.facts, failed);
     }
 
     /// Closes what is not to stay open.
@@ -201,8 +226,24 @@ pub(crate) struct InUse {
 }
 
 impl InUse {
+    /// Finds out who has it, within reason, and tells by an event.
+    pub(crate) fn explain(
+        self,
+        facts: &UnboundedSender<Fact>,
+        event: impl FnOnce(SpawnError) -> Event + Send + 'static,
+    ) {
+        let facts = facts.clone();
+        let unexplained = self.unexplained();
+        tokio::spawn(async move {
+            let explained = tokio::task::spawn_blocking(move || self.explained());
+            let explained = tokio::time::timeout(LOOK_FOR_HOLDER, explained).await;
+            let error = explained.ok().and_then(Result::ok).unwrap_or(unexplained);
+            let _ = facts.send(Fact::Machine(event(error)));
+        });
+    }
+
     /// What is said if nobody can be named in time.
-    pub(crate) fn unexplained(&self) -> SpawnError {
+    fn unexplained(&self) -> SpawnError {
         SpawnError {
             message: format!("{}; who has it could not be found out in time", self.message),
             transient: false,
@@ -211,7 +252,7 @@ impl InUse {
 
     /// Says who has it, as far as that can be told. Looks through the descriptors of all processes, so never to be called by the
     /// thread that decides.
-    pub(crate) fn explained(self) -> SpawnError {
+    fn explained(self) -> SpawnError {
         let bound = match &self.address {
             Address::Tcp(address) => proc::Bound::Tcp(*address),
             Address::Udp(address) => proc::Bound::Udp(*address),

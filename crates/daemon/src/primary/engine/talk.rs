@@ -3,10 +3,10 @@
 use super::super::Command;
 use super::super::SERVERS;
 use super::super::link::{Link, Reply, Unsent};
-use super::super::listener::{Listener, key_of};
-use super::{Engine, PEEK, REST};
+use super::super::listener::{Listener, address_of, key_of};
+use super::{Door, Engine, PEEK, REST};
 use crate::fact::Fact;
-use ostler_core::{AppId, Event, WorkerId};
+use ostler_core::{Address, AppId, Event, WorkerId};
 use ostler_wire::node_ipc::{FromPreload, FromWorker, Message, Query, ToWorker};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
@@ -153,9 +153,30 @@ impl Engine {
 
     pub(super) fn refuse(&mut self, token: u64, ack: u64, key: &str, query: &Query, error: Errno) {
         let Some(link) = self.links.get_mut(&token) else { return };
-        let (worker, data, errno) = (link.worker, &query.data, -error.raw_os_error());
+        let (worker, app, data, errno) = (link.worker, link.app, &query.data, -error.raw_os_error());
         let _ = link.send(&ToWorker::Fails { ack, key, data, errno });
-        self.note(&format!("worker {worker} could not listen on {key}: {error}"));
+        match address_of(query).filter(|_| error == Errno::ADDRINUSE) {
+            Some(address) => {
+                let owner = self.owner_of(&address);
+                self.tell(Fact::AddressInUse { worker, address, owner });
+            }
+            None => {
+                let error = format!("{key}: {}", std::io::Error::from(error));
+                self.tell(Fact::Machine(Event::ListenFailed { worker, error }));
+            }
+        }
+        self.note(&format!(
+            "worker {worker} of app {app} could not listen on {key}: {error}"
+        ));
+    }
+
+    /// The app of ours that listens on an address.
+    fn owner_of(&self, address: &Address) -> Option<AppId> {
+        let is_there = |door: &&Door| door.listener.overlaps(address);
+        self.doors
+            .values()
+            .find(is_there)
+            .map(|door| door.listener.described.app)
     }
 
     pub(super) fn reply(&mut self, token: u64, reply: &Reply) {
