@@ -34,6 +34,8 @@ pub enum Fact {
         address: Address,
         /// The app of ours that listens there, if it is one.
         owner: Option<AppId>,
+        /// Called when it is written down who that is.
+        explained: Kept,
     },
     /// A worker that finishes with its connections has so many left.
     Draining(WorkerId, u32),

@@ -338,6 +338,7 @@ fn what_name(what: &What) -> &'static str {
     match what {
         What::Started { .. } => "started",
         What::StartFailed { .. } => "start failed",
+        What::ListenFailed { .. } => "listen failed",
         What::Ended { .. } => "ended",
         What::Stopped { .. } => "stopped",
         What::Deleted { .. } => "deleted",

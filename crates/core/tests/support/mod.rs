@@ -45,6 +45,7 @@ impl Happening {
                 | Event::ReadyMessage { worker }
                 | Event::Settled { worker }
                 | Event::Listening { worker, .. }
+                | Event::ListenFailed { worker, .. }
                 | Event::Drained { worker }
                 | Event::MemorySample { worker, .. } => Some(worker.slot),
                 Event::FileChanged { slot, .. } => Some(*slot),

@@ -42,7 +42,10 @@ impl Daemon {
             Ok(()) => {}
             Err(NotSpawned::Known(error)) => self.send(Fact::Machine(Event::SpawnFailed { worker, error })),
             Err(NotSpawned::AddressInUse(in_use)) => {
-                in_use.explain(&self.facts, move |error| Event::SpawnFailed { worker, error });
+                let facts = self.facts.clone();
+                in_use.explain(move |error| {
+                    let _ = facts.send(Fact::Machine(Event::SpawnFailed { worker, error }));
+                });
             }
         }
     }

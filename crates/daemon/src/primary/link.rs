@@ -8,6 +8,7 @@ use ostler_core::{AppId, Balance, Pid, Runtime, WorkerId};
 use ostler_sys::connections;
 use ostler_sys::fdpass::{self, SendError};
 use ostler_wire::node_ipc::{Channel, Dialect, ToWorker};
+use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -123,6 +124,8 @@ pub struct Link {
     pub untaken: usize,
     /// What is to be sent once what was read is in the journal.
     pub after: Vec<Reply>,
+    /// That will be when somebody has found out who has an address.
+    pub awaits_explanation: bool,
     /// The channel was full when last something was sent.
     pub is_full: bool,
     /// The kernel is to tell when there is room.
@@ -140,13 +143,15 @@ pub struct Link {
     handles: VecDeque<u64>,
 }
 
-/// An answer about a listener, to be given when it lies with the keeper.
+/// An answer about a listener, to be given when what it rests on is kept.
 #[derive(Clone, Debug)]
 pub struct Reply {
     /// The question's number.
     pub ack: u64,
     /// The listener's name.
     pub key: String,
+    /// Why there is none, and what the worker sent along.
+    pub refused: Option<(Errno, serde_json::Value)>,
 }
 
 impl Link {
@@ -175,6 +180,7 @@ impl Link {
             rests_until: None,
             untaken: 0,
             after: Vec::new(),
+            awaits_explanation: false,
             is_full: false,
             awaits_room: false,
             given: VecDeque::new(),

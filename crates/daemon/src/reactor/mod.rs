@@ -183,7 +183,12 @@ impl Daemon {
                     record.connections = Some(connections);
                 }
             }
-            Fact::AddressInUse { worker, address, owner } => self.address_in_use(worker, address, owner),
+            Fact::AddressInUse {
+                worker,
+                address,
+                owner,
+                explained,
+            } => self.address_in_use(worker, &address, owner, explained),
             Fact::WritersGone(worker) => self.writers_gone(worker),
             Fact::PipesRead(worker) => self.pipes_read(worker),
             Fact::Heard(kept) => self.heard.push(kept),

@@ -6,7 +6,7 @@
 mod bind;
 pub(crate) mod notify;
 
-use crate::fact::Fact;
+use crate::fact::{Fact, Kept};
 use crate::keeper_link::Deposit;
 use crate::reactor::Daemon;
 use ostler_config::FIRST_DESCRIPTOR;
@@ -18,7 +18,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc::UnboundedSender;
 
 /// How long is looked for who has an address: the tables of a machine with very many connections take their time to read.
 const LOOK_FOR_HOLDER: Duration = Duration::from_secs(2);
@@ -138,18 +137,26 @@ impl Daemon {
     }
 
     /// A cluster's worker could not listen where somebody does: finds out who that is, for the history.
-    pub(crate) fn address_in_use(&mut self, worker: WorkerId, address: Address, owner: Option<AppId>) {
+    pub(crate) fn address_in_use(
+        &mut self,
+        worker: WorkerId,
+        address: &Address,
+        owner: Option<AppId>,
+        explained: Kept,
+    ) {
         let message = format!("{address} is in use");
         let owner = owner.and_then(|owner| self.machine.slots().find(|slot| slot.app == owner));
         if let Some(slot) = owner {
             let error = format!("{message}: `{}` of this Ostler listens there", slot.spec.name);
-            return self.tell(Event::ListenFailed { worker, error });
+            self.tell(Event::ListenFailed { worker, error });
+            return self.heard.push(explained);
         }
-        let failed = move |error: SpawnError| Event::ListenFailed {
-            worker,
-            error: error.message,
-        };
-        self.stranger_at(&address, message).explain(&self.facts, failed);
+        let facts = self.facts.clone();
+        self.stranger_at(address, message).explain(move |error| {
+            let error = error.message;
+            let _ = facts.send(Fact::Machine(Event::ListenFailed { worker, error }));
+            let _ = facts.send(Fact::Heard(explained));
+        });
     }
 
     /// Closes what is not to stay open.
@@ -226,19 +233,13 @@ pub(crate) struct InUse {
 }
 
 impl InUse {
-    /// Finds out who has it, within reason, and tells by an event.
-    pub(crate) fn explain(
-        self,
-        facts: &UnboundedSender<Fact>,
-        event: impl FnOnce(SpawnError) -> Event + Send + 'static,
-    ) {
-        let facts = facts.clone();
+    /// Finds out who has it, within reason, and tells.
+    pub(crate) fn explain(self, tell: impl FnOnce(SpawnError) + Send + 'static) {
         let unexplained = self.unexplained();
         tokio::spawn(async move {
             let explained = tokio::task::spawn_blocking(move || self.explained());
             let explained = tokio::time::timeout(LOOK_FOR_HOLDER, explained).await;
-            let error = explained.ok().and_then(Result::ok).unwrap_or(unexplained);
-            let _ = facts.send(Fact::Machine(event(error)));
+            tell(explained.ok().and_then(Result::ok).unwrap_or(unexplained));
         });
     }
 

@@ -5,7 +5,7 @@ use super::super::SERVERS;
 use super::super::link::{Link, Reply, Unsent};
 use super::super::listener::{Listener, address_of, key_of};
 use super::{Door, Engine, PEEK, REST};
-use crate::fact::Fact;
+use crate::fact::{Fact, Kept};
 use ostler_core::{Address, AppId, Event, WorkerId};
 use ostler_wire::node_ipc::{FromPreload, FromWorker, Message, Query, ToWorker};
 use rustix::io::Errno;
@@ -54,9 +54,18 @@ impl Engine {
     pub(super) fn wait_until_kept(&mut self, token: u64, length: usize) {
         let Some(link) = self.links.get_mut(&token) else { return };
         link.untaken = length;
-        let (worker, handle) = (link.worker, self.handle.clone());
+        let (worker, explained_first) = (link.worker, std::mem::take(&mut link.awaits_explanation));
         self.rewatch(token);
-        self.tell(Fact::Heard(Box::new(move || handle.send(Command::Kept(worker)))));
+        if !explained_first {
+            let kept = self.when_kept(worker);
+            self.tell(Fact::Heard(kept));
+        }
+    }
+
+    /// What is called when what a worker said is kept.
+    fn when_kept(&self, worker: WorkerId) -> Kept {
+        let handle = self.handle.clone();
+        Box::new(move || handle.send(Command::Kept(worker)))
     }
 
     pub(super) fn kept(&mut self, worker: WorkerId) {
@@ -134,8 +143,8 @@ impl Engine {
                     self.deposit(door);
                 }
                 Err(error) => {
-                    self.refuse(token, seq, &key, query, error);
-                    return false;
+                    self.refuse(token, seq, key, query, error);
+                    return true;
                 }
             }
         }
@@ -146,28 +155,41 @@ impl Engine {
             return false;
         };
         link.servers.insert(key.clone(), false);
-        link.after.push(Reply { ack: seq, key });
+        link.after.push(Reply {
+            ack: seq,
+            key,
+            refused: None,
+        });
         self.deposit_servers(token);
         true
     }
 
-    pub(super) fn refuse(&mut self, token: u64, ack: u64, key: &str, query: &Query, error: Errno) {
+    /// A worker is told that it cannot listen when it is written down why: what it does then is often to end.
+    pub(super) fn refuse(&mut self, token: u64, ack: u64, key: String, query: &Query, error: Errno) {
+        let address = address_of(query).filter(|_| error == Errno::ADDRINUSE);
+        let owner = address.as_ref().and_then(|address| self.owner_of(address));
         let Some(link) = self.links.get_mut(&token) else { return };
-        let (worker, app, data, errno) = (link.worker, link.app, &query.data, -error.raw_os_error());
-        let _ = link.send(&ToWorker::Fails { ack, key, data, errno });
-        match address_of(query).filter(|_| error == Errno::ADDRINUSE) {
+        let worker = link.worker;
+        link.awaits_explanation |= address.is_some();
+        let why = format!("{key}: {}", std::io::Error::from(error));
+        link.after.push(Reply {
+            ack,
+            key,
+            refused: Some((error, query.data.clone())),
+        });
+        self.note(&format!("worker {worker} could not listen on {why}"));
+        match address {
             Some(address) => {
-                let owner = self.owner_of(&address);
-                self.tell(Fact::AddressInUse { worker, address, owner });
+                let explained = self.when_kept(worker);
+                self.tell(Fact::AddressInUse {
+                    worker,
+                    address,
+                    owner,
+                    explained,
+                });
             }
-            None => {
-                let error = format!("{key}: {}", std::io::Error::from(error));
-                self.tell(Fact::Machine(Event::ListenFailed { worker, error }));
-            }
+            None => self.tell(Fact::Machine(Event::ListenFailed { worker, error: why })),
         }
-        self.note(&format!(
-            "worker {worker} of app {app} could not listen on {key}: {error}"
-        ));
     }
 
     /// The app of ours that listens on an address.
@@ -181,12 +203,17 @@ impl Engine {
 
     pub(super) fn reply(&mut self, token: u64, reply: &Reply) {
         let Some(link) = self.links.get_mut(&token) else { return };
+        if let Some((error, data)) = &reply.refused {
+            let (ack, key, errno) = (reply.ack, reply.key.as_str(), -error.raw_os_error());
+            let _ = link.send(&ToWorker::Fails { ack, key, data, errno });
+            return;
+        }
         let door = self
             .doors
             .values()
             .find(|door| door.listener.described.app == link.app && door.listener.described.key == reply.key);
         let Some(door) = door else { return };
-        let Reply { ack, key } = reply;
+        let Reply { ack, key, .. } = reply;
         let listener = &door.listener;
         let data = &listener.described.data;
         let shared = door
