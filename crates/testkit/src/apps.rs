@@ -22,6 +22,7 @@ pub fn directory() -> PathBuf {
 /// | `ready.js` | sends `ready` after `$AFTER_MS`, and echoes IPC messages |
 /// | `echo.py` | prints each line of its standard input |
 /// | `environment.js` | writes its environment as JSON to `$ENVIRONMENT_FILE`, then waits |
+/// | `traffic/` | `server.cjs` serves what takes its time, by HTTP/1, TLS and HTTP/2; `client.cjs` is its strict client |
 /// | `activated/` | servers in several languages that inherit their sockets |
 /// | `cluster/` | workers of a cluster, one app for each feature; `client.cjs` asks them, `reference-primary.cjs` runs them under the runtime's own cluster |
 /// | `cluster/frameworks/NAME` | the same in frameworks, each to be installed by [`tools::npm_project`](crate::tools::npm_project) |

@@ -29,8 +29,10 @@ mod sandbox;
 mod shifted_clock;
 pub mod tools;
 pub mod torture;
+pub mod traffic;
 mod visitor;
 mod wait;
+mod web_socket;
 
 pub use home::{Home, Topology};
 pub use http::{free_port, http_get};
@@ -42,8 +44,10 @@ pub use row::Row;
 pub use runtimes::Runtime;
 pub use sandbox::{Tmpfs, is_root, skip};
 pub use shifted_clock::ShiftedClock;
+pub use traffic::Traffic;
 pub use visitor::Visitor;
 pub use wait::{DEADLINE, wait_within};
+pub use web_socket::{Farewell, WebSocket};
 
 /// `full` when the environment variable `OSTLER_TEST_FULL` is set (the long run of `cargo xtask endurance`), else
 /// `normal`. For tests whose proof grows with repetition.
