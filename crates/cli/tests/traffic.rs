@@ -2,7 +2,7 @@
 //! deadline happens what `docs/design/0011-reload.md` says.
 
 use ostler_testkit::traffic::{Account, now};
-use ostler_testkit::{Farewell, Home, Manager, Output, Running, Traffic, WebSocket, apps, free_port};
+use ostler_testkit::{Farewell, Home, Manager, Output, Running, Traffic, WebSocket, apps, free_port, repetitions};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -25,7 +25,7 @@ fn serving(home: &Home, scheme: &str, mode: &str, more: &Value) -> u16 {
     let port = free_port();
     let mut app = json!({
         "name": "web", "script": apps::path("traffic/server.cjs"), "instances": WORKERS, "exec_mode": "cluster",
-        "balance": mode, "min_ready": 200, "env": { "PORT": port, "SCHEME": scheme },
+        "balance": mode, "min_ready": 200, "env": { "PORT": port, "SCHEME": scheme, "LINES": repetitions(30, 100) },
     });
     for (key, value) in more.as_object().into_iter().flatten() {
         match value {
