@@ -238,8 +238,9 @@ fn a_log_directory_that_is_lost_later_is_told_by_the_daemon_and_the_app_runs_on(
     let pid = home.pid("count");
     std::fs::remove_dir_all(&logs).expect("the directory goes");
     std::fs::write(&logs, "in the way").expect("a file takes its place");
-    home.ok(&["reloadLogs"]);
     let lost = logs.join("out.log").display().to_string();
+    let output = home.call(&["reloadLogs"]).fails();
+    assert!(output.stderr.contains(&format!("cannot reopen {lost}")), "{output}");
     home.wait_until("the daemon to say so", || home.read("ostler.log").contains(&lost));
     assert_eq!((home.pid("count"), home.row("count").restarts()), (pid, 0));
     std::fs::remove_file(&logs).expect("the way is free");

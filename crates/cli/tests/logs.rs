@@ -1,9 +1,7 @@
 //! Logs: every byte, each line's timestamp once, rotation, following.
 
 use ostler_testkit::torture::Torture;
-use ostler_testkit::{
-    Home, Manager, Signal, apps, concatenated, is_settled, pieces, process, repetitions, sleeper, tools,
-};
+use ostler_testkit::{Home, Manager, apps, concatenated, is_settled, pieces, process, repetitions, sleeper, tools};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -254,51 +252,6 @@ fn output_to_dev_null_makes_no_file() {
         0
     );
     assert_eq!(home.row("quiet").text("pm_out_log_path"), "/dev/null");
-}
-
-#[test]
-fn flush_empties_the_files_and_the_app_writes_on() {
-    let home = home();
-    home.ok(&["start", &apps::path("ticker"), "--name", "tick", "--interpreter", "sh"]);
-    home.wait_until("a few lines", || home.out_log("tick").contains("tick 5\n"));
-    home.ok(&["flush", "tick"]);
-    home.wait_until("new lines", || !home.out_log("tick").is_empty());
-    let log = home.out_log("tick");
-    assert!(!log.contains('\0') && !log.contains("tick 5\n"), "{log:?}");
-}
-
-fn reopened(home: &Home, by: impl Fn()) {
-    home.ok(&["start", &apps::path("ticker"), "--name", "tick", "--interpreter", "sh"]);
-    let (live, old) = (home.path().join("logs/tick-out.log"), home.work().join("old.log"));
-    home.wait_until("a few lines", || home.out_log("tick").contains("tick 3\n"));
-    std::fs::rename(&live, &old).expect("a log renamed");
-    by();
-    home.wait_until("a new file with lines", || home.out_log("tick").lines().count() > 3);
-    let all = read(&old) + &home.out_log("tick");
-    let expected: String = (0..all.lines().count())
-        .map(|number| format!("tick {number}\n"))
-        .collect();
-    assert_eq!(all, expected, "nothing lost, nothing doubled");
-}
-
-#[test]
-fn reload_logs_reopens_a_renamed_file() {
-    let home = home();
-    reopened(&home, || drop(home.ok(&["reloadLogs"])));
-}
-
-#[test]
-fn sigusr2_to_the_daemon_reopens_a_renamed_file() {
-    let home = home();
-    home.start(json!([sleeper("first")]));
-    reopened(&home, || {
-        let daemon = if home.manager().is_ostler() {
-            home.topology().daemon
-        } else {
-            home.own_processes()[0].pid
-        };
-        assert!(process::signal(daemon, Signal::USR2));
-    });
 }
 
 #[test]

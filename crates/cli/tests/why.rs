@@ -76,6 +76,17 @@ fn the_clock() {
 }
 
 #[test]
+fn a_start_as_soon_as_it_is_answered() {
+    let home = home();
+    let names: Vec<String> = (0..40).map(|number| format!("app-{number}")).collect();
+    home.start(names.iter().map(|name| sleeper(name)).collect());
+    // So much was to be written down, by a thread that leaves the processor to others.
+    for name in names.iter().rev() {
+        home.ok(&["why", name]);
+    }
+}
+
+#[test]
 fn who_asked() {
     let home = home();
     home.start(json!([sleeper("one")]));

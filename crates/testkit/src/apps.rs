@@ -20,6 +20,7 @@ pub fn directory() -> PathBuf {
 /// | `escape.py` | leaves a double-forked grandchild in a session of its own, whose pid it writes to `$PID_FILE` |
 /// | `ticker` | a shell script without extension: prints a numbered line now and then |
 /// | `ready.js` | sends `ready` after `$AFTER_MS`, and echoes IPC messages |
+/// | `lease.py` | keeps whoever opens or truncates `$FILE` waiting until its input ends |
 /// | `echo.py` | prints each line of its standard input |
 /// | `environment.js` | writes its environment as JSON to `$ENVIRONMENT_FILE`, then waits |
 /// | `traffic/` | `server.cjs` serves what takes its time, by HTTP/1, TLS and HTTP/2; `client.cjs` is its strict client |

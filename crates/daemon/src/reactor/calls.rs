@@ -37,7 +37,11 @@ impl Daemon {
             Call::Reloads(reply) => drop(reply.send(Ok(self.reloads()))),
             Call::Operate(operation, peer, reply) => self.operate(*operation, &peer, reply),
             Call::Follow(follow, reply) => drop(reply.send(self.follow(follow))),
-            Call::Names(selector, reply) => drop(reply.send(Ok(self.names(selector)))),
+            Call::Names(selector, reply) => {
+                let names = self.names(selector);
+                // By the thread that writes the history: what has happened until now is in the file then.
+                self.scribe.run(move || drop(reply.send(Ok(names))));
+            }
         }
     }
 

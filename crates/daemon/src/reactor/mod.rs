@@ -11,6 +11,7 @@ mod adopt;
 mod calls;
 mod changes;
 mod ends;
+mod log_files;
 mod operate;
 mod remains;
 
@@ -101,21 +102,6 @@ impl Daemon {
     /// Says that clients are being answered now.
     pub fn ready(&mut self) {
         self.keeper.ready();
-    }
-
-    /// Opens all log files anew; what fails is noted.
-    pub(crate) fn reopen_logs(&self) {
-        self.logs.reopen(self.note_failures());
-    }
-
-    /// Notes which log files something failed for.
-    pub(crate) fn note_failures(&self) -> impl FnOnce(Vec<crate::logs::FileError>) + Send + 'static {
-        let facts = self.facts.clone();
-        move |failures| {
-            for failure in failures {
-                let _ = facts.send(Fact::Note(failure.to_string()));
-            }
-        }
     }
 
     /// Runs until the machine orders the end.

@@ -4,7 +4,6 @@
 use super::Daemon;
 use crate::api::{Peer, Reply};
 use crate::operations::Form;
-use crate::paths;
 use crate::saved_list;
 use crate::select::{not_found, select};
 use ostler_config::Context;
@@ -17,23 +16,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What an operation comes to.
-enum Plan {
+pub(super) enum Plan {
     /// Wait for these requests of the machine.
     Requests(Form, Vec<Ticket>),
     /// It is done.
     Done(Answer),
-    /// Something else answers later, with this operation's id and reply.
+    /// Something else answers later.
     Elsewhere(Later),
 }
 
 /// Arranges for the answer.
-type Later = Box<dyn FnOnce(&mut Daemon, Waiting)>;
-
-/// Who waits for an answer that comes from elsewhere.
-struct Waiting {
-    id: String,
-    reply: Reply<Answer>,
-}
+pub(super) type Later = Box<dyn FnOnce(&mut Daemon, Reply<Answer>)>;
 
 impl Daemon {
     /// Begins an operation, or joins it if it is known.
@@ -50,15 +43,7 @@ impl Daemon {
             Ok(Plan::Requests(form, tickets)) => self.operations.begin(&operation.id, form, tickets, reply),
             Ok(Plan::Done(answer)) => self.operations.answer(&operation.id, Ok(answer), reply),
             Err(error) => self.operations.answer(&operation.id, Err(error), reply),
-            Ok(Plan::Elsewhere(begin)) => {
-                return begin(
-                    self,
-                    Waiting {
-                        id: operation.id,
-                        reply,
-                    },
-                );
-            }
+            Ok(Plan::Elsewhere(begin)) => return begin(self, reply),
         };
         self.keep_operations(kept);
     }
@@ -99,12 +84,7 @@ impl Daemon {
             Action::Scale { selector, to } => self.plan_scale(&selector, to, by),
             Action::SendLine { slot, line } => self.send_line(slot, &line),
             Action::Flush { selector } => self.plan_flush(selector.as_ref()),
-            Action::ReloadLogs => {
-                self.reopen_logs();
-                Ok(Plan::Done(Answer::Done {
-                    count: self.machine.slots().count(),
-                }))
-            }
+            Action::ReloadLogs => Ok(self.plan_reopen()),
             Action::Save { force } => self.plan_save(force),
             Action::Resurrect => self.plan_resurrect(by),
             Action::Kill => Ok(self.requests(Form::Killed, vec![Request::Shutdown], by)),
@@ -300,27 +280,6 @@ impl Daemon {
         }
     }
 
-    fn plan_flush(&mut self, selector: Option<&Selector>) -> Result<Plan, ApiError> {
-        let slots = self.slots();
-        let chosen = selector.map(|selector| select(selector, &slots)).transpose()?;
-        let views = slots
-            .iter()
-            .filter(|slot| chosen.as_ref().is_none_or(|chosen| chosen.contains(&slot.id)));
-        let mut files: BTreeSet<PathBuf> = views.flat_map(|view| paths::log_files(&view.spec, view.id)).collect();
-        if selector.is_none() {
-            files.insert(self.home.join("ostler.log"));
-        }
-        let count = files.len();
-        let files: Vec<PathBuf> = files.into_iter().collect();
-        Ok(Plan::Elsewhere(Box::new(move |daemon, waiting| {
-            daemon.logs.flush(files, daemon.note_failures());
-            let kept = daemon
-                .operations
-                .answer(&waiting.id, Ok(Answer::Done { count }), waiting.reply);
-            daemon.keep_operations(kept);
-        })))
-    }
-
     fn plan_save(&mut self, force: bool) -> Result<Plan, ApiError> {
         let instances = self.saved_instances();
         if instances.is_empty() && !force {
@@ -329,7 +288,7 @@ impl Daemon {
         let path = self.home.join(saved_list::FILE);
         let home = self.home.clone();
         // Written by the scribe, off this thread; saving twice is saving once, so the answer need not be kept.
-        Ok(Plan::Elsewhere(Box::new(move |daemon, waiting| {
+        Ok(Plan::Elsewhere(Box::new(move |daemon, reply| {
             daemon.scribe.run(move || {
                 let processes = instances.len();
                 let answer = match saved_list::write(&path, &instances, &home) {
@@ -339,7 +298,7 @@ impl Daemon {
                     }),
                     Err(error) => Err(unsaved(&path, &error)),
                 };
-                let _ = waiting.reply.send(answer);
+                let _ = reply.send(answer);
             });
         })))
     }
@@ -430,7 +389,7 @@ fn user_error(message: String) -> ApiError {
     }
 }
 
-fn system_error(message: String) -> ApiError {
+pub(super) fn system_error(message: String) -> ApiError {
     ApiError {
         kind: ApiErrorKind::System,
         message,
