@@ -17,7 +17,7 @@ pub struct Case {
     pub app: App,
     /// Variables of the app, besides `PORT`, `SECOND` (another free port) and `SOCKET` (a path nothing is at).
     pub env: Vec<(&'static str, &'static str)>,
-    /// Arguments of the runtime; a name that begins with `./` is one of the apps' directory.
+    /// Arguments of the runtime; a name that begins with `./` is one of the app's directory.
     pub node_args: Vec<&'static str>,
     /// Whether the channel speaks `advanced`.
     pub advanced: bool,
@@ -29,6 +29,8 @@ pub struct Case {
     pub stop: Stop,
     /// The first major version of Node that has what is needed.
     pub since: u32,
+    /// Whether it is about something that other runtimes do not have.
+    pub only_node: bool,
     /// What is done and seen, in this order.
     pub steps: Vec<Step>,
 }
@@ -105,6 +107,7 @@ impl Case {
             says_ready: false,
             stop: Stop::Signal,
             since: 16,
+            only_node: false,
             steps: vec![Step::Ask(Ask::http())],
         }
     }
@@ -139,6 +142,12 @@ impl Case {
         self
     }
 
+    /// For Node only.
+    pub fn only_node(mut self) -> Self {
+        self.only_node = true;
+        self
+    }
+
     /// With these steps in place of those there are.
     pub fn steps(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
         self.steps = steps.into_iter().collect();
@@ -160,7 +169,7 @@ impl Case {
     pub fn applies_to(&self, kind: Kind) -> bool {
         match kind {
             Kind::Node(major) => major >= self.since,
-            Kind::Bun | Kind::Deno => true,
+            Kind::Bun | Kind::Deno => !self.only_node,
         }
     }
 
@@ -169,22 +178,32 @@ impl Case {
     /// # Errors
     /// When it cannot be installed.
     pub fn script(&self) -> Result<PathBuf, String> {
+        Ok(self.directory()?.join(match self.app {
+            App::File(file) | App::Framework(_, file) => file,
+        }))
+    }
+
+    fn directory(&self) -> Result<PathBuf, String> {
         match self.app {
-            App::File(name) => Ok(PathBuf::from(apps::path(&format!("cluster/{name}")))),
-            App::Framework(directory, file) => {
+            App::File(_) => Ok(PathBuf::from(apps::path("cluster"))),
+            App::Framework(directory, _) => {
                 let source = PathBuf::from(apps::path(&format!("cluster/frameworks/{directory}")));
-                Ok(tools::npm_project(&format!("cluster-{directory}"), &source)?.join(file))
+                tools::npm_project(&format!("cluster-{directory}"), &source)
             }
         }
     }
 
     /// The arguments of the runtime, names of files made whole.
-    pub fn whole_node_args(&self) -> Vec<String> {
+    ///
+    /// # Errors
+    /// See [`script`](Self::script).
+    pub fn whole_node_args(&self) -> Result<Vec<String>, String> {
+        let directory = self.directory()?;
         let whole = |argument: &&str| match argument.strip_prefix("./") {
-            Some(name) => apps::path(&format!("cluster/{name}")),
+            Some(name) => directory.join(name).to_string_lossy().into_owned(),
             None => (*argument).to_owned(),
         };
-        self.node_args.iter().map(whole).collect()
+        Ok(self.node_args.iter().map(whole).collect())
     }
 }
 

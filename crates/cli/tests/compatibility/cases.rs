@@ -3,12 +3,21 @@
 use crate::case::{App, Ask, At, Case, Step, Stop, WORKERS};
 use serde_json::json;
 
+/// Every case, by what it is about, in the order of the matrix.
+pub fn families() -> [(&'static str, Vec<Case>); 6] {
+    [
+        ("Programs and modules", languages()),
+        ("Listening", listening()),
+        ("What is refused", refusals()),
+        ("Protocols", protocols()),
+        ("Messages, and how workers end", life()),
+        ("Frameworks", frameworks()),
+    ]
+}
+
 /// Every case, in the order of the matrix.
 pub fn all() -> Vec<Case> {
-    [languages(), listening(), refusals(), protocols(), life(), frameworks()]
-        .into_iter()
-        .flatten()
-        .collect()
+    families().into_iter().flat_map(|(_, cases)| cases).collect()
 }
 
 /// The case of a name.
@@ -22,6 +31,12 @@ pub fn named(name: &str) -> Case {
 
 fn languages() -> Vec<Case> {
     let preloaded = |by: &str| Ask::http().and("preloaded", json!({ "by": by, "isWorker": true }));
+    let mut compiled = Case::framework("TypeScript by a loader (tsx 4)", "tsx", "tsx")
+        .node_args(&["--import", "./node_modules/tsx/dist/loader.mjs"])
+        .since(18)
+        .only_node()
+        .asking(Ask::http().expecting(json!({ "isWorker": true, "word": "compiled" })));
+    compiled.app = App::Framework("tsx", "server.ts");
     vec![
         Case::of("CommonJS", "http.cjs"),
         Case::of("ES module", "esm.mjs"),
@@ -33,6 +48,12 @@ fn languages() -> Vec<Case> {
             .node_args(&["--import", "./preload.mjs"])
             .since(18)
             .asking(preloaded("import")),
+        Case::of("module hooks", "hooked.mjs")
+            .node_args(&["--import", "./hooks.mjs"])
+            .since(18)
+            .only_node()
+            .asking(Ask::http().and("madeUp", json!("there is no such file"))),
+        compiled,
         Case::of("app that uses cluster itself", "own-cluster.cjs"),
         Case::of("worker_threads", "thread.cjs").asking(Ask::http().and("thread", json!("answer to question"))),
         Case::of("worker that does not listen", "silent.cjs")

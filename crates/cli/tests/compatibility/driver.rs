@@ -81,7 +81,7 @@ impl Driver {
 }
 
 fn reference(case: &Case, runtime: &Runtime, script: &Path, place: &Place) -> Result<Child, String> {
-    let exec_argv = json!(case.whole_node_args()).to_string();
+    let exec_argv = json!(case.whole_node_args()?).to_string();
     let mut command = Command::new(&runtime.path);
     command
         .args(runtime.arguments())
@@ -107,7 +107,7 @@ fn reference(case: &Case, runtime: &Runtime, script: &Path, place: &Place) -> Re
 fn ostler(case: &Case, runtime: &Runtime, script: &Path, place: &Place) -> Result<Home, String> {
     let home = Home::new(Manager::under_test(env!("CARGO_BIN_EXE_ostler")));
     let mut arguments: Vec<String> = runtime.arguments().iter().map(|word| (*word).to_owned()).collect();
-    arguments.extend(case.whole_node_args());
+    arguments.extend(case.whole_node_args()?);
     let variables: serde_json::Map<String, Value> = place
         .variables(case)
         .into_iter()

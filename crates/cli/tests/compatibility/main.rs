@@ -7,13 +7,16 @@
 //! cargo nextest run -p ostler-cli --test compatibility --run-ignored only
 //! ```
 //!
-//! which writes `target/compatibility.md`. `OSTLER_TEST_CASE` and `OSTLER_TEST_RUNTIME` choose by part of a name.
+//! which writes `target/compatibility.md`. `OSTLER_TEST_CASE` and `OSTLER_TEST_RUNTIME` choose by part of a name. A whole run
+//! with `OSTLER_WRITE_COMPATIBILITY=1` also writes `docs/compatibility.md`, the page for users.
 
 mod case;
 mod cases;
 mod driver;
 mod matrix;
+mod page;
 mod probe;
+mod remarks;
 
 use driver::Driver;
 use matrix::Matrix;
@@ -51,6 +54,7 @@ tests! {
     each_worker_answers: "CommonJS",
     an_es_module_is_a_worker: "ES module",
     what_is_required_first_sees_a_worker: "--require",
+    hooks_for_modules_work_in_a_worker: "module hooks",
     an_app_with_a_cluster_of_its_own_takes_the_workers_branch: "app that uses cluster itself",
     a_thread_of_a_worker_exchanges_messages: "worker_threads",
     children_of_a_worker_do_not_inherit_its_channel: "child_process.fork in a worker",
@@ -96,6 +100,28 @@ fn bun_and_deno_are_workers_too() {
     }
 }
 
+#[test]
+fn what_works_under_no_primary_is_explained() {
+    let kept = Matrix::kept();
+    for case in cases::all() {
+        for kind in Kind::ALL {
+            let works = matches!(kept.get(case.name, kind), Some(matrix::WORKS | matrix::DOES_NOT_APPLY));
+            let remark = remarks::on(case.name, kind);
+            assert_eq!(remark.is_none(), works, "{}, {kind}: {remark:?}", case.name);
+        }
+    }
+}
+
+#[test]
+fn the_page_has_every_case() {
+    let names: Vec<&str> = cases::all().iter().map(|case| case.name).collect();
+    assert_eq!(
+        page::cases(),
+        names,
+        "docs/compatibility.md is of an older suite: write it anew"
+    );
+}
+
 fn write(text: &str) {
     let path = tools::target().join("compatibility.md");
     std::fs::write(&path, text).expect("the matrix written");
@@ -116,7 +142,7 @@ fn the_runtimes_own_cluster_does_what_is_kept() {
         matrix.markdown("Under the runtime's own cluster")
     ));
     if std::env::var_os("OSTLER_TEST_RECORD").is_some() {
-        matrix.clone().with_deno_of(&Matrix::kept()).keep();
+        matrix.clone().or(Matrix::kept()).with_deno_of(&Matrix::kept()).keep();
     }
     let kept = Matrix::kept();
     // Deno's own cluster does not do the same twice.
@@ -138,5 +164,8 @@ fn nothing_that_works_under_the_runtimes_own_cluster_fails_under_ostler() {
         text += &format!("- {}\n", line.replace('\n', " "));
     }
     write(&text);
+    if std::env::var_os("OSTLER_WRITE_COMPATIBILITY").is_some() {
+        page::write(&reference, &matrix);
+    }
     assert!(lost.is_empty(), "{}", lost.join("\n"));
 }
