@@ -2,16 +2,19 @@
 //! deadline happens what `docs/design/0011-reload.md` says.
 
 use ostler_testkit::traffic::{Account, now};
-use ostler_testkit::{Farewell, Home, Manager, Output, Running, Traffic, WebSocket, apps, free_port, repetitions};
+use ostler_testkit::{Farewell, Home, Manager, Output, Running, Traffic, WebSocket, apps, free_port};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 /// Who gets a connection, in every way there is.
-const MODES: [&str; 3] = ["round-robin", "least-connections", "sticky"];
+const MODES: [&str; 4] = ["round-robin", "least-connections", "sticky", "direct"];
 
 const WORKERS: usize = 2;
+
+/// How long a worker may take to finish, ms.
+const DRAIN: u64 = 30_000;
 
 /// How long a reload may take. It waits for what is under way.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -25,7 +28,7 @@ fn serving(home: &Home, scheme: &str, mode: &str, more: &Value) -> u16 {
     let port = free_port();
     let mut app = json!({
         "name": "web", "script": apps::path("traffic/server.cjs"), "instances": WORKERS, "exec_mode": "cluster",
-        "balance": mode, "min_ready": 200, "env": { "PORT": port, "SCHEME": scheme, "LINES": repetitions(30, 100) },
+        "balance": mode, "min_ready": 200, "drain_timeout": DRAIN, "env": { "PORT": port, "SCHEME": scheme },
     });
     for (key, value) in more.as_object().into_iter().flatten() {
         match value {
@@ -44,7 +47,7 @@ struct Reload {
     asked: u64,
 }
 
-/// When each old worker was seen to be out of rotation, by its pid; and when the last one was.
+/// When each old worker was taken out of rotation, by its pid.
 type Switches = BTreeMap<i32, u64>;
 
 impl Reload {
@@ -54,23 +57,26 @@ impl Reload {
         Self { running, asked }
     }
 
-    /// The old workers that drain by now, or have.
-    fn switched(&self) -> BTreeSet<i32> {
+    /// When each old worker that drains by now, or has, began to: its deadline is known, and how long it was off when this was told.
+    fn switches(&self) -> Switches {
         let text = self.running.stdout();
         let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
         let told = whole.filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let draining = told.filter(|line| line["progress"]["step"] == "draining");
-        draining
-            .filter_map(|line| i32::try_from(line["progress"]["old_pid"].as_i64()?).ok())
-            .collect()
+        let switches = draining.filter_map(|line| {
+            let pid = i32::try_from(line["progress"]["old_pid"].as_i64()?).ok()?;
+            let left = line["progress"]["left_ms"].as_u64()?;
+            Some((pid, now() - DRAIN.saturating_sub(left)))
+        });
+        switches.collect()
     }
 
     /// Waits until every slot has its new worker in rotation.
     fn wait_switched(&self, home: &Home) -> Switches {
         let mut switches = Switches::new();
         home.wait_until("every old worker to drain", || {
-            for pid in self.switched() {
-                switches.entry(pid).or_insert_with(now);
+            for (pid, moment) in self.switches() {
+                switches.entry(pid).or_insert(moment);
             }
             switches.len() == WORKERS
         });
@@ -191,8 +197,8 @@ fn an_answer_that_is_streamed_is_streamed_to_its_end() {
     });
 }
 
-/// Of everything something.
-const MIXED: [(&str, usize); 3] = [("slow", 12), ("upload", 8), ("stream", 8)];
+/// Of everything something; two on each session of HTTP/2.
+const MIXED: [(&str, usize); 3] = [("slow", 16), ("upload", 12), ("stream", 12)];
 
 #[test]
 fn nothing_is_lost_over_tls() {

@@ -3,7 +3,7 @@
 //! The client is a program of Node (`apps/traffic/client.cjs`), the server an app (`apps/traffic/server.cjs`). What counts as
 //! lost is said there: everything that was not answered wholly and rightly.
 
-use crate::{apps, tools};
+use crate::{apps, repetitions, tools};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -66,7 +66,10 @@ impl Traffic {
             .arg(scheme)
             .arg(port.to_string());
         command.args(lanes.iter().map(|(kind, count)| format!("{kind}={count}")));
+        // Longer than a reload takes until every slot has its new worker.
+        let first = repetitions(5000, 10_000).to_string();
         let mut child = command
+            .env("FIRST_MS", first)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -1,7 +1,8 @@
 'use strict';
 // A strict client: `client.cjs SCHEME PORT KIND=COUNT …` keeps COUNT exchanges of each KIND (slow, upload, stream) under way,
-// each on a lane of its own, until its input ends; then it lets each lane finish. By http and https a lane has a connection,
-// kept while the server keeps it; by h2 and h2c every lane has its stream on one of four sessions. Each lane has an address
+// each on a lane of its own, until its input ends; then it lets each lane finish. The first upload or stream of a lane takes
+// $FIRST_MS (5000), those that follow one second. By http and https a lane has a connection,
+// kept while the server keeps it; by h2 and h2c every lane has its stream on one of twenty sessions. Each lane has an address
 // of its own out of 127.0.0.0/8. A line of JSON tells of each thing that happens:
 //   {began, kind}             an exchange begins; times are milliseconds since 1970
 //   {ended, began, kind, by}  it was answered wholly and rightly, by this pid
@@ -15,9 +16,10 @@ const https = require('https');
 
 const [scheme, port, ...words] = process.argv.slice(2);
 const PATIENCE = 20000; // ms for one exchange
-const PIECES = 30; // of an upload
-const EVERY = 100; // ms between them
-const SESSIONS = 4;
+const EVERY = 100; // ms between the pieces of an upload, or the lines of a stream
+const FIRST = Number(process.env.FIRST_MS || 5000) / EVERY; // so many has the first one of each lane
+const NEXT = 10; // and every other one
+const SESSIONS = 20; // so many that chance, too, gives some to every worker
 const multiplexed = scheme === 'h2' || scheme === 'h2c';
 let stopping = false;
 
@@ -102,31 +104,37 @@ const kinds = {
     request.end();
     return (body) => /^slow \d+\n$/.test(body);
   },
-  upload(request) {
+  upload(request, pieces) {
     const digest = crypto.createHash('sha256');
     let sent = 0;
     const timer = setInterval(() => {
       const piece = crypto.randomBytes(4096);
       digest.update(piece);
       request.write(piece);
-      if (++sent < PIECES) return;
+      if (++sent < pieces) return;
       clearInterval(timer);
       request.end();
     }, EVERY);
     request.on('close', () => clearInterval(timer));
     // One that is answered before it has ended is not answered for the whole of its body.
-    return (body) => sent === PIECES && body.startsWith(`upload ${PIECES * 4096} ${digest.digest('hex')} `);
+    return (body) => sent === pieces && body.startsWith(`upload ${pieces * 4096} ${digest.digest('hex')} `);
   },
-  stream(request) {
+  stream(request, pieces) {
     request.end();
     return (body) => {
       const lines = body.trimEnd().split('\n');
-      return /^end \d+$/.test(lines.pop()) && lines.length > 0 && lines.every((line, at) => line === `line ${at + 1}`);
+      return /^end \d+$/.test(lines.pop()) && lines.length === pieces && lines.every((line, at) => line === `line ${at + 1}`);
     };
   },
 };
 
-function attempt(lane, kind) {
+const paths = {
+  slow: () => '/slow',
+  upload: () => '/upload',
+  stream: (pieces) => `/stream/${pieces}/${EVERY}`,
+};
+
+function attempt(lane, kind, pieces) {
   return new Promise((resolve, reject) => {
     let timer;
     let isRight;
@@ -138,21 +146,21 @@ function attempt(lane, kind) {
       return resolve(Number(/(\d+)\n$/.exec(body)[1]));
     };
     const send = multiplexed ? overStream : overConnection;
-    const request = send(lane, kind === 'upload' ? 'POST' : 'GET', `/${kind}`, done);
+    const request = send(lane, kind === 'upload' ? 'POST' : 'GET', paths[kind](pieces), done);
     timer = setTimeout(() => {
       reject(new Error(`no answer in ${PATIENCE} ms`));
       request.destroy();
     }, PATIENCE);
-    isRight = kinds[kind](request);
+    isRight = kinds[kind](request, pieces);
   });
 }
 
-async function exchange(lane, kind) {
+async function exchange(lane, kind, pieces) {
   const began = Date.now();
   tell({ began, kind });
   for (;;) {
     try {
-      const by = await attempt(lane, kind);
+      const by = await attempt(lane, kind, pieces);
       return tell({ ended: Date.now(), began, kind, by });
     } catch (error) {
       if (!(error instanceof Refused)) return tell({ lost: error.code || error.message, kind });
@@ -162,9 +170,9 @@ async function exchange(lane, kind) {
 }
 
 async function run(lane, kind) {
-  await pause((lane * 37) % 500); // not all at once
-  while (!stopping) {
-    await exchange(lane, kind);
+  await pause((lane * 137) % 1500); // so that slow ones end one after the other
+  for (let pieces = FIRST; !stopping; pieces = NEXT) {
+    await exchange(lane, kind, pieces);
     if (!stopping) await pause(1); // where everything fails at once, the rest has its turn
   }
 }

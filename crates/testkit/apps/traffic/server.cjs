@@ -2,17 +2,17 @@
 // Serves on $PORT, without a line of shutdown code, what takes its time. $SCHEME is http, https, h2 or h2c.
 //   GET /slow     answered after $SLOW_MS
 //   POST /upload  answered when the body is here: its length and digest
-//   GET /stream   $LINES numbered lines, one every $EVERY_MS
+//   GET /stream/LINES/MS  so many numbered lines, so far apart
 //   an upgrade    a WebSocket that says what it is told
 // The last word of every answer is the worker's pid. With $GOODBYE WebSockets are closed properly at SIGINT.
 const crypto = require('crypto');
 const fs = require('fs');
 const path = require('path');
-const { PORT, SCHEME = 'http', SLOW_MS = 1500, LINES = 30, EVERY_MS = 100, GOODBYE } = process.env;
+const { PORT, SCHEME = 'http', SLOW_MS = 1500, GOODBYE } = process.env;
 
 const routes = {
-  '/slow': (request, response) => setTimeout(() => response.end(`slow ${process.pid}\n`), Number(SLOW_MS)),
-  '/upload': (request, response) => {
+  slow: (request, response) => setTimeout(() => response.end(`slow ${process.pid}\n`), Number(SLOW_MS)),
+  upload: (request, response) => {
     const digest = crypto.createHash('sha256');
     let length = 0;
     request.on('data', (piece) => {
@@ -21,23 +21,21 @@ const routes = {
     });
     request.on('end', () => response.end(`upload ${length} ${digest.digest('hex')} ${process.pid}\n`));
   },
-  '/stream': (request, response) => {
+  stream: (request, response, lines, pause) => {
     let line = 0;
     const timer = setInterval(() => {
       response.write(`line ${++line}\n`);
-      if (line < Number(LINES)) return;
+      if (line < Number(lines)) return;
       clearInterval(timer);
       response.end(`end ${process.pid}\n`);
-    }, Number(EVERY_MS));
+    }, Number(pause));
     response.on('close', () => clearInterval(timer));
   },
 };
 
 function respond(request, response) {
-  const route = routes[request.url];
-  if (route) return route(request, response);
-  response.writeHead(404);
-  response.end();
+  const [, name, ...words] = request.url.split('/');
+  routes[name](request, response, ...words);
 }
 
 function server() {
