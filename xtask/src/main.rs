@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `ci` | every check: format, lints, purity of the core, licences and advisories, all tests, doc tests |
 //! | `try` | builds Ostler, starts the Express example under it, and shows that it answers |
-//! | `bench` | measures Ostler and PM2 side by side and prints Markdown tables; `bench http` only how many requests come through |
+//! | `bench` | measures Ostler and PM2 side by side and prints Markdown tables; `bench http` only how many requests come through; `bench evenness` how connections are shared; `bench reloads` what a thousand reloads lose |
 //! | `endurance` | the tests whose proof grows with repetition, at full length |
 //! | `purity` | only the check that the core does no I/O |
 
@@ -17,6 +17,9 @@ mod purity;
 use std::io::Write;
 use std::process::ExitCode;
 
+/// How many reloads are done unless somebody says otherwise.
+const RELOADS: u32 = 1000;
+
 /// What a task ends with: nothing, or a sentence that says what failed.
 type Result<T = ()> = std::result::Result<T, String>;
 
@@ -28,9 +31,17 @@ fn main() -> ExitCode {
         ["try"] => first_try::run(),
         ["bench"] => bench::run(),
         ["bench", "http"] => bench::requests(),
+        ["bench", "evenness"] => bench::shares(),
+        ["bench", "reloads"] => bench::reload(RELOADS),
+        ["bench", "reloads", times] => match times.parse() {
+            Ok(times) => bench::reload(times),
+            Err(_) => Err(format!("how many reloads? {times:?} is no number")),
+        },
         ["endurance"] => ci::endurance(),
         ["purity"] => purity::check(),
-        _ => Err("usage: cargo xtask ci | try | bench [http] | endurance | purity".to_owned()),
+        _ => Err(
+            "usage: cargo xtask ci | try | bench [http | evenness | reloads [NUMBER]] | endurance | purity".to_owned(),
+        ),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

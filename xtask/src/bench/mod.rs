@@ -2,9 +2,11 @@
 //!
 //! Absolute figures drift with the machine and with what else it does: read the ratios within one run.
 
+mod evenness;
 mod http;
 mod measure;
 mod quantity;
+mod reloads;
 
 use crate::command::{cargo, output, program, step};
 use crate::{Result, say};
@@ -41,6 +43,26 @@ pub fn requests() -> Result {
     let (pm2, ostler) = managers()?;
     say(&surroundings()?);
     verdict(&http::run(&pm2, &ostler)?)
+}
+
+/// How evenly connections are shared, in each mode.
+///
+/// # Errors
+/// As [`run`].
+pub fn shares() -> Result {
+    let (_, ostler) = managers()?;
+    say(&surroundings()?);
+    verdict(&evenness::run(&ostler)?)
+}
+
+/// Reloads under load, so many in all.
+///
+/// # Errors
+/// As [`run`]: when anything was lost.
+pub fn reload(times: u32) -> Result {
+    let (pm2, ostler) = managers()?;
+    say(&surroundings()?);
+    verdict(&reloads::run(&pm2, &ostler, times)?)
 }
 
 fn verdict(missed: &[String]) -> Result {
