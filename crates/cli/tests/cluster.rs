@@ -252,6 +252,23 @@ fn what_a_killed_worker_had_not_taken_is_anothers(balance: &str) {
 }
 
 #[test]
+fn each_worker_is_inspected_at_a_port_of_its_own() {
+    let home = home();
+    // Two in a row that are free.
+    let inspector = std::iter::repeat_with(free_port)
+        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port + 1)).is_ok())
+        .expect("ports");
+    serving(&home, 2, json!({ "node_args": format!("--inspect={inspector}") }));
+    for own in [inspector, inspector + 1] {
+        assert!(
+            TcpStream::connect((Ipv4Addr::LOCALHOST, own)).is_ok(),
+            "{own}: {}",
+            home.error_log("web")
+        );
+    }
+}
+
+#[test]
 fn a_worker_that_cannot_listen_is_said_to_and_by_whom() {
     let home = home();
     // Not one that the system gives to clients: it is to be free again afterwards.

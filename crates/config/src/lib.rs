@@ -16,6 +16,7 @@ mod check;
 mod diagnostic;
 mod dotenv;
 mod environment;
+mod inspector;
 mod interpreter;
 mod listeners;
 mod load;
@@ -37,6 +38,7 @@ mod wrapper;
 
 pub use diagnostic::{ConfigError, ConfigErrorKind, Diagnostic, Position};
 pub use environment::{EnvironmentFileError, Variables, child_environment, log_path, read_files, with_id};
+pub use inspector::inspect_port;
 pub use listeners::{FIRST_DESCRIPTOR, PID_VARIABLE, filled_in};
 pub use load::{from_command_line, is_config_file, load_file, load_stdin, names_in_file, names_in_stdin};
 pub use patch::patch;

@@ -14,7 +14,7 @@ use crate::sockets::{NotSpawned, notify};
 use crate::tree;
 use crate::workers::{self, Mark, Part, Worker};
 use ostler_config as config;
-use ostler_core::{Event, Interpreter, Launch, Mode, Place, Serialization, SpawnError, Spec, WorkerId};
+use ostler_core::{Event, Interpreter, Launch, Mode, Place, Runtime, Serialization, SpawnError, Spec, WorkerId};
 use ostler_sys::proc::Stat;
 use ostler_sys::resolve::{Attempt, Explanation};
 use ostler_sys::spawn::{Command, Credentials, ExecOutcome, Held};
@@ -307,6 +307,11 @@ fn arguments(launch: &Launch, preload: Option<&str>) -> Vec<String> {
         Interpreter::None => {}
         Interpreter::Program(_) => {
             arguments.extend(program.interpreter_args.iter().cloned());
+            let serves_beside_others = launch.spec.mode == Mode::Cluster
+                && !matches!(program.interpreter.runtime(), Some(Runtime::Bun | Runtime::Deno));
+            arguments.extend(
+                config::inspect_port(&program.interpreter_args, launch.instance).filter(|_| serves_beside_others),
+            );
             if let Some(preload) = preload {
                 arguments.extend(["--require".to_owned(), preload.to_owned()]);
             }
