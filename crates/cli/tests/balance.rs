@@ -422,6 +422,27 @@ fn a_reload_changes_the_mode_under_load() {
 }
 
 #[test]
+fn scaling_loses_nothing_in_any_mode() {
+    for mode in MODES {
+        let home = home();
+        let port = serving(&home, 2, mode, json!({}));
+        let load = Load::begin(port, "/", 16, Connections::Fresh);
+        for count in ["4", "1", "3"] {
+            let answered = load.answered();
+            home.wait_until("load", || load.answered() > answered + 100);
+            home.ok(&["scale", "web", count]);
+        }
+        let report = load.end();
+        assert!(
+            report.lost.is_empty(),
+            "{mode}: {:?} of {}",
+            report.lost,
+            report.answered
+        );
+    }
+}
+
+#[test]
 fn what_waits_for_a_hung_direct_worker_is_served_by_others() {
     let home = home();
     let port = serving(&home, 2, "direct", json!({}));

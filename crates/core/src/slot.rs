@@ -118,6 +118,10 @@ pub(crate) enum Input {
     Delete {
         by: Origin,
     },
+    /// As `Delete`, but others go on serving what it served: it finishes with its connections first.
+    Retire {
+        by: Origin,
+    },
     /// The time of [`Slot::deadline`] has come, perhaps.
     Deadline,
 }
@@ -221,7 +225,7 @@ impl Slot {
     /// Whoever asks for something of the slot asks it of both: no replacement is wanted any more, and what is to go down goes whole.
     fn involve_companion(&mut self, input: &Input, cx: &mut Context<'_>) {
         let ends = match input {
-            Input::Stop { .. } | Input::Delete { .. } => true,
+            Input::Stop { .. } | Input::Delete { .. } | Input::Retire { .. } => true,
             Input::Restart { cause } => !is_automatic(cause) && self.companion.as_ref().is_some_and(Companion::comes),
             Input::Spawned { .. }
             | Input::SpawnFailed { .. }

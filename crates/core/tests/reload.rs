@@ -3,8 +3,8 @@
 mod support;
 
 use ostler_core::{
-    AppId, Awaited, Effect, Event, ExitStatus, Failure, Generation, OnReadyTimeout, SlotId, Spec, Status, Step,
-    Verdict, WatchSpec, history,
+    AppId, Awaited, Effect, Event, ExitStatus, Failure, Generation, OnReadyTimeout, Request, SlotId, Spec, Status,
+    Step, Verdict, WatchSpec, history,
 };
 use std::sync::Arc;
 use support::clusters::{generations, run_served, up, worker};
@@ -217,6 +217,28 @@ fn a_worker_that_is_not_ready_is_given_nothing_also_when_it_is_the_only_one() {
     assert_eq!((world.status(0), world.serving(&[0])), (Status::Launching, 0));
     assert!(matches!(world.verdict(start), Verdict::Online { .. }));
     assert_eq!(world.serving(&[0]), 1);
+}
+
+#[test]
+fn a_worker_that_is_scaled_away_finishes_with_its_connections_first() {
+    let mut world = up(2);
+    let one_is_enough = || Request::Scale {
+        slot: SlotId(0),
+        instances: 1,
+    };
+    let scale = world.request(one_is_enough());
+    world.run(ms(1));
+    assert_eq!((world.serving(&[0, 1]), world.signals_to(worker(1, 1))), (1, vec![]));
+    assert_eq!(world.verdict(scale), Verdict::Deleted);
+    assert_eq!(world.signals_to(worker(1, 1)), [support::SIGINT], "when it had drained");
+    // Whoever wants it gone at once does not wait for its connections.
+    let mut world = up(2);
+    world.request(one_is_enough());
+    world.run(ms(1));
+    assert!(world.signals_to(worker(1, 1)).is_empty());
+    world.delete(&[1]);
+    world.run(ms(1));
+    assert_eq!(world.signals_to(worker(1, 1)), [support::SIGINT]);
 }
 
 #[test]

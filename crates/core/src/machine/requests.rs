@@ -7,7 +7,7 @@ use crate::event::{Origin, Request, SavedInstance};
 use crate::history::Cause;
 use crate::ids::{AppId, SlotId, Ticket};
 use crate::outcome::{Failure, Verdict};
-use crate::slot::{Aim, Slot, SpecKey};
+use crate::slot::{Aim, Input, Slot, SpecKey};
 use crate::spec::Spec;
 use crate::time::Now;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +17,8 @@ use std::sync::Arc;
 enum Step {
     /// Ask it to become something and wait for what becomes of it.
     Ask(Aim),
+    /// Have it go, once it has finished with its connections, and wait for that.
+    Retire,
     /// It has its verdict.
     Say(Verdict),
     /// Replace its worker by one that runs this.
@@ -63,7 +65,10 @@ impl Machine {
         });
         self.tickets.open(ticket, awaited.collect());
         // All of them before the first is told anything: a roll must not go on to a slot that is about to leave it.
-        let asked = plan.0.iter().filter(|(_, _, step)| matches!(step, Step::Ask(_)));
+        let asked = plan
+            .0
+            .iter()
+            .filter(|(_, _, step)| matches!(step, Step::Ask(_) | Step::Retire));
         let asked: Vec<SlotId> = asked.map(|(slot, _, _)| *slot).collect();
         let left: BTreeSet<AppId> = asked.into_iter().filter_map(|slot| self.leave_roll(slot)).collect();
         let mut rolls: BTreeMap<AppId, (u32, Vec<(SlotId, SpecKey)>)> = BTreeMap::new();
@@ -80,6 +85,10 @@ impl Machine {
                 Step::Ask(aim) => {
                     self.line_up(slot, ticket, aim);
                     self.tell(slot, aim.input(by.clone()), now);
+                }
+                Step::Retire => {
+                    self.line_up(slot, ticket, Aim::Gone);
+                    self.tell(slot, Input::Retire { by: by.clone() }, now);
                 }
             }
         }
@@ -360,7 +369,7 @@ impl Machine {
     /// Adds copies, or deletes the slots with the highest instance numbers.
     fn plan_size(&mut self, app: AppId, key: SpecKey, instances: u32, now: Now, plan: &mut Plan) {
         for slot in self.surplus(app, instances) {
-            plan.0.push((slot, self.name(slot), Step::Ask(Aim::Gone)));
+            plan.0.push((slot, self.name(slot), Step::Retire));
         }
         for _ in 0..self.missing(app, instances) {
             let slot = self.add_slot(app, key, None, now);

@@ -6,7 +6,7 @@ use super::ladder::{Climb, Ladder, ask, scope};
 use super::{Context, Input, Intent, Order, Reason, Run, Slot, State, Stopping, Sweeping, Then, Turn, Why};
 use super::{ignored, is_automatic, took};
 use crate::effect::{Effect, NoticeKind, Scope};
-use crate::event::ExitStatus;
+use crate::event::{ExitStatus, Origin};
 use crate::history::{Cause, EndCause, Next, What};
 use crate::outcome::{Failure, Verdict};
 use crate::spec::{Mode, RestartPolicy};
@@ -28,6 +28,44 @@ impl Slot {
             intent,
             ladder,
         })
+    }
+
+    /// Has a worker end whose work others go on with: one of a cluster finishes with its connections first, what has inherited sockets does so
+    /// from its signal on.
+    pub(super) fn retire(&mut self, run: Run, by: Origin, cx: &mut Context<'_>) -> State {
+        let intent = Intent::Delete { by };
+        let (worker, spec) = (self.worker(), Arc::clone(cx.spec));
+        if !spec.can_overlap() {
+            return self.tell_to_end(run, intent, cx);
+        }
+        let now = cx.now.instant;
+        let ladder = match spec.mode {
+            Mode::Cluster => {
+                cx.effects.push_back(Effect::Withdraw { worker });
+                cx.effects.push_back(Effect::Drain { worker });
+                Ladder::draining(now, spec.cluster.drain_timeout)
+            }
+            Mode::Fork => {
+                let _ = ask(worker, &spec.stop, cx);
+                Ladder::asked(now, spec.cluster.drain_timeout)
+            }
+        };
+        State::Stopping(Stopping {
+            run,
+            why: intent.why(),
+            intent,
+            ladder,
+        })
+    }
+
+    /// Somebody wants more than that it finishes with its connections.
+    fn hurry(&mut self, mut stopping: Stopping, cx: &mut Context<'_>) -> State {
+        if stopping.ladder.is_draining()
+            && let Climb::Higher(ladder) = self.climb(stopping.ladder, scope(cx.spec.stop.tree), cx)
+        {
+            stopping.ladder = ladder;
+        }
+        State::Stopping(stopping)
     }
 
     pub(super) fn on_stopping(&mut self, mut stopping: Stopping, input: Input, cx: &mut Context<'_>) -> Turn {
@@ -54,18 +92,23 @@ impl Slot {
             Input::Restart { cause } => match stopping.intent.then_restart(cause) {
                 Ok(intent) => {
                     self.ledger.renew(cx.now);
-                    took(State::Stopping(Stopping { intent, ..stopping }))
+                    took(self.hurry(Stopping { intent, ..stopping }, cx))
                 }
                 Err(reason) => ignored(State::Stopping(stopping), reason),
             },
             Input::Stop { by } => {
                 stopping.intent = Intent::Stop { by };
-                took(State::Stopping(stopping))
+                took(self.hurry(stopping, cx))
             }
             Input::Delete { by } => {
                 stopping.intent = Intent::Delete { by };
+                took(self.hurry(stopping, cx))
+            }
+            Input::Retire { by } => {
+                stopping.intent = Intent::Delete { by };
                 took(State::Stopping(stopping))
             }
+            Input::Drained if stopping.ladder.is_draining() => took(self.hurry(stopping, cx)),
             Input::Ready | Input::Settled | Input::Listening { .. } | Input::Memory { .. } => {
                 ignored(State::Stopping(stopping), Reason::Ending)
             }
@@ -101,7 +144,7 @@ impl Slot {
                 sweeping.then = Then::Stop;
                 took(State::Sweeping(sweeping))
             }
-            Input::Delete { by } => {
+            Input::Delete { by } | Input::Retire { by } => {
                 sweeping.then = Then::Delete { by };
                 took(State::Sweeping(sweeping))
             }
@@ -151,6 +194,8 @@ impl Slot {
         ladder: Option<Ladder>,
         cx: &mut Context<'_>,
     ) -> Turn {
+        // What is left of one that has ended while it finished with its connections has been told nothing yet.
+        let ladder = ladder.filter(|ladder| !ladder.is_draining());
         let killed = ladder.is_some_and(|ladder| ladder.killed);
         let cause = why.end_cause(killed);
         let by_policy = matches!(intent, Intent::Judge);

@@ -1,4 +1,4 @@
-//! How an end is pressed, step by step: the polite signal, after `kill_timeout` SIGKILL (repeated each second, for a tree
+//! How an end is pressed, step by step: where others go on serving, time to finish with connections; the polite signal, after `kill_timeout` SIGKILL (repeated each second, for a tree
 //! that still forks), and when that does not help either within `kill_timeout` or 5 s, whichever is longer, it is given
 //! up on.
 
@@ -33,6 +33,8 @@ pub(crate) struct Ladder {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Step {
+    /// A worker of a cluster finishes with its connections; nothing has been sent to its process.
+    Draining { until: Instant },
     /// Nothing has been sent to what is left.
     Looking { until: Instant },
     /// The polite signal, or the message, has been sent.
@@ -48,6 +50,21 @@ pub(super) enum Climb {
 }
 
 impl Ladder {
+    /// A worker has just been told to finish with its connections.
+    pub(super) fn draining(now: Instant, drain_timeout: Duration) -> Self {
+        Self {
+            step: Step::Draining {
+                until: now + drain_timeout,
+            },
+            killed: false,
+        }
+    }
+
+    /// Whether it still finishes with its connections.
+    pub(crate) fn is_draining(&self) -> bool {
+        matches!(self.step, Step::Draining { .. })
+    }
+
     /// Leftovers of a process, to which nothing has been sent.
     pub(super) fn looking(now: Instant) -> Self {
         Self {
@@ -80,7 +97,7 @@ impl Ladder {
 
     pub(super) fn deadline(&self) -> Instant {
         match self.step {
-            Step::Looking { until } | Step::Asked { until } => until,
+            Step::Draining { until } | Step::Looking { until } | Step::Asked { until } => until,
             Step::Killing { again, until } => again.min(until),
         }
     }
@@ -118,6 +135,7 @@ pub(super) fn press(
 ) -> Climb {
     let (now, kill_timeout) = (cx.now.instant, policy.kill_timeout);
     let (signal, ladder) = match ladder.step {
+        Step::Draining { until: _ } => return Climb::Higher(ask(worker, policy, cx)),
         Step::Looking { until: _ } => (
             policy.signal,
             Ladder {

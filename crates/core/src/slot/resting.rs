@@ -25,7 +25,7 @@ impl Slot {
                 self.answer(&Verdict::WasStopped, cx);
                 took(State::Down { errored: false })
             }
-            Input::Delete { by } => self.carry_out(Then::Delete { by }, false, cx),
+            Input::Delete { by } | Input::Retire { by } => self.carry_out(Then::Delete { by }, false, cx),
             Input::Ready | Input::Settled | Input::Listening { .. } | Input::Memory { .. } => {
                 ignored(same, Reason::NothingRuns)
             }
@@ -53,7 +53,7 @@ impl Slot {
                 self.answer(&Verdict::Stopped { killed: false }, cx);
                 took(State::Down { errored: false })
             }
-            Input::Delete { by } => self.carry_out(Then::Delete { by }, false, cx),
+            Input::Delete { by } | Input::Retire { by } => self.carry_out(Then::Delete { by }, false, cx),
             Input::Ready | Input::Settled | Input::Listening { .. } | Input::Memory { .. } => {
                 ignored(same(order), Reason::NothingRuns)
             }
@@ -76,7 +76,7 @@ impl Slot {
                 took(self.launch(Order::new(cause, false), cx))
             }
             Input::Stop { .. } => self.carry_out(Then::Stop, killed, cx),
-            Input::Delete { by } => self.carry_out(Then::Delete { by }, killed, cx),
+            Input::Delete { by } | Input::Retire { by } => self.carry_out(Then::Delete { by }, killed, cx),
             Input::Ready | Input::Settled | Input::Listening { .. } | Input::Memory { .. } => {
                 ignored(State::Leaving { then, killed }, Reason::NothingRuns)
             }
@@ -127,7 +127,7 @@ impl Slot {
                 intent: Some(Intent::Stop { by }),
                 ..spawning
             })),
-            Input::Delete { by } => took(State::Spawning(Spawning {
+            Input::Delete { by } | Input::Retire { by } => took(State::Spawning(Spawning {
                 intent: Some(Intent::Delete { by }),
                 ..spawning
             })),

@@ -29,6 +29,7 @@ impl Slot {
             Input::Restart { cause } => took(self.restart_running(run, cause, cx)),
             Input::Stop { by } => took(self.tell_to_end(run, Intent::Stop { by }, cx)),
             Input::Delete { by } => took(self.tell_to_end(run, Intent::Delete { by }, cx)),
+            Input::Retire { by } => took(self.retire(run, by, cx)),
             Input::Listening { missing: _ } => {
                 self.listens = true;
                 took(same)
@@ -50,6 +51,7 @@ impl Slot {
             Input::Restart { cause } => took(self.restart_running(run, cause, cx)),
             Input::Stop { by } => took(self.tell_to_end(run, Intent::Stop { by }, cx)),
             Input::Delete { by } => took(self.tell_to_end(run, Intent::Delete { by }, cx)),
+            Input::Retire { by } => took(self.retire(run, by, cx)),
             Input::Listening { missing: _ } => {
                 self.listens = true;
                 took(self.up(run, cx))

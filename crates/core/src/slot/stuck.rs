@@ -38,7 +38,7 @@ impl Slot {
                 took(self.press_again(stuck, Intent::Restart(Order::new(cause, false)), cx))
             }
             Input::Stop { by } => took(self.press_again(stuck, Intent::Stop { by }, cx)),
-            Input::Delete { by } => took(self.press_again(stuck, Intent::Delete { by }, cx)),
+            Input::Delete { by } | Input::Retire { by } => took(self.press_again(stuck, Intent::Delete { by }, cx)),
             Input::Deadline => ignored(State::Stuck(stuck), Reason::NotDue),
             Input::Ready | Input::Settled | Input::Listening { .. } | Input::Memory { .. } => {
                 ignored(State::Stuck(stuck), Reason::Ending)

@@ -109,6 +109,17 @@ fn states() -> Vec<(String, State)> {
         };
         states.push((format!("stopping to {name}"), State::Stopping(stopping)));
     }
+    let retiring = Intent::Delete { by: by() };
+    let draining = Stopping {
+        run: RUN,
+        why: retiring.why(),
+        intent: retiring,
+        ladder: Ladder {
+            step: Step::Draining { until: PAST },
+            killed: false,
+        },
+    };
+    states.push(("stopping, draining".into(), State::Stopping(draining)));
     for (name, step) in steps().split_off(2) {
         let ladder = Ladder { step, killed: true };
         let stopping = Stopping {
@@ -213,6 +224,7 @@ pub(super) fn inputs() -> Vec<(&'static str, Input)> {
         ),
         ("Stop", Input::Stop { by: by() }),
         ("Delete", Input::Delete { by: by() }),
+        ("Retire", Input::Retire { by: by() }),
         ("Deadline", Input::Deadline),
     ]
 }
@@ -296,6 +308,7 @@ fn then_name(then: &Then) -> &'static str {
 
 pub(super) fn ladder_name(ladder: &Ladder) -> &'static str {
     match ladder.step {
+        Step::Draining { .. } => "draining",
         Step::Looking { .. } => "looking",
         Step::Asked { .. } => "asked",
         Step::Killing { .. } => "killing",

@@ -67,7 +67,8 @@ impl Slot {
             | Input::Memory { .. }
             | Input::Restart { .. }
             | Input::Stop { .. }
-            | Input::Delete { .. } => self.keep(companion, same, Decision::Ignored(Reason::OutOfOrder)),
+            | Input::Delete { .. }
+            | Input::Retire { .. } => self.keep(companion, same, Decision::Ignored(Reason::OutOfOrder)),
         }
     }
 
@@ -108,7 +109,8 @@ impl Slot {
             | Input::TreeGone
             | Input::Restart { .. }
             | Input::Stop { .. }
-            | Input::Delete { .. } => {
+            | Input::Delete { .. }
+            | Input::Retire { .. } => {
                 return self.keep(
                     companion,
                     Phase::Starting(starting),
@@ -202,7 +204,8 @@ impl Slot {
             | Input::TreeGone
             | Input::Restart { .. }
             | Input::Stop { .. }
-            | Input::Delete { .. } => self.keep(companion, same, Decision::Ignored(Reason::OutOfOrder)),
+            | Input::Delete { .. }
+            | Input::Retire { .. } => self.keep(companion, same, Decision::Ignored(Reason::OutOfOrder)),
         }
     }
 
@@ -414,7 +417,8 @@ impl Slot {
             | Input::Memory { .. }
             | Input::Restart { .. }
             | Input::Stop { .. }
-            | Input::Delete { .. } => self.keep(companion, same, Decision::Ignored(Reason::OutOfOrder)),
+            | Input::Delete { .. }
+            | Input::Retire { .. } => self.keep(companion, same, Decision::Ignored(Reason::OutOfOrder)),
         }
     }
 }

@@ -45,7 +45,8 @@ impl Slot {
             | Input::TreeGone
             | Input::Restart { .. }
             | Input::Stop { .. }
-            | Input::Delete { .. } => self.keep(companion, same, Decision::Ignored(Reason::OutOfOrder)),
+            | Input::Delete { .. }
+            | Input::Retire { .. } => self.keep(companion, same, Decision::Ignored(Reason::OutOfOrder)),
         }
     }
 
@@ -91,7 +92,8 @@ impl Slot {
             | Input::Memory { .. }
             | Input::Restart { .. }
             | Input::Stop { .. }
-            | Input::Delete { .. } => self.keep(
+            | Input::Delete { .. }
+            | Input::Retire { .. } => self.keep(
                 companion,
                 Phase::Ending { pid, ladder, why, next },
                 Decision::Ignored(Reason::Ending),
@@ -127,7 +129,8 @@ impl Slot {
             | Input::Memory { .. }
             | Input::Restart { .. }
             | Input::Stop { .. }
-            | Input::Delete { .. } => self.keep(companion, same, Decision::Ignored(Reason::OutOfOrder)),
+            | Input::Delete { .. }
+            | Input::Retire { .. } => self.keep(companion, same, Decision::Ignored(Reason::OutOfOrder)),
         }
     }
 
@@ -182,6 +185,7 @@ impl Slot {
             | Input::Restart { .. }
             | Input::Stop { .. }
             | Input::Delete { .. }
+            | Input::Retire { .. }
             | Input::Deadline => self.keep(companion, Phase::Stuck { pid }, Decision::Ignored(Reason::Ending)),
         }
     }
