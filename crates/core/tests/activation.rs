@@ -2,10 +2,10 @@
 
 mod support;
 
-use ostler_core::{Address, AppId, Effect, ExitStatus, Failure, Generation, Spec, Verdict};
+use ostler_core::{Address, AppId, Effect, ExitStatus, Failure, Generation, Spec, Status, Verdict};
 use std::collections::BTreeSet;
 use support::clusters::{generations, run_served, slots, worker};
-use support::programs::{Program, Reaction, activated, listen, spec};
+use support::programs::{Leftovers, Program, Reaction, activated, listen, spec};
 use support::{SIGINT, SIGKILL, World, ms, secs};
 
 fn up(spec: Spec) -> World {
@@ -277,4 +277,41 @@ fn who_begins_or_ceases_to_inherit_is_restarted() {
             .collect();
         assert_eq!(beside, BTreeSet::from([2]));
     }
+}
+
+#[test]
+fn a_stop_of_what_waits_to_be_launched_again_waits_for_what_is_left_of_its_predecessor() {
+    let mut world = World::new();
+    let mut app = spec("app");
+    app.listen = vec![listen("/run/app.sock")];
+    app.memory_limit = Some(100);
+    app.ready.on_timeout = ostler_core::OnReadyTimeout::Accept;
+    let bare = Program {
+        boot: ms(0),
+        settles: None,
+        listens: None,
+        drains: None,
+        ..Program::server()
+    };
+    // Its replacement cannot be launched, just when it ends by itself and leaves a child behind.
+    let ends = Program {
+        ends: Some((ms(2001), ExitStatus::Code(0))),
+        leftovers: Leftovers::Unkillable,
+        memory: vec![101],
+        ..bare.clone()
+    };
+    let cannot_run = Program {
+        boot: ms(1),
+        fails_to_spawn: Some(true),
+        ..bare.clone()
+    };
+    world.script("app", vec![bare, ends, cannot_run]);
+    world.start(app);
+    world.restart(&[0]);
+    world.run(ms(2011));
+    assert_eq!(world.status(0), Status::WaitingRestart);
+    let stop = world.stop(&[0]);
+    assert!(matches!(world.verdict(stop), Verdict::Failed(Failure::Unkillable)));
+    assert_eq!(world.status(0), Status::Errored, "a process of it has the socket still");
+    assert_eq!(open(&world), ["unix:///run/app.sock"]);
 }

@@ -21,6 +21,8 @@ impl Slot {
                 self.pinned = None;
                 took(self.launch(Order::new(cause, false), cx))
             }
+            // What is left of a predecessor is still on its way out.
+            Input::Stop { by: _ } if self.companion.is_some() => self.carry_out(Then::Stop, false, cx),
             Input::Stop { by: _ } => {
                 self.answer(&Verdict::WasStopped, cx);
                 took(State::Down { errored: false })
@@ -49,9 +51,7 @@ impl Slot {
             }
             Input::Stop { by } => {
                 self.record(What::Stopped { by }, cx);
-                self.publish(NoticeKind::Stop, true, cx);
-                self.answer(&Verdict::Stopped { killed: false }, cx);
-                took(State::Down { errored: false })
+                self.carry_out(Then::Stop, false, cx)
             }
             Input::Delete { by } | Input::Retire { by } => self.carry_out(Then::Delete { by }, false, cx),
             Input::Ready | Input::Settled | Input::Listening { .. } | Input::Memory { .. } => {
