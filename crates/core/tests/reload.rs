@@ -242,6 +242,36 @@ fn a_worker_that_is_scaled_away_finishes_with_its_connections_first() {
 }
 
 #[test]
+fn a_slot_whose_old_worker_cannot_be_killed_is_not_put_back_and_the_reload_ends() {
+    let mut world = World::new();
+    let mut app = cluster("app", 2);
+    app.cluster.drain_timeout = secs(3);
+    app.ready.on_timeout = OnReadyTimeout::Accept;
+    let unkillable = Program {
+        boot: ms(0),
+        drains: None,
+        leftovers: Leftovers::Unkillable,
+        ..Program::server()
+    };
+    world.script("app", vec![unkillable]);
+    let start = world.start(app);
+    world.reply(start);
+    let reload = world.reload(&[0, 1]);
+    // The first slot has its new worker, the second one's is on its way.
+    world.run(ms(2500));
+    world.kill(worker(1, 2), ExitStatus::Code(7));
+    let outcome = world.reply(reload);
+    let verdicts: Vec<&Verdict> = outcome.slots.iter().map(|slot| &slot.verdict).collect();
+    assert!(
+        matches!(
+            verdicts[..],
+            [Verdict::Failed(Failure::Unkillable), Verdict::NotReplaced(_)]
+        ),
+        "{outcome:?}"
+    );
+}
+
+#[test]
 fn instances_follow_the_new_spec() {
     let mut world = up(2);
     let more = cluster("app", 4);

@@ -178,8 +178,9 @@ impl Machine {
         if roll.holding_up(now) >= roll.parallel as usize {
             return None;
         }
-        // A slot whose last worker is not gone yet has to wait for that.
-        let ready = |turn: &Turn| self.slots.get(&turn.slot).is_none_or(|slot| slot.companion.is_none());
+        // A slot whose last worker is not gone yet has to wait for that, unless it never will be.
+        let is_ready = |slot: &Slot| slot.companion.is_none() || slot.has_stuck_companion();
+        let ready = |turn: &Turn| self.slots.get(&turn.slot).is_none_or(is_ready);
         let position = roll.waiting.iter().position(ready)?;
         roll.waiting.remove(position)
     }
@@ -189,6 +190,10 @@ impl Machine {
         let Some(roll) = self.apps.get_mut(&app).and_then(|app| app.record.roll.as_mut()) else {
             return;
         };
+        if self.slots.get(&turn.slot).is_some_and(Slot::has_stuck_companion) {
+            self.release_spec(turn.spec);
+            return self.cannot_begin(app, turn.slot, now);
+        }
         if !fit {
             // It crashed, or was stopped, meanwhile: its next launch runs what it is to run.
             self.respecify_resting(&turn, now);
@@ -209,6 +214,20 @@ impl Machine {
         let Turn { slot, spec: key, place } = turn;
         self.turn(slot, now, |slot, cx| slot.replace((key, &spec), place, cause, cx));
         self.release_spec(key);
+    }
+
+    /// What is left of the worker before last cannot be killed, so there is no room for another one: what runs now stays.
+    fn cannot_begin(&mut self, app: AppId, slot: SlotId, now: Now) {
+        let undoing = self
+            .apps
+            .get(&app)
+            .and_then(|app| app.record.roll.as_ref())
+            .is_some_and(|roll| roll.is_undoing());
+        if undoing {
+            self.conclude_roll(slot, &Verdict::Failed(Failure::Unkillable));
+        } else {
+            self.not_replaced(app, slot, Failure::Unkillable, now);
+        }
     }
 
     /// Gives a slot without a running worker what it is to run from its next launch on.
