@@ -38,13 +38,16 @@ def say(state):
             notify.sendto(state.encode(), "\0" + address[1:] if address[0] == "@" else address)
 
 
+# Waited for, not handled: a handler that starts a thread, or waits for one, hangs the server now and then.
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
 server = ThreadingHTTPServer(("", 0), Answer, bind_and_activate=False)
 server.daemon_threads = False
 server.socket.close()
 [server.socket] = inherited()
 # Others take connections from the same socket: one that is gone when we come is no reason to wait.
 server.socket.setblocking(False)
-signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+threading.Thread(target=server.serve_forever, args=[0.1]).start()
 say("READY=1")
-server.serve_forever(poll_interval=0.1)
+signal.sigwait({signal.SIGINT, signal.SIGTERM})
+server.shutdown()
 server.server_close()
