@@ -30,6 +30,7 @@ pub mod residency;
 pub mod resolve;
 pub mod reuseport;
 pub mod signals;
+mod sock_diag;
 pub mod socket;
 pub mod spawn;
 mod status;
