@@ -6,6 +6,7 @@
 //   unprocessed  REFUSED_STREAM: the client knows that nothing was done and may ask again
 //   failed       everything else: lost; `why` says what
 const http2 = require('http2');
+const answer = require('../../crates/testkit/apps/http2_answer.cjs');
 const [scheme, port, path, sessions, streams] = process.argv.slice(2);
 const tally = { ok: 0, unprocessed: 0, failed: 0, sessions: 0, goaway: 0, why: {} };
 let stopping = false;
@@ -43,19 +44,11 @@ function connect() {
       return;
     }
     underWay++;
-    let status;
-    let body = '';
-    let ended = false;
-    request.setEncoding('utf8');
-    request.on('response', (headers) => (status = headers[':status']));
-    request.on('data', (text) => (body += text));
-    request.on('end', () => (ended = true));
-    request.on('error', () => {}); // `close` follows and tells
-    request.on('close', () => {
+    answer(request, ({ code, refused, whole, status, body }) => {
       underWay--;
-      if (ended && status === 200 && / \d+$/.test(body)) tally.ok++;
-      else if (request.rstCode === http2.constants.NGHTTP2_REFUSED_STREAM) tally.unprocessed++;
-      else lose(`code ${request.rstCode}, status ${status}, ended ${ended}`);
+      if (whole && status === 200 && / \d+$/.test(body)) tally.ok++;
+      else if (refused) tally.unprocessed++;
+      else lose(`code ${code}, status ${status}, ended ${whole}`);
       ask();
     });
     request.end();

@@ -65,8 +65,7 @@ fn a_reload_loses_nothing(more: Value) {
     }
     seen.extend(home.pids("web"));
     assert!(home.rows("web").iter().all(|row| row.status() == "online"));
-    let report = load.end();
-    assert!(report.lost.is_empty(), "{:?} of {}", report.lost, report.answered);
+    let report = load.end_without_loss("a reload");
     let answered: BTreeSet<i32> = report.bodies.keys().map(|body| who(body)).collect();
     assert!(answered.is_subset(&seen), "{answered:?} {seen:?}");
     assert!(answered.len() > 3, "more than one generation served: {answered:?}");
@@ -168,8 +167,7 @@ fn a_broken_release_changes_nothing(broken: &str, more: Value, says: &str) {
     let output = home.call(&["reload", "web"]).fails();
     assert!(output.stderr.contains(says), "{output}");
     assert_eq!(home.pids("web"), before);
-    let report = load.end();
-    assert!(report.lost.is_empty(), "{:?} of {}", report.lost, report.answered);
+    load.end_without_loss("a reload");
     releases.deploy("3", "");
     home.ok(&["reload", "web"]);
     assert!(home.pids("web").iter().all(|pid| !before.contains(pid)));
@@ -232,8 +230,7 @@ fn neither_a_new_daemon_nor_a_new_keeper_is_noticed_by_clients() {
     assert_eq!(home.pids("web"), pids);
     home.ok(&["reload", "web"]);
     assert!(home.pids("web").iter().all(|pid| !pids.contains(pid)));
-    let report = load.end();
-    assert!(report.lost.is_empty(), "{:?} of {}", report.lost, report.answered);
+    load.end_without_loss("a reload");
     home.ok(&["stop", "web"]);
     assert!(
         TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err(),
@@ -257,8 +254,7 @@ fn a_daemon_that_dies_during_a_reload_is_followed_by_one_that_completes_it() {
     home.wait_recovered(topology);
     assert_eq!(reload.wait(ostler_testkit::DEADLINE).code, Some(0), "{}", home.report());
     assert!(home.pids("web").iter().all(|pid| !before.contains(pid)));
-    let report = load.end();
-    assert!(report.lost.is_empty(), "{:?} of {}", report.lost, report.answered);
+    load.end_without_loss("kills and a reload");
 }
 
 #[test]
@@ -299,8 +295,7 @@ fn a_reload_with_other_addresses_keeps_what_is_the_same() {
         "it is declared no more"
     );
     assert!(UnixStream::connect(&path).is_ok());
-    let report = load.end();
-    assert!(report.lost.is_empty(), "{:?} of {}", report.lost, report.answered);
+    load.end_without_loss("a reload");
     home.ok(&["stop", "web"]);
     assert!(!path.exists(), "nothing is left behind");
 }

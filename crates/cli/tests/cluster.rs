@@ -65,8 +65,7 @@ fn a_reload_loses_nothing(path: &str, clients: usize, connections: Connections) 
         assert!(before.iter().all(|pid| !after.contains(pid)), "{before:?} {after:?}");
         assert!(before.iter().all(|pid| !process::is_alive(*pid)));
     }
-    let report = load.end();
-    assert!(report.lost.is_empty(), "{:?} of {}", report.lost, report.answered);
+    load.end_without_loss("a reload");
 }
 
 #[test]
@@ -119,7 +118,7 @@ fn a_reload_tells_how_far_it_is_as_json() {
             .any(|line| line["progress"]["connections"].as_u64() >= Some(1)),
         "{progress:?}"
     );
-    assert!(load.end().lost.is_empty());
+    load.end_without_loss("a reload");
 }
 
 #[test]
@@ -198,8 +197,7 @@ fn a_broken_release_changes_nothing(broken: &str, says: &str) {
     assert!(output.stderr.contains(says), "{output}");
     assert!(output.stderr.contains("goes on"), "{output}");
     assert_eq!(home.pids("web"), before);
-    let report = load.end();
-    assert!(report.lost.is_empty(), "{:?} of {}", report.lost, report.answered);
+    load.end_without_loss("a reload");
     // A crash does not bring what has failed either.
     process::kill(before[0]);
     home.wait_until("a successor", || {
@@ -247,8 +245,7 @@ fn what_a_killed_worker_had_not_taken_is_anothers(balance: &str) {
     home.wait_until("what the other can take to be taken", || load.answered() > 200);
     process::kill(victim);
     home.wait_until("more", || load.answered() > 1000);
-    let report = load.end();
-    assert!(report.lost.is_empty(), "{:?} of {}", report.lost, report.answered);
+    load.end_without_loss("a crash of a worker");
 }
 
 #[test]

@@ -164,10 +164,7 @@ fn of_what_cannot_be_seen_to_listen_rest_is_enough_and_then_life() {
 fn with_wait_ready_its_own_word_counts_and_nothing_else() {
     let mut app = activated("app", 1);
     app.ready.wait_ready = true;
-    let ready = |after| Program {
-        ready: Some(ms(after)),
-        ..Program::server()
-    };
+    let ready = Program::ready_after;
     let mute = Program::server();
     let mut world = World::new();
     world.script("app", vec![ready(100), ready(2000), mute]);

@@ -53,13 +53,7 @@ fn an_app_that_waits_for_ready_is_launching_until_it_says_so() {
     let mut world = World::new();
     let mut waiting = spec("app");
     waiting.ready.wait_ready = true;
-    world.script(
-        "app",
-        vec![Program {
-            ready: Some(ms(700)),
-            ..Program::server()
-        }],
-    );
+    world.script("app", vec![Program::ready_after(700)]);
     let ticket = world.start(waiting);
     world.run(ms(600));
     assert_eq!(world.status(0), Status::Launching);

@@ -126,10 +126,7 @@ fn a_restart_joins_one_that_is_not_ready_yet() {
     let mut world = World::new();
     let mut waiting = spec("app");
     waiting.ready.wait_ready = true;
-    let ready = Program {
-        ready: Some(ms(500)),
-        ..Program::server()
-    };
+    let ready = Program::ready_after(500);
     world.script("app", vec![ready]);
     let first = world.start(waiting);
     world.run(ms(400));

@@ -3,6 +3,7 @@
 //! A kept-alive connection that the server closes while no request is under way is no loss.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -73,6 +74,18 @@ impl Load {
             lost: locked(&self.tally.lost).clone(),
             bodies: locked(&self.tally.bodies).clone(),
         }
+    }
+
+    /// As [`end`](Self::end), where nothing may have been lost.
+    ///
+    /// # Panics
+    /// When something was; `during` what, is in the message.
+    #[track_caller]
+    pub fn end_without_loss(self, during: impl Display) -> Report {
+        let report = self.end();
+        let Report { lost, answered, .. } = &report;
+        assert!(lost.is_empty(), "{during}: {lost:?} of {answered}");
+        report
     }
 
     fn stop(&mut self) {

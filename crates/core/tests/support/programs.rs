@@ -50,6 +50,14 @@ pub enum Leftovers {
 }
 
 impl Program {
+    /// A [`server`](Self::server) that says `ready` after so many milliseconds.
+    pub fn ready_after(after: u64) -> Self {
+        Self {
+            ready: Some(ms(after)),
+            ..Self::server()
+        }
+    }
+
     /// Runs until told otherwise, settles after 40 ms.
     pub fn server() -> Self {
         Self {

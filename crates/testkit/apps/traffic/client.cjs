@@ -13,6 +13,7 @@ const crypto = require('crypto');
 const http = require('http');
 const http2 = require('http2');
 const https = require('https');
+const answer = require('../http2_answer.cjs');
 
 const [scheme, port, ...words] = process.argv.slice(2);
 const PATIENCE = 20000; // ms for one exchange
@@ -63,18 +64,9 @@ function overStream(lane, method, path, done) {
       sessions[lane % SESSIONS] = undefined;
     }
   }
-  let status;
-  let body = '';
-  let whole = false;
-  stream.setEncoding('utf8');
-  stream.on('response', (headers) => (status = headers[':status']));
-  stream.on('data', (text) => (body += text));
-  stream.on('end', () => (whole = true));
-  stream.on('error', () => {}); // `close` follows, and tells
-  stream.on('close', () => {
-    const { rstCode } = stream;
-    if (rstCode === http2.constants.NGHTTP2_REFUSED_STREAM) done(new Refused());
-    else done(rstCode === 0 && whole ? null : new Error(`stream: code ${rstCode}, ${body.length} bytes`), status, body);
+  answer(stream, ({ code, refused, whole, status, body }) => {
+    if (refused) done(new Refused());
+    else done(code === 0 && whole ? null : new Error(`stream: code ${code}, ${body.length} bytes`), status, body);
   });
   return stream;
 }
