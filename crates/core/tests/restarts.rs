@@ -54,6 +54,19 @@ fn an_app_that_lives_min_uptime_is_never_errored_by_pm2s_rules() {
 }
 
 #[test]
+fn a_program_that_cannot_be_launched_any_more_is_given_up_also_outside_the_window() {
+    let mut world = World::new();
+    let gone = Program {
+        fails_to_spawn: Some(false),
+        ..Program::server()
+    };
+    world.script("removed", vec![Program::ending(secs(20), CRASH), gone]);
+    world.start(pm2_spec("removed"));
+    world.run(secs(60));
+    assert_eq!((world.view(0).status, world.launches(0).len()), (Status::Errored, 17));
+}
+
+#[test]
 fn crashes_outside_the_window_of_16_s_count_no_longer() {
     let mut world = World::new();
     let mut spec = pm2_spec("slow");

@@ -127,21 +127,14 @@ impl Ledger {
         self.judge(policy, settings, short && self.is_young(policy, now), short, uptime)
     }
 
-    /// Judges a process that was ended since it did not become ready. However long it lived, it failed: it counts as
-    /// unstable, without PM2's window of age, which `listen_timeout` alone would exceed after a few tries.
-    pub(crate) fn judge_never_ready(&mut self, policy: &RestartPolicy, settings: &Settings) -> Judgement {
+    /// Judges a start that failed for a lasting reason: the process did not become ready, or there was none at all. It counts as unstable however
+    /// long that took, and without PM2's window of age: `listen_timeout` alone would exceed that after a few tries, and a launch
+    /// that fails takes no time, so outside the window the next would follow at once, for ever.
+    pub(crate) fn judge_failed_start(&mut self, policy: &RestartPolicy, settings: &Settings) -> Judgement {
         if !policy.auto {
             return Judgement::Errored { over_limit: false };
         }
         self.judge(policy, settings, true, true, Duration::ZERO)
-    }
-
-    /// Judges a launch that failed for a lasting reason: like a process that ended at once.
-    pub(crate) fn judge_failed_spawn(&mut self, policy: &RestartPolicy, settings: &Settings, now: Now) -> Judgement {
-        if !policy.auto {
-            return Judgement::Errored { over_limit: false };
-        }
-        self.judge(policy, settings, self.is_young(policy, now), true, Duration::ZERO)
     }
 
     /// The delay before a launch that failed for a passing reason is tried again. It costs no restart.

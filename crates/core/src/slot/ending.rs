@@ -216,7 +216,7 @@ impl Slot {
                 }
             }
             Intent::Judge => {
-                let judgement = self.ledger.judge_never_ready(&cx.spec.restart, cx.settings);
+                let judgement = self.ledger.judge_failed_start(&cx.spec.restart, cx.settings);
                 self.note_end(status, cause, judgement.next(), cx);
                 let waited_ms = millis(cx.spec.ready.listen_timeout);
                 let retrying = matches!(judgement, Judgement::Restart { .. });

@@ -211,7 +211,7 @@ impl Slot {
                 true,
             )
         } else {
-            match self.ledger.judge_failed_spawn(&cx.spec.restart, cx.settings, cx.now) {
+            match self.ledger.judge_failed_start(&cx.spec.restart, cx.settings) {
                 Judgement::Restart { delay } => (
                     self.launch_at(cx.now.instant + delay, Order::new(Cause::Restart, true), cx),
                     true,
