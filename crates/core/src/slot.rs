@@ -299,9 +299,9 @@ impl Slot {
     /// PM2's word for the state.
     pub(crate) fn status(&self) -> Status {
         match &self.state {
+            State::Down { .. } | State::Leaving { .. } if self.has_stuck_companion() => Status::Errored,
             State::Down { errored: false } => Status::Stopped,
             State::Down { errored: true } | State::Stuck(_) => Status::Errored,
-            State::Leaving { .. } if self.has_stuck_companion() => Status::Errored,
             State::Waiting { .. } => Status::WaitingRestart,
             State::Spawning(Spawning { intent: None, .. }) | State::Launching { .. } => Status::Launching,
             State::Online(_) => Status::Online,

@@ -2,7 +2,7 @@
 
 mod support;
 
-use ostler_core::{Address, AppId, Effect, ExitStatus, Failure, Generation, Spec, Status, Verdict};
+use ostler_core::{Address, AppId, Effect, ExitStatus, Failure, Generation, Request, Spec, Status, Verdict};
 use std::collections::BTreeSet;
 use support::clusters::{generations, run_served, slots, worker};
 use support::programs::{Leftovers, Program, Reaction, activated, listen, spec};
@@ -311,4 +311,32 @@ fn a_stop_of_what_waits_to_be_launched_again_waits_for_what_is_left_of_its_prede
     assert!(matches!(world.verdict(stop), Verdict::Failed(Failure::Unkillable)));
     assert_eq!(world.status(0), Status::Errored, "a process of it has the socket still");
     assert_eq!(open(&world), ["unix:///run/app.sock"]);
+}
+
+#[test]
+fn what_has_ended_is_no_success_while_something_of_its_predecessor_cannot_be_killed() {
+    let mut app = activated("app", 1);
+    app.listen = vec![listen("/run/app.sock")];
+    let stubborn = Program {
+        leftovers: Leftovers::Unkillable,
+        ..Program::server()
+    };
+    let job = Program::ending(ms(10), ExitStatus::Code(0));
+    let mut world = World::new();
+    world.script("app", vec![Program::server(), stubborn, job]);
+    let start = world.start(app.clone());
+    let _ = world.reply(start);
+    // The replacement comes up when a restart overtakes it that makes a job of the app.
+    world.reload(&[0]);
+    world.run(ms(60));
+    app.listen.clear();
+    app.restart.auto = false;
+    world.request(Request::Restart {
+        slots: support::ids(&[0]),
+        specs: vec![app.into()],
+    });
+    world.run(secs(60));
+    assert_eq!(world.launches(0).len(), 3);
+    assert_eq!(world.status(0), Status::Errored, "a process of it has the socket still");
+    assert_eq!(open(&world), [SOCKET]);
 }
