@@ -3,8 +3,10 @@
 // worker and later, when it hands it no more connections, says {"cmd":"NODE_OSTLER","act":"drain"} on the IPC channel. From
 // then on every connection ends as soon as it can without losing a request, and when none is open we say `drained`.
 //
-// Until then nothing here runs per request. It never throws, keeps nothing alive, leaves the app's servers open (their
+// Until then nothing of that runs per request. It never throws, keeps nothing alive, leaves the app's servers open (their
 // `close()` is the app's to call), and is no-op outside the main thread of a cluster worker. Works on Node 16 to 26.
+//
+// In every Node program of ours it also has `measure.cjs` report how the program is doing.
 const LOOK_EVERY = 20; // ms between counts of open connections
 const SAY_EVERY = 100; // ms between two words on how many are left
 const QUIET = 500; // ms without a byte for an HTTP/2 client
@@ -86,6 +88,19 @@ function stopAccepting(server) {
   Object.getPrototypeOf(handle).close.call(handle);
 }
 
+let finish = () => {}; // reports a last time how the program is doing
+
+function say(message, sent = () => {}) {
+  if (process.connected) process.send({ cmd: 'NODE_OSTLER', ...message }, sent);
+}
+
+// Not `message`: a listener of that would keep the channel, and the process, alive.
+function obey(act, carryOut) {
+  process.on('internalMessage', (message) => {
+    if (message && message.cmd === 'NODE_OSTLER' && message.act === act) quietly(carryOut);
+  });
+}
+
 function serve(cluster) {
   const servers = new Set(); // that listen, or have connections
   const met = new WeakSet(); // servers that have our listeners
@@ -113,15 +128,12 @@ function serve(cluster) {
     }));
   }
 
-  function say(message) {
-    if (process.connected) process.send({ cmd: 'NODE_OSTLER', ...message }, () => {});
-  }
-
   function report(connections) {
     if (timer === undefined) return; // it has been said
     if (connections === 0) {
       clearInterval(timer);
       timer = undefined;
+      quietly(finish); // what was counted last; upon the next word the process may end
       say({ act: 'drained' });
     } else if (connections !== said.connections && Date.now() - said.at >= SAY_EVERY) {
       said = { connections, at: Date.now() };
@@ -165,10 +177,7 @@ function serve(cluster) {
     quietly(remember, server);
     return getServer.call(this, server, ...rest);
   };
-  // Not `message`: a listener of that would keep the channel, and the process, alive.
-  process.on('internalMessage', (message) => {
-    if (message && message.cmd === 'NODE_OSTLER' && message.act === 'drain') quietly(drain);
-  });
+  obey('drain', drain);
 }
 
 quietly(() => {
@@ -176,4 +185,10 @@ quietly(() => {
   if (!process.connected || !require('worker_threads').isMainThread) return;
   const cluster = require('cluster');
   if (cluster.isWorker) serve(cluster);
+  // Not at once: the program is to come up as fast as without us, and serves nobody before that.
+  setImmediate(() => quietly(() => {
+    const measure = require('./measure.cjs')(say);
+    finish = measure.finish;
+    obey('watch', measure.watch);
+  })).unref();
 });

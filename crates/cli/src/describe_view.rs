@@ -6,6 +6,7 @@ use crate::units;
 use crate::verdicts::ended;
 use ostler_core::{Interpreter, Mode, SlotView, Status, WallTime};
 use ostler_wire::control::Process;
+use ostler_wire::metrics::NodeMetrics;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -18,6 +19,10 @@ pub fn text(process: &Process, environment: &BTreeMap<String, String>, now: Wall
     let title = format!(" Describing process with id {} - name {} ", view.id, spec.name);
     let mut text = format!("{}\n", paint(colour, HEADER.invert(), &title));
     text.push_str(&table::draw_pairs(&rows(process, now), colour));
+    if let Some(node) = &process.node {
+        text.push_str(&format!("{}\n", paint(colour, HEADER.invert(), " Code metrics value ")));
+        text.push_str(&table::draw_pairs(&measured(node), colour));
+    }
     let differing = differing_variables(process, environment);
     if !differing.is_empty() {
         let title = " Divergent env variables from local env ";
@@ -34,6 +39,33 @@ pub fn text(process: &Process, environment: &BTreeMap<String, String>, now: Wall
         id = view.id,
     ));
     text
+}
+
+/// What a program of Node says of itself.
+fn measured(node: &NodeMetrics) -> Vec<(&'static str, Cell<'_>)> {
+    let ms = |ms: f64| format!("{ms:.1} ms");
+    let percent = |percent: Option<f64>| percent.map(|percent| format!("{percent:.1} %"));
+    let delay = node.loop_delay;
+    let http = node.http;
+    let heap = format!("{} of {}", units::memory(node.heap), units::memory(node.heap_limit));
+    let rows = [
+        ("heap", Some(heap)),
+        ("garbage collection", percent(node.gc)),
+        ("event loop utilisation", percent(node.loop_utilisation)),
+        ("event loop delay", delay.map(|delay| ms(delay.mean))),
+        ("event loop delay p99", delay.map(|delay| ms(delay.p99))),
+        (
+            "HTTP requests",
+            http.map(|http| format!("{:.1} a second", http.requests)),
+        ),
+        ("HTTP requests in flight", Some(node.in_flight.to_string())),
+        ("HTTP latency p50", http.and_then(|http| http.p50_ms).map(ms)),
+        ("HTTP latency p95", http.and_then(|http| http.p95_ms).map(ms)),
+        ("active handles", Some(node.active_handles.to_string())),
+        ("active requests", Some(node.active_requests.to_string())),
+    ];
+    let cell = |value: Option<String>| Cell::plain(value.map_or(Cow::Borrowed(MISSING), Cow::Owned));
+    rows.into_iter().map(|(name, value)| (name, cell(value))).collect()
 }
 
 fn rows(process: &Process, now: WallTime) -> Vec<(&'static str, Cell<'_>)> {
@@ -164,6 +196,7 @@ fn differing_variables<'a>(process: &'a Process, local: &BTreeMap<String, String
 mod tests {
     use super::*;
     use crate::samples::{AT, process};
+    use ostler_wire::metrics::{HttpRates, LoopDelay};
 
     #[test]
     fn a_process_is_described_row_by_row() {
@@ -174,6 +207,31 @@ mod tests {
         ];
         let local = local.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let now = WallTime(AT.0 + 65_000);
-        insta::assert_snapshot!("describe", text(&process(0, "api"), &local, now, false));
+        let node = NodeMetrics {
+            age_ms: 800,
+            loop_delay: Some(LoopDelay {
+                mean: 0.54,
+                p50: 0.25,
+                p99: 4.0,
+                max: 12.0,
+            }),
+            loop_utilisation: Some(25.04),
+            gc: Some(1.0),
+            heap: 9_000_000,
+            heap_limit: 4_000_000_000,
+            active_handles: 3,
+            active_requests: 0,
+            in_flight: 1,
+            http: Some(HttpRates {
+                requests: 120.25,
+                p50_ms: Some(1.5),
+                ..HttpRates::default()
+            }),
+        };
+        let process = Process {
+            node: Some(node),
+            ..process(0, "api")
+        };
+        insta::assert_snapshot!("describe", text(&process, &local, now, false));
     }
 }

@@ -108,6 +108,7 @@ pub fn process(id: u32, name: &str) -> Process {
             cpu: 0.5,
         }),
         connections: None,
+        node: None,
         version: Some("1.0.0".into()),
         node_version: Some("22.1.0".into()),
         out_log: log("out"),

@@ -18,6 +18,7 @@ pub mod history;
 mod ids;
 mod listen;
 mod machine;
+pub mod metrics;
 mod outcome;
 mod schedule;
 mod settings;

@@ -62,6 +62,8 @@ pub enum Fact {
     LeftoverEnded(WorkerId),
     /// Time to look at the start of workers that are being observed.
     ObserveStarts,
+    /// How many connections workers of clusters have open.
+    Open(Vec<(WorkerId, u64)>),
     /// Time to sample the memory of this worker.
     SampleMemory(WorkerId),
     /// Somebody set the wall clock, so much further than it would have been.

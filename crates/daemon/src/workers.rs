@@ -9,7 +9,7 @@ use crate::sockets::notify;
 use ostler_core::{ExitStatus, Generation, Launch, Mode, Pid, Place, SlotId, WorkerId};
 use ostler_sys::proc::StartTime;
 use ostler_sys::spawn::{ExecOutcome, Outcome};
-use ostler_wire::node_ipc::Decoder;
+use ostler_wire::node_ipc::{self, Decoder, ToPreload};
 use rustix::net::RecvFlags;
 use std::collections::BTreeMap;
 use std::io;
@@ -149,10 +149,21 @@ impl Worker {
     /// # Errors
     /// What `send(2)` gives, or `NotConnected` if there is no channel.
     pub fn send(&self, message: &serde_json::Value) -> io::Result<()> {
+        self.put(&node_ipc::encode(message))
+    }
+
+    /// Tells our preload something, in a fork app that has it.
+    ///
+    /// # Errors
+    /// See [`send`](Self::send).
+    pub fn tell_preload(&self, message: ToPreload) -> io::Result<()> {
+        self.put(&node_ipc::encode_for_preload(message))
+    }
+
+    fn put(&self, bytes: &[u8]) -> io::Result<()> {
         let channel = self.descriptor(Part::Channel).ok_or(io::ErrorKind::NotConnected)?;
-        let bytes = ostler_wire::node_ipc::encode(message);
         let flags = rustix::net::SendFlags::DONTWAIT | rustix::net::SendFlags::NOSIGNAL;
-        rustix::net::send(channel.as_fd(), &bytes, flags)?;
+        rustix::net::send(channel.as_fd(), bytes, flags)?;
         Ok(())
     }
 }
@@ -271,6 +282,20 @@ pub fn named(text: &str) -> Option<WorkerId> {
     Some(WorkerId {
         slot: SlotId(slot.parse().ok()?),
         generation: Generation(generation.parse().ok()?),
+    })
+}
+
+/// A worker as one number that is not 0.
+pub fn tag(worker: WorkerId) -> u64 {
+    u64::from(worker.slot.0 + 1) << 32 | u64::from(worker.generation.0)
+}
+
+/// The worker that is this number.
+pub fn tagged(tag: u64) -> Option<WorkerId> {
+    let half = |half: u64| u32::try_from(half & 0xffff_ffff).ok();
+    Some(WorkerId {
+        slot: SlotId(half(tag >> 32)?.checked_sub(1)?),
+        generation: Generation(half(tag)?),
     })
 }
 

@@ -8,11 +8,15 @@
 //! | `GET /v1/processes/full` | | [`Processes`]: with spec and environment |
 //! | `GET /v1/reloads` | | [`Reloads`] that are under way |
 //! | `GET /v1/history?selector=S` | | [`History`] |
+//! | `GET /v1/metrics` | | [`Metrics`](crate::metrics::Metrics): how workers are doing |
+//! | `GET /metrics` | | the same as Prometheus reads it |
+//! | `GET /v1/charts?selector=S` | | [`Charts`](crate::metrics::Charts): how they were doing in the last hour |
 //! | `POST /v1/operations` | [`Operation`] | [`Answer`] |
 //! | `POST /v1/follow` | [`Follow`] | an endless stream of frames: a [`FrameHeader`] as one line of JSON, then `len` bytes |
 //!
 //! A failed call answers with a status of 400 or above and an [`ApiError`].
 
+use crate::metrics::NodeMetrics;
 use ostler_core::history::Entry;
 use ostler_core::{Outcome, Pid, RollView, SlotId, SlotView, Spec, Status, WallTime};
 use serde::{Deserialize, Serialize};
@@ -119,6 +123,9 @@ pub struct Process {
     /// The connections of a cluster's worker; absent where none runs, and in fork mode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connections: Option<Connections>,
+    /// What a program of Node says of itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeMetrics>,
     /// The nearest package.json's version, if any.
     pub version: Option<String>,
     /// The Node version its process reported or runs, if known.

@@ -3,5 +3,6 @@
 
 pub mod control;
 pub mod keeper;
+pub mod metrics;
 pub mod node_ipc;
 mod together;

@@ -3,11 +3,16 @@
 use super::attribute::Attribute;
 use super::kind::Kind;
 
-const PROBE: &str = "Ostler puts no probe into apps";
+const PROBE: &str = "what Ostler measures in an app needs no setting";
 
 /// See [`FAMILIES`](super::FAMILIES).
 pub(crate) const ATTRIBUTES: &[Attribute] = &[
-    Attribute::new("pmx", Kind::FlagOrText, "false", "Load the metrics probe into the app.").later(PROBE),
+    Attribute::new(
+        "pmx",
+        Kind::FlagOrText,
+        "true",
+        "Load a script into programs of Node that has workers of a cluster finish with their connections, and says how the program is doing.",
+    ),
     Attribute::new("automation", Kind::Flag, "false", "Let the probe instrument the app.").later(PROBE),
     Attribute::new("trace", Kind::Anything, "false", "Trace requests.").later(PROBE),
     Attribute::new("disable_trace", Kind::Flag, "", "Do not trace requests.").later(PROBE),

@@ -120,6 +120,7 @@ fn process(spec: Spec) -> Process {
     Process {
         view,
         connections: None,
+        node: None,
         usage: Some(Usage {
             memory: 51_941_376,
             cpu: 0.0,

@@ -3,6 +3,7 @@
 //! A connection is a task that parses calls, hands them to the reactor and writes what comes back; it never touches the
 //! machine. A client that reads slowly or not at all delays only itself.
 
+mod prometheus;
 mod respond;
 
 mod route;
@@ -14,6 +15,7 @@ use crate::logs::Follower;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use ostler_wire::control::{Answer, ApiError, Follow, Operation, Pong, ProcessRows, Processes, Reloads, Selector};
+use ostler_wire::metrics::{Charts, Metrics};
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
@@ -35,6 +37,10 @@ pub enum Call {
     Full(Reply<Processes>),
     /// Reloads under way.
     Reloads(Reply<Reloads>),
+    /// How workers are doing.
+    Metrics(Reply<Metrics>),
+    /// How they were doing in the last hour; all if `None`.
+    Charts(Option<Selector>, Reply<Charts>),
     /// Change something.
     Operate(Box<Operation>, Peer, Reply<Answer>),
     /// Live output.

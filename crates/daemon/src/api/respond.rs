@@ -44,11 +44,20 @@ pub fn failure(error: &ApiError) -> Response<Body> {
     )
 }
 
+/// Text of some kind.
+pub fn text(kind: &'static str, text: String) -> Response<Body> {
+    of_kind(kind, StatusCode::OK, text.into_bytes())
+}
+
 fn whole(status: StatusCode, bytes: Vec<u8>) -> Response<Body> {
+    of_kind("application/json", status, bytes)
+}
+
+fn of_kind(kind: &'static str, status: StatusCode, bytes: Vec<u8>) -> Response<Body> {
     let mut response = Response::new(Full::new(Bytes::from(bytes)).boxed());
     *response.status_mut() = status;
     response
         .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }

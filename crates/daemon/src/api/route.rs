@@ -1,6 +1,7 @@
 //! From an HTTP request to a call and back.
 
-use super::respond::{Body, failure, internal, json};
+use super::prometheus;
+use super::respond::{Body, failure, internal, json, text};
 use super::{Call, Peer, Reply};
 use crate::fact::Fact;
 use crate::{follow, history};
@@ -27,6 +28,15 @@ pub async fn route(request: Request<Incoming>, facts: &Facts, peer: Peer) -> Res
         (Method::GET, "/v1/processes/full") => json(ask(facts, Call::Full).await),
         (Method::GET, "/v1/reloads") => json(ask(facts, Call::Reloads).await),
         (Method::GET, "/v1/history") => json(read_history(facts, request.uri().query()).await),
+        (Method::GET, "/v1/metrics") => json(ask(facts, Call::Metrics).await),
+        (Method::GET, "/metrics") => match ask(facts, Call::Metrics).await {
+            Ok(metrics) => text(prometheus::CONTENT_TYPE, prometheus::text(&metrics, crate::VERSION)),
+            Err(error) => failure(&error),
+        },
+        (Method::GET, "/v1/charts") => {
+            let selector = request.uri().query().and_then(selector_of);
+            json(ask(facts, |reply| Call::Charts(selector, reply)).await)
+        }
         (Method::POST, "/v1/operations") => match body(request).await {
             Ok(operation) => json(ask(facts, |reply| Call::Operate(Box::new(operation), peer, reply)).await),
             Err(error) => failure(&error),

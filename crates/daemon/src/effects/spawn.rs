@@ -222,13 +222,16 @@ impl Daemon {
         Ok(environment)
     }
 
-    /// The script by which a worker drains, if it gets one.
-    fn preload_of(&self, launch: &Launch) -> Option<&str> {
+    /// The script by which a program of Node drains and says how it is doing, if it gets one.
+    pub(crate) fn preload_of(&self, launch: &Launch) -> Option<&str> {
         let spec = &launch.spec;
-        let drains = spec.mode == Mode::Cluster
-            && spec.cluster.preload
-            && matches!(spec.program.interpreter, Interpreter::Program(_));
-        self.preload.as_deref().filter(|_| drains)
+        let runs_node = match spec.mode {
+            // Whatever leads workers of a cluster to Node hands on what Node is to load (`tsx`, `ts-node`).
+            Mode::Cluster => matches!(spec.program.interpreter, Interpreter::Program(_)),
+            Mode::Fork => spec.program.interpreter.runtime() == Some(Runtime::Node),
+        };
+        let takes_it = spec.cluster.preload && runs_node;
+        self.preload.as_deref().filter(|_| takes_it)
     }
 
     fn command(

@@ -1,30 +1,20 @@
-//! How many connections each worker has taken in its life, in memory that a successor gets: a file of records of 16 bytes, slot + 1
-//! (0: free), generation, count.
+//! How many connections each worker has taken in its life, in memory that a successor gets.
 
-use ostler_core::{Generation, SlotId, WorkerId};
+use crate::records::Records;
+use crate::workers;
+use ostler_core::WorkerId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, Read, Seek};
-use std::os::unix::fs::FileExt;
+use std::io;
 
 /// The key of its deposit.
 pub const ACCEPTED: &str = "accepted";
 
-const RECORD: usize = 16;
-
 /// See the module's header.
 #[derive(Debug)]
 pub struct Accepted {
-    file: File,
-    records: BTreeMap<WorkerId, Record>,
-    free: Vec<u64>,
-    length: u64,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Record {
-    index: u64,
-    count: u64,
+    records: Records<1>,
+    counts: BTreeMap<WorkerId, u64>,
 }
 
 impl Accepted {
@@ -32,30 +22,20 @@ impl Accepted {
     ///
     /// # Errors
     /// `read(2)`.
-    pub fn open(mut file: File) -> io::Result<Self> {
-        let mut bytes = Vec::new();
-        file.rewind()?;
-        file.read_to_end(&mut bytes)?;
-        let (mut records, mut free) = (BTreeMap::new(), Vec::new());
-        let mut length = 0;
-        for (index, record) in (0..).zip(bytes.as_chunks::<RECORD>().0) {
-            match decode(record) {
-                Some((worker, count)) => drop(records.insert(worker, Record { index, count })),
-                None => free.push(index),
-            }
-            length = index + 1;
-        }
+    pub fn open(file: File) -> io::Result<Self> {
+        let (records, found) = Records::open(file)?;
+        let counts = found
+            .into_iter()
+            .filter_map(|(tag, [count])| Some((workers::tagged(tag)?, count)));
         Ok(Self {
-            file,
             records,
-            free,
-            length,
+            counts: counts.collect(),
         })
     }
 
     /// How many a worker has taken.
     pub fn of(&self, worker: WorkerId) -> u64 {
-        self.records.get(&worker).map_or(0, |record| record.count)
+        self.counts.get(&worker).copied().unwrap_or_default()
     }
 
     /// Forgets all but these workers: others have ended while nobody was there to see it.
@@ -63,7 +43,7 @@ impl Accepted {
     /// # Errors
     /// `write(2)`.
     pub fn forget_others(&mut self, alive: &BTreeSet<WorkerId>) -> io::Result<()> {
-        let gone = self.records.keys().filter(|worker| !alive.contains(worker));
+        let gone = self.counts.keys().filter(|worker| !alive.contains(worker));
         let gone: Vec<WorkerId> = gone.copied().collect();
         gone.into_iter().try_for_each(|worker| self.forget(worker))
     }
@@ -73,13 +53,8 @@ impl Accepted {
     /// # Errors
     /// `write(2)`: no memory.
     pub fn keep(&mut self, worker: WorkerId, count: u64) -> io::Result<()> {
-        let index = self.records.get(&worker).map(|record| record.index);
-        let index = index.or_else(|| self.free.pop()).unwrap_or_else(|| {
-            self.length += 1;
-            self.length - 1
-        });
-        self.records.insert(worker, Record { index, count });
-        self.write(index, &encode(worker, count))
+        self.counts.insert(worker, count);
+        self.records.write(workers::tag(worker), &[count])
     }
 
     /// A worker is gone.
@@ -87,40 +62,15 @@ impl Accepted {
     /// # Errors
     /// `write(2)`.
     pub fn forget(&mut self, worker: WorkerId) -> io::Result<()> {
-        let Some(record) = self.records.remove(&worker) else {
-            return Ok(());
-        };
-        self.free.push(record.index);
-        self.write(record.index, &[0; RECORD])
+        self.counts.remove(&worker);
+        self.records.remove(workers::tag(worker))
     }
-
-    fn write(&self, index: u64, record: &[u8; RECORD]) -> io::Result<()> {
-        self.file.write_all_at(record, index * RECORD as u64)
-    }
-}
-
-fn encode(worker: WorkerId, count: u64) -> [u8; RECORD] {
-    let identity = u64::from(worker.slot.0 + 1) << 32 | u64::from(worker.generation.0);
-    let mut record = [0; RECORD];
-    record[..8].copy_from_slice(&identity.to_ne_bytes());
-    record[8..].copy_from_slice(&count.to_ne_bytes());
-    record
-}
-
-fn decode(record: &[u8; RECORD]) -> Option<(WorkerId, u64)> {
-    let (identity, count) = record.split_at(8);
-    let identity = u64::from_ne_bytes(identity.try_into().ok()?);
-    let half = |half: u64| u32::try_from(half & 0xffff_ffff).ok();
-    let worker = WorkerId {
-        slot: SlotId(half(identity >> 32)?.checked_sub(1)?),
-        generation: Generation(half(identity)?),
-    };
-    Some((worker, u64::from_ne_bytes(count.try_into().ok()?)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ostler_core::{Generation, SlotId};
 
     fn worker(slot: u32, generation: u32) -> WorkerId {
         WorkerId {
@@ -140,9 +90,7 @@ mod tests {
         let mut successor = Accepted::open(file.try_clone().expect("a copy")).expect("the same");
         assert_eq!([0, 1, 2].map(|slot| successor.of(worker(slot, 5))), [8, 0, 3]);
         assert_eq!(successor.of(worker(0, 6)), 0, "another one");
-        // The place of one that is gone is taken by the next.
         successor.keep(worker(9, 1), 2).expect("kept");
-        assert_eq!(file.metadata().expect("a size").len(), 3 * RECORD as u64);
         successor
             .forget_others(&BTreeSet::from([worker(9, 1)]))
             .expect("forgotten");

@@ -155,6 +155,7 @@ impl Engine {
             Command::Unlisten(app) => self.unlisten(app),
             Command::Kept(worker) => self.kept(worker),
             Command::Say(worker, message) => self.say(worker, &message),
+            Command::Watch(worker) => self.watch(worker),
             Command::Count(reply) => self.ask_for_counts(reply),
             Command::Counted(found) => self.counted(found),
         }
@@ -255,6 +256,15 @@ impl Engine {
             self.tell(Fact::Machine(Event::Drained { worker }));
         }
         self.rewatch(token);
+    }
+
+    /// Somebody looks at how a worker is doing. One whose channel is full has other worries.
+    fn watch(&mut self, worker: WorkerId) {
+        self.with(worker, |link| {
+            if link.preload && !link.is_full {
+                let _ = link.send(&ToWorker::Ostler(ToPreload::Watch));
+            }
+        });
     }
 
     fn say(&mut self, worker: WorkerId, message: &serde_json::Value) {

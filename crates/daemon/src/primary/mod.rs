@@ -83,6 +83,8 @@ pub(crate) enum Command {
     Kept(WorkerId),
     /// For the app.
     Say(WorkerId, serde_json::Value),
+    /// Somebody looks at how it is doing.
+    Watch(WorkerId),
     /// Somebody wants to know what workers have.
     Count(Reply),
     /// What has been counted.

@@ -14,6 +14,7 @@ use crate::hand_over::HandOver;
 use crate::journal::Journal;
 use crate::keeper_link::{Deposit, KeeperLink};
 use crate::logs::{Logs, Note, Vault};
+use crate::metrics::{self, Metrics};
 use crate::operations::Operations;
 use crate::primary::{self, ACCEPTED, Accepted, Primary};
 use crate::scribe::Scribe;
@@ -71,6 +72,7 @@ impl Daemon {
         let known: BTreeSet<WorkerId> = restored.machine.workers().collect();
         let containment = Containment::new(&home_text, &known);
         let primary = Primary::new(facts.clone(), generation, accepted(&keeper, &known)?);
+        let metrics = metrics(&keeper, &known)?;
         let preload = preload(&around.home, &mut notes);
         let mut daemon = Self {
             machine: restored.machine,
@@ -81,6 +83,7 @@ impl Daemon {
             operations: Operations::restore(restored.operations.into_iter()),
             scribe: Scribe::start()?,
             usages: Usages::default(),
+            metrics,
             versions: Versions::default(),
             watches: Watches::default(),
             starts: Starts::default(),
@@ -249,23 +252,32 @@ impl Daemon {
     }
 }
 
-/// Puts the preload where workers find it. Without it they drain less well.
+/// The scripts that programs of Node are given; the first is what they load.
+const PRELOAD: [(&str, &str); 2] = [
+    ("preload.cjs", include_str!("../../../../node/preload.cjs")),
+    ("measure.cjs", include_str!("../../../../node/measure.cjs")),
+];
+
+/// Puts the preload where workers find it. Without it they drain less well, and do not say how they are doing.
 fn preload(home: &std::path::Path, notes: &mut Vec<String>) -> Option<String> {
-    const TEXT: &str = include_str!("../../../../node/preload.cjs");
-    let path = home.join("node").join("preload.cjs");
-    let there = std::fs::read(&path).is_ok_and(|bytes| bytes == TEXT.as_bytes());
-    let written = match there {
-        true => Ok(()),
-        false => std::fs::create_dir_all(home.join("node")).and_then(|()| std::fs::write(&path, TEXT)),
-    };
-    if let Err(error) = written {
-        notes.push(format!(
-            "{}: {error}; replaced workers of a cluster may lose requests on connections that are kept alive",
-            path.display()
-        ));
-        return None;
+    let folder = home.join("node");
+    for (name, text) in PRELOAD {
+        let path = folder.join(name);
+        let there = std::fs::read(&path).is_ok_and(|bytes| bytes == text.as_bytes());
+        let written = match there {
+            true => Ok(()),
+            false => std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&path, text)),
+        };
+        if let Err(error) = written {
+            notes.push(format!(
+                "{}: {error}; replaced workers of a cluster may lose requests on connections that are kept alive, and nothing is \
+                 measured in programs of Node",
+                path.display()
+            ));
+            return None;
+        }
     }
-    path.to_str().map(str::to_owned)
+    folder.join(PRELOAD[0].0).to_str().map(str::to_owned)
 }
 
 fn settings() -> Settings {
@@ -305,6 +317,15 @@ fn accepted(keeper: &KeeperLink, known: &BTreeSet<WorkerId>) -> io::Result<Optio
     let mut accepted = Accepted::open(inherited.into())?;
     accepted.forget_others(known)?;
     Ok(Some(accepted))
+}
+
+/// What workers have counted, by a predecessor's word.
+fn metrics(keeper: &KeeperLink, known: &BTreeSet<WorkerId>) -> io::Result<Metrics> {
+    let inherited = first_of(keeper, metrics::COUNTED)?;
+    let kept = inherited.map(|file| metrics::Kept::open(file.into())).transpose()?;
+    let mut metrics = Metrics::new(kept, super::now().instant);
+    metrics.end_others(known)?;
+    Ok(metrics)
 }
 
 fn logs(keeper: &mut KeeperLink, facts: &UnboundedSender<Fact>) -> io::Result<Logs> {

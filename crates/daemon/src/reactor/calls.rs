@@ -34,6 +34,18 @@ impl Daemon {
                         .collect()
                 });
             }
+            Call::Metrics(reply) => {
+                self.have_reported();
+                let metrics = self.metrics_of_all();
+                self.with_connections(metrics, reply, |metrics| {
+                    metrics
+                        .workers
+                        .iter_mut()
+                        .map(|worker| &mut worker.connections)
+                        .collect()
+                });
+            }
+            Call::Charts(selector, reply) => drop(reply.send(self.charts(selector.as_ref()))),
             Call::Reloads(reply) => drop(reply.send(Ok(self.reloads()))),
             Call::Operate(operation, peer, reply) => self.operate(*operation, &peer, reply),
             Call::Follow(follow, reply) => drop(reply.send(self.follow(follow))),
@@ -124,6 +136,7 @@ impl Daemon {
         Process {
             usage: usages.get(&worker(&view)).copied(),
             connections: None,
+            node: self.node(&view),
             version: self.versions.of(&spec.program.path).map(str::to_owned),
             node_version: None,
             out_log: paths::log_file(&spec.logs.out, id),
@@ -153,7 +166,7 @@ impl Daemon {
             .sum()
     }
 
-    fn usages_of(&mut self, slots: &[SlotView]) -> BTreeMap<WorkerId, Usage> {
+    pub(super) fn usages_of(&mut self, slots: &[SlotView]) -> BTreeMap<WorkerId, Usage> {
         let running = slots
             .iter()
             .filter(|slot| matches!(slot.status, Status::Online | Status::Launching | Status::Stopping));
@@ -220,7 +233,7 @@ impl Daemon {
     }
 }
 
-fn worker(slot: &SlotView) -> WorkerId {
+pub(super) fn worker(slot: &SlotView) -> WorkerId {
     WorkerId {
         slot: slot.id,
         generation: slot.generation,
@@ -234,7 +247,7 @@ fn of_cluster(slot: &SlotView) -> Option<WorkerId> {
 }
 
 /// How long it has been up; zero unless a process runs.
-fn uptime(slot: &SlotView) -> Duration {
+pub(super) fn uptime(slot: &SlotView) -> Duration {
     match (slot.pid, slot.launched) {
         (Some(_), Some(launched)) => now().instant.since(launched),
         _ => Duration::ZERO,

@@ -12,6 +12,7 @@ mod calls;
 mod changes;
 mod ends;
 mod log_files;
+mod measure;
 mod operate;
 mod remains;
 
@@ -24,6 +25,7 @@ use crate::fact::{Fact, Told};
 use crate::journal::Journal;
 use crate::keeper_link::KeeperLink;
 use crate::logs::Logs;
+use crate::metrics::Metrics;
 use crate::operations::Operations;
 use crate::primary::Primary;
 use crate::scribe::Scribe;
@@ -59,6 +61,7 @@ pub struct Daemon {
     pub(crate) operations: Operations,
     pub(crate) scribe: Scribe,
     pub(crate) usages: Usages,
+    pub(crate) metrics: Metrics,
     pub(crate) versions: Versions,
     pub(crate) watches: Watches,
     pub(crate) starts: Starts,
@@ -118,6 +121,7 @@ impl Daemon {
                     }
                 }
                 () = until(self.machine.next_deadline()) => self.machine.handle_timeout(now()),
+                () = until(Some(self.metrics.next_sample())) => self.sample(),
                 () = tokio::time::sleep(REST), if self.stirred => self.rest(),
             }
             self.carry_out();
@@ -163,7 +167,7 @@ impl Daemon {
             Fact::Drained(worker) => self.drained(worker),
             Fact::StatusOverdue(worker) => self.status_overdue(worker),
             Fact::Launched(worker, outcome) => self.launched(worker, &outcome),
-            Fact::Message(worker, message) => self.message(worker, &message),
+            Fact::Message(worker, message) => self.message(worker, message),
             Fact::Draining(worker, connections) => {
                 if let Some(record) = self.workers.get_mut(&worker) {
                     record.connections = Some(connections);
@@ -183,6 +187,7 @@ impl Daemon {
             Fact::ChildEnded => self.reap_orphans(),
             Fact::LeftoverEnded(_) => self.leftover_ended(),
             Fact::ObserveStarts => self.look_at_starts(),
+            Fact::Open(connections) => self.open_now(connections),
             Fact::SampleMemory(worker) => self.sample_memory(worker),
             Fact::ClockSet { by_millis } => self.clock_set(by_millis),
             Fact::Told(told) => self.told(told),
@@ -246,10 +251,11 @@ impl Daemon {
         self.tell(Event::ClockStepped);
     }
 
-    fn message(&mut self, worker: WorkerId, message: &ostler_wire::node_ipc::Message) {
+    fn message(&mut self, worker: WorkerId, message: ostler_wire::node_ipc::Message) {
         use ostler_wire::node_ipc::Message;
         match message {
             Message::Ready => self.tell(Event::ReadyMessage { worker }),
+            Message::Report(report) => self.reported(worker, *report),
             Message::Garbage(length) => {
                 self.note(&format!(
                     "worker {worker} sent {length} bytes over its IPC channel that are not JSON"

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::advanced::{self, Reader};
 use super::bounded::Budget;
 use super::framing::BUN_MARK;
+use super::report::Report;
 use super::scalar::Scalar;
 use super::{CLUSTER, Dialect, Frame, OURS};
 
@@ -58,6 +59,8 @@ pub enum FromWorker {
     Sockets(SocketQuestion),
     /// From our preload.
     Ostler(FromPreload),
+    /// What our preload has measured.
+    Report(Box<Report>),
     /// `process.send('ready')`.
     Ready,
     /// Any other message of the app's.
@@ -251,6 +254,10 @@ fn understand(members: Option<&Members<'_>>, is_marked: bool, value: impl Fn() -
         CLUSTER => members.cluster(value).unwrap_or(FromWorker::OtherInternal),
         "NODE_SOCKET_NOTIFY_CLOSE" => members.sockets(SocketsAsked::AllClosed),
         "NODE_SOCKET_GET_COUNT" => members.sockets(SocketsAsked::Count),
+        OURS if members.act.text() == Some("report") => {
+            let report = value().and_then(Report::read);
+            report.map_or(FromWorker::OtherInternal, |report| FromWorker::Report(Box::new(report)))
+        }
         OURS => members.preload().map_or(FromWorker::OtherInternal, FromWorker::Ostler),
         _ => FromWorker::OtherInternal,
     })

@@ -9,12 +9,14 @@ pub mod advanced;
 mod bounded;
 mod framing;
 mod from_worker;
+mod report;
 mod scalar;
 mod to_worker;
 
 pub use bounded::MAX_MEMORY;
 pub use framing::{Frame, Frames, MAX_FRAME, Splitter, complete, frames};
 pub use from_worker::{AddressType, FromPreload, FromWorker, Query, SocketQuestion, SocketsAsked, parse};
+pub use report::{LoopDelay, Report};
 pub use to_worker::{Family, SharedKind, SocketName, ToPreload, ToWorker};
 
 /// The `cmd` of Node's cluster module.
@@ -91,6 +93,8 @@ pub enum Message {
     Internal,
     /// Anything else.
     User(serde_json::Value),
+    /// What our preload has measured.
+    Report(Box<Report>),
     /// A line that is not JSON; its length.
     Garbage(usize),
 }
@@ -100,6 +104,7 @@ impl From<FromWorker> for Message {
         match message {
             FromWorker::Ready => Self::Ready,
             FromWorker::User(value) => Self::User(value),
+            FromWorker::Report(report) => Self::Report(report),
             FromWorker::Garbage(length) => Self::Garbage(length),
             FromWorker::Online | FromWorker::QueryServer { .. } | FromWorker::Listening(_) => Self::Internal,
             FromWorker::Close { .. } | FromWorker::ExitedAfterDisconnect { .. } => Self::Internal,
@@ -140,8 +145,17 @@ impl Decoder {
 
 /// A message for a fork app as bytes for the channel.
 pub fn encode(message: &serde_json::Value) -> Vec<u8> {
+    line(&ToWorker::User(message))
+}
+
+/// A message for the preload of a fork app as bytes for the channel.
+pub fn encode_for_preload(message: ToPreload) -> Vec<u8> {
+    line(&ToWorker::Ostler(message))
+}
+
+fn line(message: &ToWorker<'_>) -> Vec<u8> {
     let mut line = Vec::new();
-    ToWorker::User(message).encode(0, Dialect::Json, &mut line);
+    message.encode(0, Dialect::Json, &mut line);
     line
 }
 

@@ -74,12 +74,15 @@ pub enum ToWorker<'a> {
 pub enum ToPreload {
     /// Take no more work, finish what is there, and say so.
     Drain,
+    /// Somebody looks: report at once, and often for a while.
+    Watch,
 }
 
 impl ToPreload {
     fn act(self) -> &'static str {
         match self {
             Self::Drain => "drain",
+            Self::Watch => "watch",
         }
     }
 }

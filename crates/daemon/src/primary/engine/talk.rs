@@ -106,6 +106,7 @@ impl Engine {
                 self.tell(Fact::Machine(Event::Drained { worker }));
                 return true;
             }
+            FromWorker::Report(report) => self.tell(Fact::Message(worker, Message::Report(report))),
             FromWorker::Ready => {
                 self.tell(Fact::Message(worker, Message::Ready));
                 return true;

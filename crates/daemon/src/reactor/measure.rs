@@ -1,0 +1,224 @@
+//! How workers are doing: samples by the clock, reports as they come, and who is told of it.
+
+use super::calls::{uptime, worker};
+use super::{Daemon, now};
+use crate::fact::Fact;
+use crate::metrics::{COUNTED, Doing, Kept};
+use crate::primary::Command;
+use crate::select::select;
+use ostler_core::metrics::{Histogram, Rates, Tally};
+use ostler_core::{AppId, Mode, SlotId, SlotView, WorkerId};
+use ostler_wire::control::{ApiError, Selector, Usage};
+use ostler_wire::metrics::{
+    AppMetrics, Chart, ChartPoint, Charts, HttpRates, LatencyBucket, LoopDelay, Metrics, NodeMetrics, WorkerMetrics,
+};
+use ostler_wire::node_ipc::{Report, ToPreload};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+impl Daemon {
+    /// By the clock: what all workers use and have open.
+    pub(super) fn sample(&mut self) {
+        let slots = self.slots();
+        let usages = self.usages_of(&slots);
+        self.metrics.sample(now().instant, &usages);
+        if usages.is_empty() {
+            return;
+        }
+        // So that what looking took of memory is let go of.
+        self.stirred = true;
+        let present = slots.iter().map(|slot| slot.id).collect();
+        let apps = slots.iter().map(|slot| slot.app).collect();
+        let forgotten = self.metrics.keep_only(&present, &apps);
+        self.note_unkept(forgotten);
+        if slots.iter().any(|slot| slot.spec.mode == Mode::Cluster) {
+            let facts = self.facts.clone();
+            self.primary.count(Box::new(move |counts| {
+                let open = counts.iter().filter_map(|(worker, have)| Some((*worker, have.active?)));
+                let _ = facts.send(Fact::Open(open.collect()));
+            }));
+        }
+    }
+
+    /// What was counted for the last sample.
+    pub(super) fn open_now(&mut self, connections: Vec<(WorkerId, u64)>) {
+        let of_slots = connections.into_iter().map(|(worker, open)| (worker.slot, open));
+        self.metrics.connections(now().instant, of_slots);
+    }
+
+    /// A program of Node says how it is doing.
+    pub(super) fn reported(&mut self, worker: WorkerId, report: Report) {
+        let Some(app) = self.workers.get(&worker).map(|record| record.launch.app) else {
+            return;
+        };
+        let keeper = &mut self.keeper;
+        let kept = self.metrics.keep_in(|| {
+            let (kept, descriptor) = Kept::create()?;
+            keeper.deposit(COUNTED, Vec::new(), vec![descriptor]);
+            Ok(kept)
+        });
+        let now = now().instant;
+        if self.metrics.is_watched(now) && self.metrics.doing(worker, now).is_none() {
+            self.have_report(worker);
+        }
+        let reported = self.metrics.report(app, worker, report, now);
+        self.note_unkept(kept.and(reported));
+    }
+
+    /// A worker is gone, and will count no more.
+    pub(super) fn counted_last(&mut self, app: AppId, worker: WorkerId) {
+        let ended = self.metrics.ended(app, worker);
+        self.note_unkept(ended);
+    }
+
+    fn note_unkept(&self, kept: io::Result<()>) {
+        if let Err(error) = kept {
+            self.note(&format!(
+                "what workers have counted cannot be kept for a successor: {error}"
+            ));
+        }
+    }
+
+    /// Somebody looks: programs of Node are to say how they are doing, and go on saying so for a while.
+    pub(super) fn have_reported(&mut self) {
+        if !self.metrics.is_looked_at(now().instant) {
+            return;
+        }
+        self.workers.keys().for_each(|worker| self.have_report(*worker));
+    }
+
+    fn have_report(&self, worker: WorkerId) {
+        let Some(record) = self.workers.get(&worker) else {
+            return;
+        };
+        if record.is_of_cluster() {
+            self.primary.send(Command::Watch(worker));
+        } else if self.preload_of(&record.launch).is_some() {
+            // One whose channel is full has other worries.
+            let _ = record.tell_preload(ToPreload::Watch);
+        }
+    }
+
+    /// How all of them are doing; connections are to be filled in.
+    pub(super) fn metrics_of_all(&mut self) -> Metrics {
+        let slots = self.slots();
+        let usages = self.usages_of(&slots);
+        let names: BTreeMap<AppId, (&str, &str)> = slots
+            .iter()
+            .map(|slot| (slot.app, (slot.spec.name.as_str(), slot.spec.namespace.as_str())))
+            .collect();
+        let apps = names.into_iter().filter_map(|(app, (name, namespace))| {
+            let total = self.metrics.total(app)?;
+            Some(of_app(name, namespace, &total))
+        });
+        Metrics {
+            apps: apps.collect(),
+            workers: slots.iter().map(|slot| self.of_worker(slot, &usages)).collect(),
+        }
+    }
+
+    fn of_worker(&self, slot: &SlotView, usages: &BTreeMap<WorkerId, Usage>) -> WorkerMetrics {
+        WorkerMetrics {
+            id: slot.id,
+            name: slot.spec.name.clone(),
+            namespace: slot.spec.namespace.clone(),
+            instance: slot.instance,
+            pid: slot.pid,
+            status: slot.status,
+            uptime_ms: u64::try_from(uptime(slot).as_millis()).unwrap_or(u64::MAX),
+            restarts: slot.restarts,
+            usage: usages.get(&worker(slot)).copied(),
+            connections: None,
+            node: self.node(slot),
+        }
+    }
+
+    /// What a program of Node says of itself, if it runs and has said something lately.
+    pub(super) fn node(&self, slot: &SlotView) -> Option<NodeMetrics> {
+        let doing = self.metrics.doing(worker(slot), now().instant);
+        doing.filter(|_| slot.pid.is_some()).map(|doing| of_node(&doing))
+    }
+
+    /// What was measured in the last hour.
+    pub(super) fn charts(&self, selector: Option<&Selector>) -> Result<Charts, ApiError> {
+        let slots = self.slots();
+        let chosen: BTreeSet<SlotId> = match selector {
+            Some(selector) => select(selector, &slots)?.into_iter().collect(),
+            None => slots.iter().map(|slot| slot.id).collect(),
+        };
+        let now = now().instant;
+        let known = chosen
+            .into_iter()
+            .filter_map(|slot| Some((slot, self.metrics.series(slot)?)));
+        let charts = known.flat_map(|(id, series)| {
+            series.measures().map(move |measure| Chart {
+                id,
+                measure,
+                points: series
+                    .points(measure)
+                    .into_iter()
+                    .map(|point| ChartPoint {
+                        ago_ms: u64::try_from(now.since(point.at).as_millis()).unwrap_or(u64::MAX),
+                        span_ms: u64::try_from(point.span.as_millis()).unwrap_or(u64::MAX),
+                        mean: point.mean,
+                        largest: point.largest,
+                    })
+                    .collect(),
+            })
+        });
+        Ok(Charts {
+            charts: charts.collect(),
+        })
+    }
+}
+
+fn of_app(name: &str, namespace: &str, total: &Tally) -> AppMetrics {
+    let buckets = total.latency.counts().iter().enumerate();
+    AppMetrics {
+        name: name.to_owned(),
+        namespace: namespace.to_owned(),
+        answered: total.answered.to_vec(),
+        aborted: total.aborted,
+        latency: buckets
+            .map(|(bucket, count)| LatencyBucket {
+                up_to_ms: Histogram::bound_ms(bucket),
+                count: *count,
+            })
+            .collect(),
+        latency_sum_ms: total.latency.sum_ms(),
+        gc_pauses: total.gc_pauses,
+        gc_ms: total.gc_ms,
+    }
+}
+
+fn of_node(doing: &Doing<'_>) -> NodeMetrics {
+    let report = doing.report;
+    NodeMetrics {
+        age_ms: u64::try_from(doing.age.as_millis()).unwrap_or(u64::MAX),
+        loop_delay: report.delay.map(|delay| LoopDelay {
+            mean: delay.mean,
+            p50: delay.p50,
+            p99: delay.p99,
+            max: delay.max,
+        }),
+        loop_utilisation: doing.rates.map(|rates| rates.loop_utilisation * 100.0),
+        gc: doing.rates.map(|rates| rates.gc * 100.0),
+        heap: report.heap,
+        heap_limit: report.heap_limit,
+        active_handles: report.handles,
+        active_requests: report.requests,
+        in_flight: report.in_flight,
+        http: doing.rates.as_ref().map(http),
+    }
+}
+
+fn http(rates: &Rates) -> HttpRates {
+    HttpRates {
+        requests: rates.requests,
+        errors: rates.errors,
+        aborted: rates.aborted,
+        p50_ms: rates.p50_ms,
+        p95_ms: rates.p95_ms,
+        p99_ms: rates.p99_ms,
+    }
+}

@@ -1,0 +1,161 @@
+//! How workers are doing, as the control API tells it: `GET /v1/metrics` and `GET /v1/charts` (see [`crate::control`]).
+//!
+//! What is not known is absent or null, never 0.
+
+use crate::control::{Connections, Usage};
+use ostler_core::{Pid, SlotId, Status};
+use serde::{Deserialize, Serialize};
+
+/// The answer to `GET /v1/metrics`. Asking has workers of Node report every second for a while.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    /// Each slot, by id.
+    pub workers: Vec<WorkerMetrics>,
+    /// What was counted for each app since it was first started, also by workers that are gone: only grows.
+    pub apps: Vec<AppMetrics>,
+}
+
+/// One slot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorkerMetrics {
+    /// The slot.
+    pub id: SlotId,
+    /// The app's name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// The instance number.
+    pub instance: u32,
+    /// The main process, when one runs.
+    pub pid: Option<Pid>,
+    /// Its status.
+    pub status: Status,
+    /// How long it has been up, ms; 0 unless online.
+    pub uptime_ms: u64,
+    /// Restarts.
+    pub restarts: u32,
+    /// What its tree uses.
+    pub usage: Option<Usage>,
+    /// The connections of a cluster's worker.
+    pub connections: Option<Connections>,
+    /// What a program of Node says of itself.
+    pub node: Option<NodeMetrics>,
+}
+
+/// What a program of Node says of itself, by its last report.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeMetrics {
+    /// How old the report is, ms.
+    pub age_ms: u64,
+    /// How late the event loop was lately; null while it has next to nothing to do.
+    pub loop_delay: Option<LoopDelay>,
+    /// Share of the time in which the event loop had something to do, percent.
+    pub loop_utilisation: Option<f64>,
+    /// Share of the time in which garbage was collected and nothing else done, percent.
+    pub gc: Option<f64>,
+    /// Heap in use, bytes.
+    pub heap: u64,
+    /// What the heap may grow to, bytes.
+    pub heap_limit: u64,
+    /// Active handles of libuv.
+    pub active_handles: u64,
+    /// Requests to the system under way.
+    pub active_requests: u64,
+    /// HTTP requests under way.
+    pub in_flight: u64,
+    /// HTTP requests lately.
+    pub http: Option<HttpRates>,
+}
+
+/// How late the event loop was since the report before, ms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LoopDelay {
+    /// The mean.
+    pub mean: f64,
+    /// Half were below.
+    pub p50: f64,
+    /// 99 of 100 were below.
+    pub p99: f64,
+    /// The largest.
+    pub max: f64,
+}
+
+/// HTTP requests lately.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HttpRates {
+    /// Answered, a second.
+    pub requests: f64,
+    /// Of these with 5xx.
+    pub errors: f64,
+    /// Given up by their clients, a second.
+    pub aborted: f64,
+    /// Half were answered within so many ms; null where none was.
+    pub p50_ms: Option<f64>,
+    /// 95 of 100.
+    pub p95_ms: Option<f64>,
+    /// 99 of 100.
+    pub p99_ms: Option<f64>,
+}
+
+/// What was counted for an app.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AppMetrics {
+    /// Its name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// HTTP requests answered, by class of status from 1xx to 5xx.
+    pub answered: Vec<u64>,
+    /// HTTP requests whose connection closed before they were answered.
+    pub aborted: u64,
+    /// How many answers took how long, bucket by bucket.
+    pub latency: Vec<LatencyBucket>,
+    /// How long all of them took together, ms.
+    pub latency_sum_ms: f64,
+    /// Pauses for garbage.
+    pub gc_pauses: u64,
+    /// How long all of them were, ms.
+    pub gc_ms: f64,
+}
+
+/// Answers that took so long.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LatencyBucket {
+    /// Up to so many ms, and longer than the bucket before; null for all that took longer than that.
+    pub up_to_ms: Option<f64>,
+    /// How many.
+    pub count: u64,
+}
+
+/// The answer to `GET /v1/charts?selector=S`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Charts {
+    /// By slot and by what is measured.
+    pub charts: Vec<Chart>,
+}
+
+/// One line of a chart: the last hour by minutes, the last ten minutes of it by 10 s. Where nothing was measured no point is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Chart {
+    /// The slot.
+    pub id: SlotId,
+    /// What is measured.
+    pub measure: Measure,
+    /// In order of time.
+    pub points: Vec<ChartPoint>,
+}
+
+/// A point of a chart.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChartPoint {
+    /// How long ago its time began, ms.
+    pub ago_ms: u64,
+    /// For how long it stands, ms.
+    pub span_ms: u64,
+    /// The mean.
+    pub mean: f32,
+    /// The largest.
+    pub largest: f32,
+}
+
+pub use ostler_core::metrics::Measure;
