@@ -33,6 +33,10 @@ const TURN: usize = 64;
 /// How long a worker rests that gave a connection back.
 const REST: Duration = Duration::from_millis(20);
 
+/// How long it may take until a successor would know of a connection that a worker has taken. A system call for each would be a twentieth
+/// of what a connection costs us.
+const KEEP: Duration = Duration::from_millis(50);
+
 /// How often connections are looked at that wait for one worker, in case that it stalls.
 const HELD_LOOK: Duration = Duration::from_millis(100);
 
@@ -80,6 +84,8 @@ pub(super) struct Engine {
     queues: BTreeMap<u64, u64>,
     census: Census,
     accepted: Accepted,
+    /// When what workers have taken is kept for a successor; none while it is.
+    keep_at: Option<Instant>,
     counts: BTreeMap<AppId, Count>,
     askers: Vec<Asker>,
     next_token: u64,
@@ -105,6 +111,7 @@ impl Engine {
             queues: BTreeMap::new(),
             census: counting.census,
             accepted: counting.accepted,
+            keep_at: None,
             counts: BTreeMap::new(),
             askers: Vec::new(),
             next_token: 0,
@@ -134,6 +141,7 @@ impl Engine {
             .chain(unread)
             .chain(looks)
             .chain(self.next_count(now))
+            .chain(self.keep_at)
             .min()?;
         let left = next.saturating_duration_since(now) + Duration::from_millis(1);
         Timespec::try_from(left).ok()
@@ -229,7 +237,9 @@ impl Engine {
             self.rearm(token);
         }
         self.count_what_is_due(now);
-        self.keep_accepted();
+        if self.keep_at.is_some_and(|at| at <= now) {
+            self.keep_accepted();
+        }
     }
 
     /// Listens to a channel as its state asks: not while what was read is not kept, and for room only if it was full.

@@ -327,6 +327,7 @@ impl Engine {
 
     /// Keeps for a successor how many connections each worker has taken.
     pub(super) fn keep_accepted(&mut self) {
+        self.keep_at = None;
         for link in self
             .links
             .values_mut()

@@ -4,7 +4,7 @@ use super::super::Command;
 use super::super::SERVERS;
 use super::super::link::{Link, Reply, Unsent};
 use super::super::listener::{Listener, address_of, key_of};
-use super::{Door, Engine, PEEK, REST};
+use super::{Door, Engine, KEEP, PEEK, REST};
 use crate::fact::{Fact, Kept};
 use ostler_core::{Address, AppId, Event, WorkerId};
 use ostler_wire::node_ipc::{FromPreload, FromWorker, Message, Query, ToWorker};
@@ -308,6 +308,7 @@ impl Engine {
     pub(super) fn taken(&mut self, token: u64, ack: u64, accepted: bool) {
         let Some(link) = self.links.get_mut(&token) else { return };
         link.accepted += u64::from(accepted);
+        self.keep_at = self.keep_at.or_else(|| Some(Instant::now() + KEEP));
         let Some(given) = link.taken(ack) else { return };
         if !accepted {
             link.rests_until = Some(Instant::now() + REST);
