@@ -71,6 +71,8 @@ pub enum Fact {
         /// Negative when it was set back.
         by_millis: i64,
     },
+    /// The saved list is up, or as good as: lines to be said about it.
+    Booted(Vec<String>),
     /// A system administrator's signal.
     Told(Told),
     /// Something to be said in the daemon's own log.

@@ -18,6 +18,7 @@ use crate::metrics::{self, Metrics};
 use crate::operations::Operations;
 use crate::primary::{self, ACCEPTED, Accepted, Primary};
 use crate::scribe::Scribe;
+use crate::service::Service;
 use crate::sockets::Sockets;
 use crate::take_over::FOSTERED_KEY;
 use crate::usage::Usages;
@@ -109,6 +110,8 @@ impl Daemon {
             sockets: Sockets::default(),
             primary,
             preload,
+            service: Service::from_environment(&mut notes),
+            restored: restored.restored,
             stirred: true,
             ending: false,
             failed: false,

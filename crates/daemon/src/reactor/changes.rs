@@ -1,6 +1,7 @@
 //! What changed, into the journal: before anybody sees an effect of it.
 
 use super::Daemon;
+use super::boot::RESTORED_KEY;
 use crate::operations::{Kept, Record};
 use ostler_core::{Change, Effect, Machine, Settings};
 use rustix::io::dup;
@@ -86,6 +87,8 @@ pub struct Restored {
     pub machine: Machine,
     /// The operations.
     pub operations: Vec<Record>,
+    /// The saved list was restored.
+    pub restored: bool,
 }
 
 /// Reads a predecessor's journal.
@@ -99,8 +102,11 @@ pub fn restore(
 ) -> std::io::Result<Restored> {
     let mut changes = Vec::new();
     let mut operations = Vec::new();
+    let mut restored = false;
     for (key, bytes) in journal.entries()? {
-        if key.starts_with("operation/") {
+        if key == RESTORED_KEY {
+            restored = true;
+        } else if key.starts_with("operation/") {
             read_into(&mut operations, &key, &bytes, notes);
         } else {
             read_into(&mut changes, &key, &bytes, notes);
@@ -109,6 +115,7 @@ pub fn restore(
     Ok(Restored {
         machine: Machine::restore(settings, changes),
         operations,
+        restored,
     })
 }
 
