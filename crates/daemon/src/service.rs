@@ -88,6 +88,8 @@ impl Service {
 
     /// The loop turns.
     pub fn turn(&mut self) {
+        // Forgotten where the service was started anew around us.
+        self.status.clear();
         if self.watchdog {
             self.say("WATCHDOG=1".to_owned());
         }

@@ -26,11 +26,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 impl Daemon {
     /// Begins, or goes on with, what a service does first. The service manager is told when it is done.
     pub(super) fn boot(&mut self) {
-        let (reply, answer) = oneshot::channel();
+        let (reply, mut answer) = oneshot::channel();
         let waits = match (std::env::var_os(RESURRECT_VARIABLE), self.restored) {
             (None, _) => false,
             // A predecessor has begun it. What came of it is known, or comes; or was forgotten, long ago.
-            (Some(_), true) => self.operations.join(OPERATION, reply).is_none(),
+            (Some(_), true) => self.operations.join(OPERATION, reply).is_none() && answer.try_recv().is_err(),
             (Some(_), false) => self.restore_saved(reply),
         };
         if !waits {
