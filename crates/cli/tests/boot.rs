@@ -1,6 +1,6 @@
 //! A real systemd boots, in name spaces of its own: the saved apps come back, and live through whatever is killed.
 
-use ostler_testkit::{Machine, skip};
+use ostler_testkit::{Home, Machine, Manager, skip, tools};
 use std::path::Path;
 
 /// A machine, unless it cannot be had here, which is said.
@@ -172,4 +172,40 @@ fn a_users_apps_come_back_as_his() {
     let group = "pid=$(pgrep -u alice -x sleep) && grep -o 'user@4711.service.*ostler-alice.service' /proc/$pid/cgroup";
     machine.wait_for("the app of her own service manager", group);
     machine.call_as_alice("ostler startup --check").ok();
+}
+
+#[test]
+fn systemd_finds_no_fault_with_the_units() {
+    let analyze = match tools::systemd_analyze() {
+        Ok(program) => program,
+        Err(reason) => {
+            return skip(
+                "systemd_finds_no_fault_with_the_units",
+                &format!("no systemd-analyze: {reason}"),
+            );
+        }
+    };
+    let home = Home::new(Manager::ostler(env!("CARGO_BIN_EXE_ostler")));
+    let verified = |name: &str, manager: &str, unit: &str| {
+        let unit = home.write(&format!("{name}.service"), unit);
+        let mut command = analyze();
+        command
+            .args(["verify", "--man=no", manager])
+            .arg(unit)
+            .env("XDG_RUNTIME_DIR", home.work());
+        let output = command.output().expect("systemd-analyze runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let about_it = said.lines().any(|line| line.contains(name));
+        (output.status.code() == Some(0) && !about_it, said)
+    };
+    for (platform, option, manager) in [
+        ("systemd", "--wait-ip", "--system"),
+        ("systemd-user", "--service-name=own", "--user"),
+    ] {
+        let unit = home.ok(&["startup", platform, option, "--print"]).stdout;
+        let (well, said) = verified(&format!("{platform}-unit"), manager, &unit);
+        assert!(well, "{said}\n{unit}");
+        let (well, said) = verified("misspelt-unit", manager, &unit.replace("KillMode=", "KillMood="));
+        assert!(!well, "it looks at the keys: {said}");
+    }
 }

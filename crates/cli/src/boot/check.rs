@@ -54,9 +54,9 @@ pub fn check(
     running: Option<&BTreeSet<String>>,
 ) -> Report {
     let mut findings = of_file(machine, platform, service, plan);
-    findings.extend(of_home(&service.home, &service.user));
+    findings.extend(of_home(machine, &service.home, &service.user));
     findings.extend(of_pm2(machine, service));
-    let saved = Saved::read(&service.home, &service.user);
+    let saved = Saved::read(machine, &service.home, &service.user);
     let names = saved.names();
     let unsaved: Vec<&str> = running
         .into_iter()
@@ -104,7 +104,7 @@ fn of_file(machine: &Machine, platform: Platform, service: &Service, plan: &Plan
         findings.push(Finding::new(what, "`ostler startup` writes it anew"));
     }
     if platform == Platform::Systemd || platform == Platform::SystemdUser {
-        findings.extend(of_unit(&text, service, &plan.file));
+        findings.extend(of_unit(machine, &text, service, &plan.file));
     } else if text != plan.contents {
         let what = format!("{shown} is not what this Ostler would write");
         findings.push(Finding::new(
@@ -152,7 +152,7 @@ fn written_by(text: &str) -> Option<&str> {
     })
 }
 
-fn of_unit(text: &str, service: &Service, file: &Path) -> Vec<Finding> {
+fn of_unit(machine: &Machine, text: &str, service: &Service, file: &Path) -> Vec<Finding> {
     let mut findings = Vec::new();
     let program = systemd::value(text, "ExecStart")
         .map(systemd::first_word)
@@ -171,7 +171,7 @@ fn of_unit(text: &str, service: &Service, file: &Path) -> Vec<Finding> {
                 again,
             ));
         }
-        Ok(_) if is_passing(program) => {
+        Ok(_) if is_passing(machine, program) => {
             findings.push(Finding::new(
                 format!("its program {shown} may be gone after a boot"),
                 again,
@@ -205,7 +205,7 @@ fn of_unit(text: &str, service: &Service, file: &Path) -> Vec<Finding> {
     findings
 }
 
-fn of_home(home: &Path, user: &str) -> Vec<Finding> {
+fn of_home(machine: &Machine, home: &Path, user: &str) -> Vec<Finding> {
     let shown = home.display();
     let Ok(found) = std::fs::metadata(home) else {
         return vec![Finding::new(
@@ -214,7 +214,7 @@ fn of_home(home: &Path, user: &str) -> Vec<Finding> {
         )];
     };
     let mut findings = Vec::new();
-    if is_passing(home) {
+    if is_passing(machine, home) {
         let remedy = "set OSTLER_HOME to a directory that stays, and `ostler startup` again";
         findings.push(Finding::new(
             format!("the home {shown} may be empty after a boot"),

@@ -122,7 +122,8 @@ esac
     }
 }
 
-/// A function that runs `ostler` as the user, with the surroundings of who set it up: `su` sets a `PATH` of its own.
+/// A function that runs `ostler` as the user, with the surroundings of who set it up: `su` sets a `PATH` of its own. Without a `--`
+/// before the words, which BusyBox would pass on; none of them begins with a hyphen.
 fn as_user(service: &Service) -> String {
     let inner = format!(
         "PATH={}; OSTLER_HOME={}; export PATH OSTLER_HOME; exec {} \"$@\"",
@@ -131,7 +132,7 @@ fn as_user(service: &Service) -> String {
         quoted(&service.program.to_string_lossy()),
     );
     format!(
-        "as_user() {{\n\tsu -s /bin/sh -c {} {} -- ostler \"$@\"\n}}\n",
+        "as_user() {{\n\tsu -s /bin/sh -c {} {} ostler \"$@\"\n}}\n",
         quoted(&inner),
         quoted(&service.user)
     )

@@ -33,6 +33,6 @@ pub fn plan(platform: Platform, service: &Service) -> Plan {
 const PASSING: [&str; 4] = ["/tmp", "/var/tmp", "/dev/shm", "/run"];
 
 /// Whether what lies here may be gone after a boot.
-pub fn is_passing(path: &std::path::Path) -> bool {
-    PASSING.iter().any(|directory| path.starts_with(directory))
+fn is_passing(machine: &Machine, path: &std::path::Path) -> bool {
+    PASSING.iter().any(|directory| path.starts_with(machine.at(directory)))
 }

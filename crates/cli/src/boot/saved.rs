@@ -1,7 +1,7 @@
 //! Whether what the saved list names would start at the next boot. Reads only: nothing is set aside or repaired here.
 
 use super::check::Finding;
-use super::is_passing;
+use super::{Machine, is_passing};
 use ostler_config::Context;
 use ostler_core::{Interpreter, SavedInstance, Spec};
 use ostler_sys::{resolve, users};
@@ -22,7 +22,7 @@ pub struct Saved {
 
 impl Saved {
     /// Reads the list of a home.
-    pub fn read(home: &Path, user: &str) -> Self {
+    pub fn read(machine: &Machine, home: &Path, user: &str) -> Self {
         let path = home.join(FILE);
         let shown = path.display();
         let refused = |what: String, remedy: &str| Self {
@@ -54,7 +54,11 @@ impl Saved {
                 "`ostler save` once something runs",
             ),
             Ok(saved) => Self {
-                findings: saved.instances.iter().flat_map(of_instance).collect(),
+                findings: saved
+                    .instances
+                    .iter()
+                    .flat_map(|instance| of_instance(machine, instance))
+                    .collect(),
                 instances: saved.instances,
             }
             .each_once(),
@@ -77,7 +81,7 @@ impl Saved {
     }
 }
 
-fn of_instance(instance: &SavedInstance) -> Vec<Finding> {
+fn of_instance(machine: &Machine, instance: &SavedInstance) -> Vec<Finding> {
     if !instance.running {
         return Vec::new();
     }
@@ -96,7 +100,7 @@ fn of_instance(instance: &SavedInstance) -> Vec<Finding> {
     }
     if !path.exists() {
         findings.push(lost(format!("its program {} is gone", path.display())));
-    } else if is_passing(path) {
+    } else if is_passing(machine, path) {
         findings.push(lost(format!("its program {} may be gone after a boot", path.display())));
     }
     if let Interpreter::Program(interpreter) = &program.interpreter

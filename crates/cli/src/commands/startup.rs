@@ -58,6 +58,13 @@ impl Startup {
         if report.findings.is_empty() {
             session.printer.say(&ready(&report));
         }
+        if running.is_some() && platform == Platform::Systemd {
+            let name = &service.name;
+            let hint = format!(
+                "what runs now goes on as it is; `ostler save && ostler kill && systemctl start {name}` makes it the service's"
+            );
+            session.printer.hint(&hint);
+        }
         Ok(())
     }
 }
