@@ -58,6 +58,15 @@ impl Startup {
         if report.findings.is_empty() {
             session.printer.say(&ready(&report));
         }
+        if let Some(caller) = session.variable("SUDO_USER").filter(|caller| *caller != service.user)
+            && self.wish.user.is_none()
+        {
+            let text = format!(
+                "this starts the apps of {}; for those of {caller}: `-u {caller}`",
+                service.user
+            );
+            session.printer.hint(&text);
+        }
         if running.is_some() && platform == Platform::Systemd {
             let name = &service.name;
             let hint = format!(

@@ -104,6 +104,32 @@ fn the_script_calls_ostler_as_the_user_with_his_surroundings() {
     assert_eq!(run("stop"), (line("kill"), Some(0)));
     assert_eq!(run("reload"), (line("reload all"), Some(0)));
     assert_eq!(run("dance").1, Some(2));
+    // OpenRC reads the functions into a shell that has these.
+    let functions = "ebegin() { :; }; eend() { return \"$1\"; }";
+    let file = script("openrc", &plan(Platform::OpenRc, &service).contents);
+    for (function, words) in [
+        ("start", "resurrect"),
+        ("stop", "kill"),
+        ("reload", "reload all"),
+        ("status", "daemon status"),
+    ] {
+        let text = format!("{functions}; . {}; {function}", file.display());
+        let path = format!("{}:/usr/bin:/bin", directory.path().display());
+        let mut shell = std::process::Command::new("/bin/sh");
+        let output = shell
+            .args(["-euc", &text])
+            .env("PATH", path)
+            .env("RC_SVCNAME", "x")
+            .output();
+        let output = output.expect("a shell runs");
+        assert_eq!(
+            (
+                String::from_utf8_lossy(&output.stdout).into_owned(),
+                output.status.code()
+            ),
+            (line(words), Some(0))
+        );
+    }
 }
 
 #[test]
