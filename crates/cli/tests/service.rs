@@ -179,3 +179,27 @@ fn what_is_left_when_both_were_killed_is_ended_before_its_app_is_started_again()
     assert!(pids.iter().all(|pid| !process::is_alive(*pid)), "{}", home.report());
     assert_eq!(home.jlist().len(), 2);
 }
+
+#[test]
+fn what_an_app_says_of_itself_is_shown_also_by_the_next_daemon() {
+    let home = home();
+    let script = home.write(
+        "says.py",
+        "import os, socket, time\n\
+         manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n\
+         manager.connect('\\0' + os.environ['NOTIFY_SOCKET'][1:])\n\
+         manager.send(b'STATUS=warming up')\n\
+         manager.send(b'READY=1\\nSTATUS=serving 3 rooms')\n\
+         time.sleep(1000)\n",
+    );
+    home.start(json!([{ "name": "says", "script": script, "interpreter": "python3", "wait_ready": true }]));
+    let shown = || home.ok(&["describe", "says"]).stdout;
+    home.wait_until("the status", || shown().contains("serving 3 rooms"));
+    let before = home.topology();
+    process::kill(before.daemon);
+    home.wait_recovered(before);
+    assert!(shown().contains("serving 3 rooms"), "{}", shown());
+    process::kill(home.pid("says"));
+    home.ok(&["stop", "says"]);
+    assert!(!shown().contains("serving 3 rooms"), "{}", shown());
+}

@@ -37,6 +37,8 @@ pub enum Fact {
         /// Called when it is written down who that is.
         explained: Kept,
     },
+    /// What a worker says of itself, for people.
+    Said(WorkerId, String),
     /// A worker that finishes with its connections has so many left.
     Draining(WorkerId, u32),
     /// Nobody is left who could write into the pipes of a worker that has ended.

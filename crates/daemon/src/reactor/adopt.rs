@@ -120,6 +120,7 @@ impl Daemon {
         daemon.adopt_listeners();
         daemon.adopt_sockets();
         daemon.adopt_workers();
+        daemon.adopt_said(restored.said);
         daemon.logs.adopted();
         for note in notes {
             daemon.note(&note);

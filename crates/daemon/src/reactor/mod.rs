@@ -186,6 +186,7 @@ impl Daemon {
             Fact::Drained(worker) => self.drained(worker),
             Fact::StatusOverdue(worker) => self.status_overdue(worker),
             Fact::Launched(worker, outcome) => self.launched(worker, &outcome),
+            Fact::Said(worker, text) => self.said(worker, text),
             Fact::Message(worker, message) => self.message(worker, message),
             Fact::Draining(worker, connections) => {
                 if let Some(record) = self.workers.get_mut(&worker) {
