@@ -130,6 +130,8 @@ pub async fn dispatch(verb: Verb, session: &Session) -> Result {
         Verb::Ping(command) => command.run(session).await,
         Verb::Kill(command) => command.run(session).await,
         Verb::Daemon(command) => command.run(session).await,
+        Verb::Startup(command) => command.run(session).await,
+        Verb::Unstartup(command) => command.run(session).await,
         Verb::Completion(command) => command.run(session).await,
     }
 }

@@ -122,6 +122,7 @@ fn rows(process: &Process, now: WallTime) -> Vec<(&'static str, Cell<'_>)> {
         rows.push(("connections taken", number(connections.accepted)));
         rows.push(("connections open", number(connections.active)));
     }
+    rows.extend(process.said.as_deref().map(|text| ("says", Cell::plain(text))));
     rows.extend(view.last_exit.map(|status| ("last exit", Cell::plain(ended(status)))));
     let dropped = process.dropped_log_bytes;
     rows.extend((dropped > 0).then(|| ("log bytes lost", Cell::styled(units::memory(dropped), BAD))));

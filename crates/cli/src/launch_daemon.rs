@@ -40,6 +40,11 @@ const LOG_TAIL_LINES: usize = 10;
 pub struct Survivors(Vec<i32>);
 
 impl Survivors {
+    /// Those of this home.
+    pub fn of(home: &Home) -> Self {
+        Self(ostler_daemon::tree::survivors(&home.path().to_string_lossy()))
+    }
+
     /// Tells the user of them.
     pub fn warn(&self, printer: &Printer) {
         let pids: Vec<String> = self.0.iter().map(i32::to_string).collect();
@@ -66,7 +71,7 @@ fn launch_program(home: &Home, program: &Path) -> Result<Survivors> {
     if UnixStream::connect(home.socket()).is_ok() {
         return Ok(Survivors::default());
     }
-    let survivors = Survivors(ostler_daemon::tree::survivors(&home.path().to_string_lossy()));
+    let survivors = Survivors::of(home);
     let (reader, writer) = ostler_sys::pipes::pipe().map_err(|error| system("pipe", error))?;
     let child = spawn(home, program, &writer)?;
     // Ours must be closed, or the end of the keeper would never show.
@@ -107,9 +112,14 @@ fn role_home() -> std::result::Result<PathBuf, String> {
         .ok_or_else(|| format!("{HOME_VARIABLE} does not name a directory; this role is started by `ostler` itself"))
 }
 
-/// Makes this process the keeper, in the foreground. Returns only if that fails.
-pub fn become_keeper(home: &Home) -> io::Error {
+/// Makes this process the keeper, in the foreground; its first daemon starts the saved list if asked to. Returns only if that
+/// fails.
+pub fn become_keeper(home: &Home, resurrect: bool) -> io::Error {
     let mut command = Command::new(own_program());
+    match resurrect {
+        true => command.env(ostler_daemon::RESURRECT_VARIABLE, "1"),
+        false => command.env_remove(ostler_daemon::RESURRECT_VARIABLE),
+    };
     command
         .arg(KEEPER_ROLE)
         .env(HOME_VARIABLE, home.path())
@@ -160,12 +170,18 @@ fn spawn(home: &Home, program: &Path, ready: &OwnedFd) -> Result<Child> {
         .map_err(|error| system("duplicating the log's descriptor", error))?;
     ostler_sys::inherit::withhold_all();
     let number = ostler_sys::inherit::bequeath(ready).map_err(|error| system("fcntl", error))?;
-    Command::new(program)
+    let mut command = Command::new(program);
+    for variable in ostler_sys::service::VARIABLES {
+        // A service may be the one who calls. Its own conversation with its manager is none of the keeper's.
+        command.env_remove(variable);
+    }
+    command
         .arg(KEEPER_ROLE)
         .env(HOME_VARIABLE, home.path())
         .env(READY_VARIABLE, number.to_string())
         // An app may be the one who calls. What marks the app must not mark the keeper as a part of it.
         .env_remove(ostler_daemon::tree::MARKER)
+        .env_remove(ostler_daemon::RESURRECT_VARIABLE)
         .env_remove("NODE_CHANNEL_FD")
         .env_remove("NODE_CHANNEL_SERIALIZATION_MODE")
         .stdin(Stdio::null())

@@ -2,6 +2,7 @@
 
 mod application;
 mod arguments;
+mod boot;
 mod client;
 mod commands;
 mod completion;
@@ -17,6 +18,7 @@ mod home;
 mod inspect;
 mod intent;
 mod launch_daemon;
+mod leftovers;
 mod list_view;
 mod log_places;
 mod logs;

@@ -116,5 +116,6 @@ pub fn process(id: u32, name: &str) -> Process {
         combined_log: None,
         pid_file: format!("/home/u/.ostler/pids/{name}-{id}.pid"),
         dropped_log_bytes: 0,
+        said: None,
     }
 }

@@ -12,8 +12,16 @@ pub const PID_VARIABLE: &str = "LISTEN_PID";
 /// What a socket without a name is called (sd_listen_fds_with_names(3)).
 const NAMELESS: &str = "unknown";
 
-/// Variables by which somebody else's sockets are passed on. An app must not take its caller's for its own.
-const FOREIGN: [&str; 4] = ["LISTEN_FDS", "LISTEN_FDNAMES", PID_VARIABLE, "NOTIFY_SOCKET"];
+/// Variables by which somebody else's sockets are passed on, or its service manager spoken to. An app must not take its
+/// caller's for its own.
+const FOREIGN: [&str; 6] = [
+    "LISTEN_FDS",
+    "LISTEN_FDNAMES",
+    PID_VARIABLE,
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+];
 
 /// Takes out what the caller was told of sockets of its own.
 pub(crate) fn disinherit(variables: &mut Variables) {

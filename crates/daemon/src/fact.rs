@@ -37,6 +37,8 @@ pub enum Fact {
         /// Called when it is written down who that is.
         explained: Kept,
     },
+    /// What a worker says of itself, for people.
+    Said(WorkerId, String),
     /// A worker that finishes with its connections has so many left.
     Draining(WorkerId, u32),
     /// Nobody is left who could write into the pipes of a worker that has ended.
@@ -71,6 +73,8 @@ pub enum Fact {
         /// Negative when it was set back.
         by_millis: i64,
     },
+    /// The saved list is up, or as good as: lines to be said about it.
+    Booted(Vec<String>),
     /// A system administrator's signal.
     Told(Told),
     /// Something to be said in the daemon's own log.

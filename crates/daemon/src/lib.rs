@@ -32,6 +32,7 @@ mod records;
 mod saved_list;
 mod scribe;
 mod select;
+mod service;
 mod sockets;
 mod take_over;
 pub mod tree;
@@ -43,6 +44,7 @@ mod workers;
 
 use crate::api::Connections;
 use crate::fact::{Fact, Told};
+pub use crate::reactor::RESURRECT_VARIABLE;
 use crate::reactor::{Daemon, Surroundings};
 use std::io;
 use std::path::PathBuf;

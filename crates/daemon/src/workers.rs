@@ -61,6 +61,8 @@ pub struct Worker {
     pub launching: bool,
     /// How many connections it has left, once it has been told to finish with them.
     pub connections: Option<u32>,
+    /// What it said of itself last.
+    pub said: Option<String>,
     tasks: Vec<AbortHandle>,
 }
 
@@ -83,6 +85,7 @@ impl Worker {
             told: false,
             launching: false,
             connections: None,
+            said: None,
             tasks: Vec::new(),
         };
         worker.listen(facts)?;

@@ -106,6 +106,55 @@ pub fn pip(packages: &[&str], program: &str) -> Result<PathBuf, String> {
     Ok(wanted)
 }
 
+/// Commands of `systemd-analyze`, which checks unit files: the installed one, or Debian's, unpacked below `target/tools`.
+///
+/// # Errors
+/// A sentence why it cannot be had.
+pub fn systemd_analyze() -> Result<impl Fn() -> Command, String> {
+    let (program, libraries) = match in_path("systemd-analyze") {
+        Some(program) => (program, None),
+        None => unpacked_systemd_analyze()?,
+    };
+    Ok(move || {
+        let mut command = Command::new(&program);
+        command.envs(libraries.iter().map(|path| ("LD_LIBRARY_PATH", path)));
+        command
+    })
+}
+
+/// The program, and where its libraries are.
+fn unpacked_systemd_analyze() -> Result<(PathBuf, Option<PathBuf>), String> {
+    let root = debian(&["systemd", "libsystemd-shared"])?;
+    let triple = format!("{}-linux-gnu", std::env::consts::ARCH);
+    let libraries = root.join("usr/lib").join(triple).join("systemd");
+    Ok((root.join("usr/bin/systemd-analyze"), Some(libraries)))
+}
+
+/// Unpacks packages of Debian, or what descends from it, below `target/tools`; nothing is installed.
+///
+/// # Errors
+/// A sentence with what apt or dpkg said.
+pub fn debian(packages: &[&str]) -> Result<PathBuf, String> {
+    let directory = target().join("tools").join(format!("debian-{}", packages.join("-")));
+    let done = directory.join("unpacked");
+    let _lock = lock(&directory)?;
+    if done.exists() {
+        return Ok(directory);
+    }
+    let mut apt = Command::new("apt-get");
+    apt.arg("download").args(packages).current_dir(&directory);
+    finish("apt-get", apt)?;
+    let entries = fs::read_dir(&directory).map_err(|error| error.to_string())?;
+    for package in entries.flatten().map(|entry| entry.path()) {
+        if package.extension().is_some_and(|extension| extension == "deb") {
+            let (package, directory) = (package.to_string_lossy(), directory.to_string_lossy());
+            run("dpkg", &["-x", &package, &directory])?;
+        }
+    }
+    File::create(done).map_err(|error| error.to_string())?;
+    Ok(directory)
+}
+
 /// Compiles a program of C below `target/tools`, unless it is newer than its source.
 ///
 /// # Errors
@@ -125,13 +174,18 @@ pub fn cc(source: &Path) -> Result<PathBuf, String> {
 }
 
 fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
-    let output = Command::new(program).args(arguments).output();
-    let output = output.map_err(|error| format!("{program}: {error}"))?;
+    let mut command = Command::new(program);
+    command.args(arguments);
+    finish(program, command).map_err(|error| format!("{error} ({})", arguments.join(" ")))
+}
+
+fn finish(name: &str, mut command: Command) -> Result<(), String> {
+    let output = command.output().map_err(|error| format!("{name}: {error}"))?;
     if output.status.success() {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!("{program} {}: {said}", arguments.join(" ")))
+    Err(format!("{name}: {said}"))
 }
 
 /// Makes a directory, and holds it until the file is dropped.

@@ -140,6 +140,9 @@ pub struct Process {
     pub pid_file: String,
     /// Log bytes that could not be written (disk full, file unwritable).
     pub dropped_log_bytes: u64,
+    /// What it says it is at (`STATUS=` of sd_notify(3)).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<String>,
 }
 
 /// The answer to `GET /v1/history`, oldest first.

@@ -9,7 +9,7 @@ mod tests;
 use crate::commands::{
     attach, completion, daemon, delete, describe, env, flush, id, jlist, kill, list, logs, pid, ping, prettylist,
     reload, reload_logs, reset, restart, resurrect, save, scale, send, send_signal, start, start_or_reload,
-    start_or_restart, stop, why,
+    start_or_restart, startup, stop, unstartup, why,
 };
 use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -93,6 +93,8 @@ pub enum Verb {
     Ping(ping::Ping),
     Kill(kill::Kill),
     Daemon(daemon::Daemon),
+    Startup(startup::Startup),
+    Unstartup(unstartup::Unstartup),
     Completion(completion::Completion),
 }
 

@@ -27,7 +27,9 @@ pub mod send_signal;
 pub mod start;
 pub mod start_or_reload;
 pub mod start_or_restart;
+pub mod startup;
 pub mod stop;
+pub mod unstartup;
 pub mod why;
 
 #[cfg(test)]

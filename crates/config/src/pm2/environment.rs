@@ -63,6 +63,8 @@ const PRIVATE: &[&str] = &[
     "LISTEN_FDS",
     "LISTEN_PID",
     "LISTEN_FDNAMES",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
 ];
 
 /// The blocks of variables that an app declares.

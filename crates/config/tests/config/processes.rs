@@ -132,6 +132,7 @@ fn process(spec: Spec) -> Process {
         combined_log: None,
         pid_file,
         dropped_log_bytes: 0,
+        said: None,
     }
 }
 

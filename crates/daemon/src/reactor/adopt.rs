@@ -18,6 +18,7 @@ use crate::metrics::{self, Metrics};
 use crate::operations::Operations;
 use crate::primary::{self, ACCEPTED, Accepted, Primary};
 use crate::scribe::Scribe;
+use crate::service::Service;
 use crate::sockets::Sockets;
 use crate::take_over::FOSTERED_KEY;
 use crate::usage::Usages;
@@ -109,6 +110,8 @@ impl Daemon {
             sockets: Sockets::default(),
             primary,
             preload,
+            service: Service::from_environment(&mut notes),
+            restored: restored.restored,
             stirred: true,
             ending: false,
             failed: false,
@@ -117,6 +120,7 @@ impl Daemon {
         daemon.adopt_listeners();
         daemon.adopt_sockets();
         daemon.adopt_workers();
+        daemon.adopt_said(restored.said);
         daemon.logs.adopted();
         for note in notes {
             daemon.note(&note);

@@ -144,6 +144,7 @@ impl Daemon {
             combined_log: spec.logs.combined.as_ref().map(|file| paths::log_file(file, id)),
             pid_file: paths::filled(&spec.pid_file, id),
             dropped_log_bytes: self.dropped_log_bytes(id),
+            said: self.workers.get(&worker(&view)).and_then(|record| record.said.clone()),
             view,
         }
     }

@@ -1,13 +1,18 @@
 //! What changed, into the journal: before anybody sees an effect of it.
 
 use super::Daemon;
+use super::boot::RESTORED_KEY;
 use crate::operations::{Kept, Record};
-use ostler_core::{Change, Effect, Machine, Settings};
+use ostler_core::{Change, Effect, Machine, Settings, WorkerId};
 use rustix::io::dup;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// The deposit of the journal's memfd.
 pub const JOURNAL_KEY: &str = "journal";
+
+/// What the keys of what workers said begin with.
+const SAID: &str = "said/";
 
 impl Daemon {
     /// Appends the machine's changes, and those of the operations that the effects will answer.
@@ -45,6 +50,29 @@ impl Daemon {
         }
     }
 
+    /// Keeps what a worker says of itself, as long as it lives.
+    pub(super) fn said(&mut self, worker: WorkerId, text: String) {
+        if let Some(record) = self.workers.get_mut(&worker) {
+            put_json(&mut self.journal, &said_key(worker), &text);
+            record.said = Some(text);
+        }
+    }
+
+    /// It lives no more.
+    pub(super) fn unsay(&mut self, worker: WorkerId) {
+        self.journal.remove(&said_key(worker));
+    }
+
+    /// What workers said to a predecessor.
+    pub(super) fn adopt_said(&mut self, said: BTreeMap<WorkerId, String>) {
+        for (worker, text) in said {
+            match self.workers.get_mut(&worker) {
+                Some(record) => record.said = Some(text),
+                None => self.unsay(worker),
+            }
+        }
+    }
+
     /// Hands the journal's memfd to the keeper.
     pub(crate) fn deposit_journal(&mut self) {
         match dup(self.journal.memfd()) {
@@ -52,6 +80,10 @@ impl Daemon {
             Err(error) => self.note(&format!("the journal could not be handed to the keeper: {error}")),
         }
     }
+}
+
+fn said_key(worker: WorkerId) -> String {
+    format!("{SAID}{worker}")
 }
 
 fn operation_key(id: &str) -> String {
@@ -86,6 +118,10 @@ pub struct Restored {
     pub machine: Machine,
     /// The operations.
     pub operations: Vec<Record>,
+    /// The saved list was restored.
+    pub restored: bool,
+    /// What workers said of themselves.
+    pub said: BTreeMap<WorkerId, String>,
 }
 
 /// Reads a predecessor's journal.
@@ -99,8 +135,16 @@ pub fn restore(
 ) -> std::io::Result<Restored> {
     let mut changes = Vec::new();
     let mut operations = Vec::new();
+    let mut restored = false;
+    let mut said = BTreeMap::new();
     for (key, bytes) in journal.entries()? {
-        if key.starts_with("operation/") {
+        if key == RESTORED_KEY {
+            restored = true;
+        } else if let Some(worker) = key.strip_prefix(SAID).and_then(crate::workers::named) {
+            let mut texts = Vec::new();
+            read_into(&mut texts, &key, &bytes, notes);
+            said.extend(texts.pop().map(|text| (worker, text)));
+        } else if key.starts_with("operation/") {
             read_into(&mut operations, &key, &bytes, notes);
         } else {
             read_into(&mut changes, &key, &bytes, notes);
@@ -109,6 +153,8 @@ pub fn restore(
     Ok(Restored {
         machine: Machine::restore(settings, changes),
         operations,
+        restored,
+        said,
     })
 }
 

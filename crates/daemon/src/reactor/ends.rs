@@ -112,6 +112,7 @@ impl Daemon {
     /// Reaps a worker's main process. What it has left behind is looked after by `remains`.
     pub(crate) fn bury(&mut self, worker: WorkerId) {
         if let Some(record) = self.workers.remove(&worker) {
+            self.unsay(worker);
             self.counted_last(record.launch.app, worker);
             if let Some(pidfd) = record.descriptor(Part::Pidfd) {
                 let _ = pidfd::wait(pidfd);

@@ -8,6 +8,7 @@
 //! done. What must survive this process is in the journal before any effect of it is run.
 
 mod adopt;
+mod boot;
 mod calls;
 mod changes;
 mod ends;
@@ -17,6 +18,7 @@ mod operate;
 mod remains;
 
 pub use adopt::Surroundings;
+pub use boot::RESURRECT_VARIABLE;
 
 use crate::api::Connections;
 use crate::containment::Containment;
@@ -29,6 +31,7 @@ use crate::metrics::Metrics;
 use crate::operations::Operations;
 use crate::primary::Primary;
 use crate::scribe::Scribe;
+use crate::service::{Service, due};
 use crate::sockets::Sockets;
 use crate::usage::Usages;
 use crate::versions::Versions;
@@ -94,6 +97,10 @@ pub struct Daemon {
     pub(crate) primary: Primary,
     /// The script by which workers of Node drain, if it could be put into the home directory.
     pub(crate) preload: Option<String>,
+    /// The service manager, if one watches us.
+    pub(crate) service: Service,
+    /// The saved list has been restored, or begun to be, by this daemon or an earlier one of its line.
+    pub(crate) restored: bool,
     /// Something was started or ended since it last came to rest.
     pub(crate) stirred: bool,
     pub(crate) ending: bool,
@@ -105,6 +112,7 @@ impl Daemon {
     /// Says that clients are being answered now.
     pub fn ready(&mut self) {
         self.keeper.ready();
+        self.boot();
     }
 
     /// Runs until the machine orders the end.
@@ -122,6 +130,7 @@ impl Daemon {
                 }
                 () = until(self.machine.next_deadline()) => self.machine.handle_timeout(now()),
                 () = until(Some(self.metrics.next_sample())) => self.sample(),
+                () = due(self.service.next()) => self.turn(),
                 () = tokio::time::sleep(REST), if self.stirred => self.rest(),
             }
             self.carry_out();
@@ -134,8 +143,15 @@ impl Daemon {
     /// Nothing has happened for a while. What only starts and ends of apps need is not needed now.
     fn rest(&mut self) {
         self.stirred = false;
+        self.show_service();
         // Only a matter of how much memory seems to be used.
         let _ = ostler_sys::residency::let_go_of_code();
+    }
+
+    /// The loop turns: that is what the watchdog watches.
+    fn turn(&mut self) {
+        self.service.turn();
+        self.show_service();
     }
 
     /// Makes the machine's decisions durable and carries them out.
@@ -156,6 +172,9 @@ impl Daemon {
         }
         self.sweep_now();
         self.write_history();
+        if self.machine.is_shutting_down() {
+            self.service.end(self.keeper_pid);
+        }
     }
 
     fn take(&mut self, fact: Fact) {
@@ -167,6 +186,7 @@ impl Daemon {
             Fact::Drained(worker) => self.drained(worker),
             Fact::StatusOverdue(worker) => self.status_overdue(worker),
             Fact::Launched(worker, outcome) => self.launched(worker, &outcome),
+            Fact::Said(worker, text) => self.said(worker, text),
             Fact::Message(worker, message) => self.message(worker, message),
             Fact::Draining(worker, connections) => {
                 if let Some(record) = self.workers.get_mut(&worker) {
@@ -190,6 +210,10 @@ impl Daemon {
             Fact::Open(connections) => self.open_now(connections),
             Fact::SampleMemory(worker) => self.sample_memory(worker),
             Fact::ClockSet { by_millis } => self.clock_set(by_millis),
+            Fact::Booted(lines) => {
+                lines.iter().for_each(|line| self.note(line));
+                self.booted();
+            }
             Fact::Told(told) => self.told(told),
             Fact::Note(text) => self.note(&text),
             Fact::Fatal(text) => {

@@ -329,7 +329,7 @@ impl Daemon {
         });
     }
 
-    fn plan_resurrect(&mut self, by: &Origin) -> Result<Plan, ApiError> {
+    pub(super) fn plan_resurrect(&mut self, by: &Origin) -> Result<Plan, ApiError> {
         let path = self.home.join(saved_list::FILE);
         let context = Context {
             cwd: self.home.clone(),

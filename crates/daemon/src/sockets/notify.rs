@@ -1,4 +1,4 @@
-//! `READY=1`: how programs of any language say that they are ready (sd_notify(3)).
+//! `READY=1` and `STATUS=`: how programs of any language say that they are ready, and what they are at (sd_notify(3)).
 //!
 //! Each worker that may say so has a socket of its own, so that nobody has to find out afterwards which worker a helper belonged to
 //! that has ended already. Its address is abstract and chosen by the kernel: reachable for workers that run as another user,
@@ -25,6 +25,8 @@ use tokio::sync::oneshot;
 pub(crate) const VARIABLE: &str = "NOTIFY_SOCKET";
 /// Longer notifications are cut; what we listen for is short.
 const LONGEST: usize = 4096;
+/// How much is kept of what a worker says of itself, letters.
+const LONGEST_STATUS: usize = 200;
 
 /// Whether a worker is to have such a socket: where its readiness is of interest and no cluster tells it.
 pub(crate) fn is_wanted(spec: &Spec) -> bool {
@@ -50,7 +52,11 @@ pub(crate) async fn hear(socket: AsyncFd<Arc<OwnedFd>>, (worker, pid): (WorkerId
         let mut buffer = vec![0; LONGEST];
         match look(socket.get_ref(), &mut buffer) {
             Ok((length, sender)) => {
-                if sender.is_some_and(|uid| is_trusted(uid, pid)) && says_ready(&buffer[..length]) {
+                let trusted = sender.is_some_and(|uid| is_trusted(uid, pid));
+                if let Some(text) = status(&buffer[..length]).filter(|_| trusted) {
+                    let _ = facts.send(Fact::Said(worker, text));
+                }
+                if trusted && says_ready(&buffer[..length]) {
                     let _ = facts.send(Fact::Machine(Event::ReadyMessage { worker }));
                 }
                 let (kept, is_kept) = oneshot::channel();
@@ -90,6 +96,13 @@ fn says_ready(notification: &[u8]) -> bool {
     notification.split(|byte| *byte == b'\n').any(|line| line == b"READY=1")
 }
 
+/// What it is at, as it says; the last one counts.
+fn status(notification: &[u8]) -> Option<String> {
+    let lines = notification.split(|byte| *byte == b'\n');
+    let text = lines.filter_map(|line| line.strip_prefix(b"STATUS=")).next_back()?;
+    Some(String::from_utf8_lossy(text).chars().take(LONGEST_STATUS).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,6 +115,15 @@ mod tests {
         for other in [&b""[..], b"READY=0", b"READY=12", b"STATUS=READY=1", b"STOPPING=1"] {
             assert!(!says_ready(other), "{other:?}");
         }
+    }
+
+    #[test]
+    fn the_last_status_counts_and_is_bounded() {
+        assert_eq!(status(b"READY=1\nSTATUS=one\nSTATUS=two\n").as_deref(), Some("two"));
+        assert_eq!(status(b"READY=1"), None);
+        assert_eq!(status(b"STATUS=\xff").as_deref(), Some("\u{fffd}"));
+        let long = [&b"STATUS="[..], &[b'x'; 1000]].concat();
+        assert_eq!(status(&long).map(|text| text.len()), Some(LONGEST_STATUS));
     }
 
     #[test]
