@@ -130,6 +130,7 @@ pub async fn dispatch(verb: Verb, session: &Session) -> Result {
         Verb::Ping(command) => command.run(session).await,
         Verb::Kill(command) => command.run(session).await,
         Verb::Daemon(command) => command.run(session).await,
+        Verb::Export(command) => command.run(session).await,
         Verb::Completion(command) => command.run(session).await,
     }
 }

@@ -22,6 +22,7 @@ mod log_places;
 mod logs;
 mod printer;
 mod progress;
+mod project;
 #[cfg(test)]
 mod samples;
 mod selection;

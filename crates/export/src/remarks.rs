@@ -68,6 +68,9 @@ const WIDTH: usize = 110;
 /// The head of a document: what made it, and the remarks, as comments of `#`.
 pub(crate) fn head(title: &str, remarks: &[Remark]) -> String {
     let mut text = comment(title, "");
+    if !remarks.is_empty() {
+        text.push_str("# What was not carried over, and what is for you to decide:\n");
+    }
     for remark in remarks {
         text.push_str(&comment(&remark.text, "- "));
     }

@@ -106,6 +106,30 @@ pub fn pip(packages: &[&str], program: &str) -> Result<PathBuf, String> {
     Ok(wanted)
 }
 
+/// A program of Debian packages: the one in `PATH`, or else, without installing them, unpacked below `target/tools` by apt. `file` is
+/// its path within the packages, e.g. `usr/bin/systemd-analyze`.
+///
+/// # Errors
+/// A sentence with what apt or dpkg said.
+pub fn debian(packages: &[&str], file: &str) -> Result<PathBuf, String> {
+    if let Some(installed) = Path::new(file)
+        .file_name()
+        .and_then(|name| in_path(&name.to_string_lossy()))
+    {
+        return Ok(installed);
+    }
+    let directory = target().join("tools").join(format!("debian-{}", packages.join("-")));
+    let wanted = directory.join(file);
+    let _lock = lock(&directory)?;
+    if wanted.exists() {
+        return Ok(wanted);
+    }
+    let inside = directory.to_string_lossy();
+    let script = "cd \"$1\" && shift && apt-get download --quiet \"$@\" && for package in *.deb; do dpkg-deb --extract \"$package\" .; done";
+    run("sh", &[&["-c", script, "sh", &inside], packages].concat())?;
+    Ok(wanted)
+}
+
 /// Compiles a program of C below `target/tools`, unless it is newer than its source.
 ///
 /// # Errors

@@ -7,8 +7,8 @@ mod normalise;
 mod tests;
 
 use crate::commands::{
-    attach, completion, daemon, delete, describe, env, flush, id, jlist, kill, list, logs, pid, ping, prettylist,
-    reload, reload_logs, reset, restart, resurrect, save, scale, send, send_signal, start, start_or_reload,
+    attach, completion, daemon, delete, describe, env, export, flush, id, jlist, kill, list, logs, pid, ping,
+    prettylist, reload, reload_logs, reset, restart, resurrect, save, scale, send, send_signal, start, start_or_reload,
     start_or_restart, stop, why,
 };
 use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -93,6 +93,7 @@ pub enum Verb {
     Ping(ping::Ping),
     Kill(kill::Kill),
     Daemon(daemon::Daemon),
+    Export(export::Export),
     Completion(completion::Completion),
 }
 

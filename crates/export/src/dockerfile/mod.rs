@@ -256,10 +256,7 @@ fn text(
     remarks: &[Remark],
 ) -> String {
     let mut text = "# syntax=docker/dockerfile:1\n".to_owned();
-    text.push_str(&remarks::head(
-        "Made by `ostler export dockerfile`. What is for you to decide:",
-        remarks,
-    ));
+    text.push_str(&remarks::head("Made by `ostler export dockerfile`.", remarks));
     text.push('\n');
     text.push_str(&stages.arguments);
     text.push_str(&stages.build);

@@ -60,10 +60,7 @@ pub fn kubernetes(specs: &[Spec], project: &Project, options: &Options) -> Expor
         let name = names.unique(names::dns_label(&spec.name));
         let app = App::new(spec, project, options, name, &mut remarks);
         let objects = app.objects(&mut remarks);
-        let title = format!(
-            "Made by `ostler export kubernetes`: the app {}. Before it is applied:",
-            spec.name
-        );
+        let title = format!("Made by `ostler export kubernetes`: the app {}.", spec.name);
         let head = remarks::head(&title, remarks.made());
         export
             .documents
@@ -145,7 +142,7 @@ impl<'a> App<'a> {
             .iter()
             .any(|socket| matches!(socket.address, ostler_core::Address::Unix(_)))
         {
-            remarks.say("`listen`: a unix socket is reached from within its pod only");
+            remarks.say("`listen`: a unix socket is reached from within its pod only, and its directory has to be writable: mount an emptyDir there");
         }
         if self.kind == Kind::Service && self.spec.cron.is_some() {
             remarks.say("`cron_restart`: each pod restarts its worker by itself, all at the same time");
