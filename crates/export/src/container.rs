@@ -7,12 +7,23 @@ use crate::secret;
 use ostler_core::{Address, Mode, Spec};
 use serde_json::{Map, Value, json};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 /// Where the project lies in an image.
 pub(crate) const ROOT: &str = "/app";
 
 /// The user and group in an image: a number, since Kubernetes can tell only of a number that it is not root.
 pub(crate) const USER: u32 = 10001;
+
+/// How long an app may take to end: it drains its connections, and stops.
+pub(crate) fn ending(spec: &Spec) -> Duration {
+    let draining = if spec.can_overlap() {
+        spec.cluster.drain_timeout
+    } else {
+        Duration::ZERO
+    };
+    draining + spec.stop.kill_timeout
+}
 
 /// Attributes that the settings have in another form, or that mean nothing to a process alone in its container.
 const REPLACED: [&str; 21] = [

@@ -10,9 +10,13 @@ use crate::port;
 use crate::probe::Paths;
 use crate::remarks::{self, Remark, Remarks};
 use crate::{Document, Export, Project};
-use ostler_core::{Interpreter, Runtime, Spec};
+use ostler_core::{Address, Interpreter, Listen, Runtime, Spec};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// How long `docker stop` waits unless it is told otherwise.
+const DOCKERS_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the apps of a config are run by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,7 +59,7 @@ pub fn dockerfile(specs: &[Spec], project: &Project, probes: &Paths) -> Export {
         "Ostler comes from the machine that builds: docker build --build-context ostler=DIRECTORY_OF_OSTLER -t IMAGE . \
          The binary there has to be for Linux and static, or built against no newer a glibc than the image's",
     );
-    say_of_apps(specs, project, &mut remarks);
+    say_of_apps(specs, &config, project, &mut remarks);
     let text = text(specs, project, &stages, &config, base, probes, remarks.made());
     let documents = vec![
         Document::new("Dockerfile", text),
@@ -194,48 +198,36 @@ fn config(specs: &[Spec], project: &Project, base: Base, remarks: &mut Remarks) 
     }
 }
 
-fn say_of_apps(specs: &[Spec], project: &Project, remarks: &mut Remarks) {
+fn say_of_apps(specs: &[Spec], config: &Config, project: &Project, remarks: &mut Remarks) {
     if specs.len() > 1 {
         remarks.say(format!(
             "all {} apps of the config run in one container; `--only NAME` in CMD makes it one",
             specs.len()
         ));
     }
-    let inside = |path: &str| {
-        path == project.root
-            || path
-                .strip_prefix(&project.root)
-                .is_some_and(|rest| rest.starts_with('/'))
-    };
+    let ending = specs.iter().map(container::ending).max().unwrap_or_default();
+    if ending > DOCKERS_PATIENCE {
+        let seconds = ending.as_millis().div_ceil(1000);
+        remarks.say(format!(
+            "`docker stop` kills after {} s, and its apps may take {seconds} s to finish: `docker stop --time {}`, and \
+             `--shutdown-timeout {seconds}s` in CMD where that is more than 28",
+            DOCKERS_PATIENCE.as_secs(),
+            seconds + 5
+        ));
+    }
+    if project.entries.contains(".npmrc") {
+        remarks.say(".npmrc gets into the image: it must hold no token");
+    }
     for spec in specs {
         let name = &spec.name;
-        if spec.watch.is_some() {
-            remarks.say(format!(
-                "{name}: `watch` finds nothing in an image, whose files do not change: take it out of the config"
-            ));
-        }
-        if !inside(&spec.program.cwd) {
-            remarks.say(format!(
-                "{name}: `cwd` {} lies outside of {}: copy it into the image, too",
-                spec.program.cwd, project.root
-            ));
-        }
-        if spec.user.is_some() {
-            remarks.say(format!(
-                "{name}: `uid` and `gid` need root, which the container has not: take them out of the config"
-            ));
+        // What is written anew has been said, and changed, already.
+        if config.text.is_none() {
+            say_of_config(spec, project, remarks);
         }
         for file in &spec.environment.files {
-            remarks.say(format!("{name}: `env_file` {file} is not in the image (.dockerignore): mount it, or take it out of the config and give its variables"));
-        }
-        let loopback = |socket: &ostler_core::Listen| match &socket.address {
-            ostler_core::Address::Tcp(address) | ostler_core::Address::Udp(address) => address.ip().is_loopback(),
-            ostler_core::Address::Unix(_) => false,
-        };
-        for socket in spec.listen.iter().filter(|socket| loopback(socket)) {
             remarks.say(format!(
-                "{name}: `listen` {} is not reached from outside the container: make it 0.0.0.0",
-                socket.address
+                "{name}: `env_file` {file} may not be in the image (.dockerignore): give its variables when it is run (--env-file), \
+                 or mount it"
             ));
         }
         if port::ports(spec).is_empty() && spec.restart.auto {
@@ -243,6 +235,42 @@ fn say_of_apps(specs: &[Spec], project: &Project, remarks: &mut Remarks) {
                 "{name}: no port is known for EXPOSE (`port`, PORT in `env`, or `listen`)"
             ));
         }
+    }
+}
+
+/// What in the config of the directory does not suit a container.
+fn say_of_config(spec: &Spec, project: &Project, remarks: &mut Remarks) {
+    let name = &spec.name;
+    let cwd = &spec.program.cwd;
+    if spec.watch.is_some() {
+        remarks.say(format!(
+            "{name}: `watch` finds nothing in an image, whose files do not change: take it out of the config"
+        ));
+    }
+    if cwd != &project.root
+        && !cwd
+            .strip_prefix(&project.root)
+            .is_some_and(|rest| rest.starts_with('/'))
+    {
+        remarks.say(format!(
+            "{name}: `cwd` {cwd} lies outside of {}: copy it into the image, too",
+            project.root
+        ));
+    }
+    if spec.user.is_some() {
+        remarks.say(format!(
+            "{name}: `uid` and `gid` need root, which the container has not: take them out of the config"
+        ));
+    }
+    let loopback = |socket: &&Listen| match &socket.address {
+        Address::Tcp(address) | Address::Udp(address) => address.ip().is_loopback(),
+        Address::Unix(_) => false,
+    };
+    for socket in spec.listen.iter().filter(loopback) {
+        remarks.say(format!(
+            "{name}: `listen` {} is not reached from outside the container: make it 0.0.0.0",
+            socket.address
+        ));
     }
 }
 

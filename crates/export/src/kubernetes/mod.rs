@@ -130,6 +130,7 @@ impl<'a> App<'a> {
                 self.name
             ));
         }
+        pod::say_of_memory(self, remarks);
         if self.spec.instances > 1 {
             remarks.say(format!(
                 "`instances`: one worker a pod, and `{}` is 0 in each of them: what only the first worker did, all do now",

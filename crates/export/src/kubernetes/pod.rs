@@ -1,9 +1,10 @@
 //! The pod: `ostler runtime` with one worker, as few rights as it needs, and time enough to end.
 
 use super::{App, Kind, settings};
-use crate::container::{ROOT, USER};
+use crate::container::{ROOT, USER, ending};
 use crate::port;
 use crate::probe::{Check, Probe, Probes, probes};
+use crate::remarks::Remarks;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -57,7 +58,7 @@ fn container(app: &App<'_>) -> Value {
     let mut container = json!({
         "name": app.name,
         "image": app.image(),
-        "command": ["ostler", "runtime", format!("{}/{}", settings::DIRECTORY, settings::FILE)],
+        "command": ["ostler", "runtime", format!("{}/{}", settings::DIRECTORY, settings::FILE), "--shutdown-timeout", format!("{}s", seconds(ending(app.spec)))],
         "workingDir": ROOT,
     });
     let sources = settings::sources(app);
@@ -116,16 +117,10 @@ fn probe(probe: &Probe) -> Value {
     object.into()
 }
 
-/// How long a pod may take to end: it leaves its Service, drains its connections, stops, and Ostler with it.
+/// How long a pod may take to end: it leaves its Service, its app ends, and Ostler with it.
 fn grace(app: &App<'_>) -> Duration {
-    let spec = app.spec;
     let leaving = if is_served(app) { LEAVING } else { Duration::ZERO };
-    let draining = if spec.can_overlap() {
-        spec.cluster.drain_timeout
-    } else {
-        Duration::ZERO
-    };
-    leaving + draining + spec.stop.kill_timeout + MARGIN
+    leaving + ending(app.spec) + MARGIN
 }
 
 /// Whole seconds, rounded up.
@@ -141,15 +136,35 @@ fn resources(app: &App<'_>) -> Value {
     } else {
         "100m"
     };
-    let Some(limit) = app.spec.memory_limit else {
-        return json!({ "requests": { "cpu": cpu, "memory": quantity(USUAL_MEMORY) } });
-    };
+    let reserved = app.spec.memory_limit.unwrap_or(USUAL_MEMORY);
+    let mut resources = json!({ "requests": { "cpu": cpu, "memory": quantity(reserved) } });
+    if let Some(most) = memory_limit(app) {
+        resources["limits"] = json!({ "memory": quantity(most) });
+    }
+    resources
+}
+
+fn memory_limit(app: &App<'_>) -> Option<u64> {
     let workers = if app.spec.can_overlap() { 2 } else { 1 };
-    let most = limit.saturating_mul(workers).saturating_add(OWN_MEMORY);
-    json!({
-        "requests": { "cpu": cpu, "memory": quantity(limit) },
-        "limits": { "memory": quantity(most) },
-    })
+    let limit = app.spec.memory_limit?;
+    Some(limit.saturating_mul(workers).saturating_add(OWN_MEMORY))
+}
+
+/// Why a pod may use more than the config says.
+pub(super) fn say_of_memory(app: &App<'_>, remarks: &mut Remarks) {
+    let (Some(limit), Some(most)) = (app.spec.memory_limit, memory_limit(app)) else {
+        return;
+    };
+    let successor = if app.spec.can_overlap() {
+        ", whose successor starts beside it,"
+    } else {
+        ""
+    };
+    remarks.say(format!(
+        "`max_memory_restart` {}: Ostler replaces the worker{successor} there; the kernel ends the pod at {}",
+        quantity(limit),
+        quantity(most)
+    ));
 }
 
 /// Bytes as Kubernetes writes them.

@@ -28,7 +28,10 @@ pub(super) struct Environment {
 
 pub(super) fn environment(app: &App<'_>, remarks: &mut Remarks) -> Environment {
     let spec = app.spec;
-    let declared = declared(app, remarks);
+    let mut declared = declared(app, remarks);
+    let counted = counted(app);
+    // A file would win over the drop-ins.
+    declared.retain(|name, _value| !counted.contains_key(name.as_str()));
     let parted = secret::part(&declared);
     // A file wins over `Environment=`, and what an app declares over its files: then that has to be in a last file.
     let all_in_file = !spec.environment.files.is_empty();
@@ -67,7 +70,7 @@ pub(super) fn environment(app: &App<'_>, remarks: &mut Remarks) -> Environment {
     Environment {
         lines,
         file,
-        drop_ins: drop_ins(app),
+        drop_ins: drop_ins(app, &counted),
     }
 }
 
@@ -125,23 +128,19 @@ fn file(app: &App<'_>, parted: &secret::Parted, with_plain: bool, remarks: &mut 
 }
 
 /// What counts up from instance to instance: `increment_var`, and the port of a cluster's workers, which cannot share one.
-fn drop_ins(app: &App<'_>) -> Vec<Document> {
+fn counted<'a>(app: &'a App<'_>) -> BTreeMap<&'a str, i64> {
     let spec = app.spec;
+    let mut counted = BTreeMap::new();
     if !app.is_template() {
-        return Vec::new();
+        return counted;
     }
-    let mut counted: BTreeMap<&str, i64> = BTreeMap::new();
     if spec.mode == Mode::Cluster
         && let Some(first) = port::declared(spec)
     {
         counted.insert("PORT", first.into());
     }
-    if let Some(name) = spec
-        .environment
-        .increment_var
-        .as_deref()
-        .filter(|name| escape::is_variable_name(name))
-    {
+    let name = spec.environment.increment_var.as_deref();
+    if let Some(name) = name.filter(|name| escape::is_variable_name(name)) {
         let first = spec
             .environment
             .declared
@@ -149,16 +148,20 @@ fn drop_ins(app: &App<'_>) -> Vec<Document> {
             .and_then(|value| value.trim().parse().ok());
         counted.insert(name, first.unwrap_or(0));
     }
+    counted
+}
+
+fn drop_ins(app: &App<'_>, counted: &BTreeMap<&str, i64>) -> Vec<Document> {
     if counted.is_empty() {
         return Vec::new();
     }
     let drop_in = |number: u32| {
-        let mut unit = Unit::new(&spec.name, &[]);
+        let mut unit = Unit::new(&app.spec.name, &[]);
         unit.section("Service");
-        for (name, first) in &counted {
+        for (name, first) in counted {
             unit.line("Environment", format!("{name}={}", first.saturating_add(number.into())));
         }
         Document::new(format!("{}.d/instance.conf", app.instance(number)), unit.finish())
     };
-    (0..spec.instances).map(drop_in).collect()
+    (0..app.spec.instances).map(drop_in).collect()
 }
