@@ -43,7 +43,7 @@ fn balance(balance: Balance, spec: &mut Value, remarks: &mut Remarks) {
             remarks.say("`balance: least-connections` does not hold between pods: a Service chooses by chance; an Ingress may do better");
         }
         Balance::Direct => {
-            remarks.say("`balance: direct` holds within a pod; between pods a Service chooses by chance")
+            remarks.say("`balance: direct` holds within a pod; between pods a Service chooses by chance");
         }
     }
 }
