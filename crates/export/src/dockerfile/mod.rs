@@ -112,19 +112,15 @@ fn by_program(spec: &Spec) -> Base {
     known.unwrap_or(Base::System)
 }
 
-fn other_interpreters(specs: &[Spec]) -> BTreeSet<&str> {
-    let name = |spec: &'_ Spec| -> Option<String> {
-        match (&spec.program.interpreter, spec.program.interpreter.runtime()) {
-            (Interpreter::Program(name), None) => Some(file_name(name).to_owned()),
-            (Interpreter::Program(_) | Interpreter::None, Some(_) | None) => None,
-        }
+/// Interpreters that no image here has.
+const OTHERS: [&str; 4] = ["ruby", "php", "perl", "java"];
+
+fn other_interpreters(specs: &[Spec]) -> BTreeSet<&'static str> {
+    let other = |spec: &Spec| match &spec.program.interpreter {
+        Interpreter::Program(name) => OTHERS.into_iter().find(|other| file_name(name).starts_with(other)),
+        Interpreter::None => None,
     };
-    const UNKNOWN: [&str; 4] = ["ruby", "php", "perl", "java"];
-    let named: Vec<String> = specs.iter().filter_map(name).collect();
-    UNKNOWN
-        .into_iter()
-        .filter(|known| named.iter().any(|name| name.starts_with(known)))
-        .collect()
+    specs.iter().filter_map(other).collect()
 }
 
 fn file_name(path: &str) -> &str {

@@ -11,7 +11,6 @@ use crate::remarks::Remarks;
 use crate::secret;
 use ostler_config::filled_in;
 use ostler_core::{Interpreter, LogFile, Runtime};
-use std::borrow::Cow;
 use std::time::Duration;
 
 impl App<'_> {
@@ -125,13 +124,9 @@ fn command(app: &App<'_>, remarks: &mut Remarks) -> Result<String, Unsayable> {
     } else {
         ("", Replaced::SpecifiersAndVariables)
     };
-    let mut words = vec![format!("{prefix}{}", executable_word(executable))];
+    let mut words = vec![format!("{prefix}{}", escape::word(executable, Replaced::Specifiers))];
     words.extend(arguments.iter().map(|argument| escape::word(argument, replaced)));
     Ok(words.join(" "))
-}
-
-fn executable_word(executable: &str) -> Cow<'_, str> {
-    escape::word(executable, Replaced::Specifiers).into()
 }
 
 /// To the journal, unless a file is declared.

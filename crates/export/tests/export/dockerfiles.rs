@@ -16,7 +16,10 @@ const PYTHON_CONFIG: (&str, &str) = (
     "module.exports = { apps: [{ name: 'web', script: 'gunicorn', args: 'app:app', interpreter: 'none', listen: 'tcp://0.0.0.0:8000' }] };",
 );
 
-fn of(files: &[(&str, &str)]) -> String {
+/// Names and texts.
+type Files<'a> = &'a [(&'a str, &'a str)];
+
+fn of(files: Files<'_>) -> String {
     let loaded = Stage::new(files).load("ecosystem.config.js", None);
     dockerfile(&loaded.specs, &loaded.project, &Paths::default())
         .documents
@@ -24,11 +27,11 @@ fn of(files: &[(&str, &str)]) -> String {
         .text
 }
 
-fn node(files: &[(&str, &str)]) -> String {
+fn node(files: Files<'_>) -> String {
     of(&[&[NODE_CONFIG, ("app.js", "")], files].concat())
 }
 
-fn python(files: &[(&str, &str)]) -> String {
+fn python(files: Files<'_>) -> String {
     of(&[&[PYTHON_CONFIG], files].concat())
 }
 
@@ -39,7 +42,7 @@ fn each_package_manager_is_known_by_its_lock_file() {
         "package.json",
         r#"{ "scripts": { "build": "tsc" }, "packageManager": "pnpm@9.1.0+sha256.abc" }"#,
     );
-    let cases: [(&[(&str, &str)], &[&str]); 7] = [
+    let cases: [(Files<'_>, &[&str]); 7] = [
         (
             &[package, ("package-lock.json", "")],
             &["COPY package.json package-lock.json ./\nRUN npm ci --omit=dev\n"],
