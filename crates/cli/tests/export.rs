@@ -1,6 +1,6 @@
 //! `ostler export`: what it prints, what it writes, and what it refuses.
 
-use ostler_testkit::{Home, Manager, tools};
+use ostler_testkit::{Home, Manager, free_port, http_get, tools};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -126,4 +126,47 @@ fn what_makes_no_sense_is_refused() {
     let piped = r#"{ "apps": [{ "name": "piped", "script": "shop/app.js" }] }"#;
     let output = home.call(&["export", "kubernetes", "-"]).input(piped).ok();
     assert!(output.stdout.contains("name: piped\n"), "{output}");
+}
+
+/// The config that a pod is given, at the place of the project.
+fn config_of_a_pod(objects: &str, project: &str) -> String {
+    let lines = objects
+        .lines()
+        .skip_while(|line| *line != "  ecosystem.config.json: |")
+        .skip(1);
+    let config: Vec<&str> = lines.map_while(|line| line.strip_prefix("    ")).collect();
+    config.join("\n").replace("/app", project)
+}
+
+#[test]
+fn the_config_of_a_pod_runs_one_worker_with_the_settings_here_and_the_variables_from_outside() {
+    let home = home();
+    home.write(
+        "shop/app.js",
+        "require('http').createServer((_, answer) => answer.end(process.env.API_TOKEN)).listen(process.env.PORT);",
+    );
+    let output = home.ok(&[
+        "export",
+        "kubernetes",
+        "shop/ecosystem.config.js",
+        "--env",
+        "production",
+        "--only",
+        "api",
+    ]);
+    let config = config_of_a_pod(&output.stdout, &home.work().join("shop").display().to_string());
+    let file = home.write("pod/ecosystem.config.json", config);
+    let port = free_port();
+    let start = home
+        .call(&["start"])
+        .arg(&file)
+        .env("PORT", port.to_string())
+        .env("API_TOKEN", "filled in");
+    start.ok();
+    assert_eq!(home.wait_for("an answer", || http_get(port).ok()), "filled in");
+    let row = home.row("api");
+    assert_eq!(
+        (row.status(), row.0["pm2_env"]["exec_mode"].as_str()),
+        ("online", Some("cluster_mode"))
+    );
 }

@@ -100,7 +100,7 @@ impl<'a> App<'a> {
             kind,
             ports: port::ports(spec),
             settings: container::settings(spec, project, remarks),
-            variables: container::variables(spec, project),
+            variables: settings::sayable(container::variables(spec, project), remarks),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::App;
 use crate::remarks::Remarks;
-use crate::secret::PLACEHOLDER;
+use crate::secret::{PLACEHOLDER, Parted};
 use serde_json::{Map, Value, json};
 
 /// The file that `ostler runtime` is given.
@@ -42,6 +42,23 @@ fn file(app: &App<'_>) -> String {
         settings.shift_remove("cron_restart");
     }
     format!("{:#}\n", json!({ "apps": [settings] }))
+}
+
+/// Variables whose names a ConfigMap and a Secret take; the others are told.
+pub(super) fn sayable(mut variables: Parted, remarks: &mut Remarks) -> Parted {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let mut is_sayable = |name: &str| {
+        let sayable = !name.is_empty() && name.chars().all(allowed);
+        if !sayable {
+            remarks.say(format!(
+                "the variable {name:?} is left out: Kubernetes takes letters, digits, `-`, `_` and `.` in names only"
+            ));
+        }
+        sayable
+    };
+    variables.plain.retain(|name, _value| is_sayable(name));
+    variables.secret.retain(|name| is_sayable(name));
+    variables
 }
 
 fn plain(app: &App<'_>) -> Option<Map<String, Value>> {

@@ -133,3 +133,20 @@ fn what_is_alone_stays_alone_and_what_is_shared_grows() {
         "port 80 without rights: {cluster}"
     );
 }
+
+#[test]
+fn a_variable_whose_name_cannot_be_said_is_told() {
+    let env = json!({ "GOOD": "1", "a b": "2", "c.d": "3" });
+    let text = objects(json!({ "env": env }));
+    assert!(
+        text.contains("GOOD: \"1\"\n")
+            && text.contains("the variable \"a b\" is left out")
+            && text.contains("c.d: \"3\"\n"),
+        "{text}"
+    );
+    let text = units(json!({ "env": env }));
+    assert!(
+        text.contains("Environment=GOOD=1\n") && text.contains("the variable c.d is left out"),
+        "{text}"
+    );
+}
