@@ -94,7 +94,7 @@ fn a_dockerfile_stands_alone_on_standard_output() {
     assert!(
         output
             .stdout
-            .ends_with("CMD [\"ostler\",\"runtime\",\"ecosystem.config.js\"]\n"),
+            .ends_with("CMD [\"ostler\",\"runtime\",\"ecosystem.config.js\",\"--shutdown-timeout\",\"32s\"]\n"),
         "{output}"
     );
     assert!(output.stderr.contains(".dockerignore"), "{output}");

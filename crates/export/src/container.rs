@@ -4,9 +4,9 @@
 use crate::Project;
 use crate::remarks::Remarks;
 use crate::secret;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use ostler_core::{Address, Mode, Spec};
 use serde_json::{Map, Value, json};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 /// Where the project lies in an image.

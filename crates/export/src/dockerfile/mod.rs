@@ -9,6 +9,7 @@ use crate::container::{self, ROOT, USER};
 use crate::port;
 use crate::probe::Paths;
 use crate::remarks::{self, Remark, Remarks};
+use crate::secret;
 use crate::{Document, Export, Project};
 use ostler_core::{Address, Interpreter, Listen, Runtime, Spec};
 use serde_json::{Value, json};
@@ -201,12 +202,9 @@ fn say_of_apps(specs: &[Spec], config: &Config, project: &Project, remarks: &mut
             specs.len()
         ));
     }
-    let ending = specs.iter().map(container::ending).max().unwrap_or_default();
-    if ending > DOCKERS_PATIENCE {
-        let seconds = ending.as_millis().div_ceil(1000);
+    if let Some(seconds) = long_ending(specs) {
         remarks.say(format!(
-            "`docker stop` kills after {} s, and its apps may take {seconds} s to finish: `docker stop --time {}`, and \
-             `--shutdown-timeout {seconds}s` in CMD where that is more than 28",
+            "`docker stop` kills after {} s, and its apps may take {seconds} s to finish: `docker stop --time {}`",
             DOCKERS_PATIENCE.as_secs(),
             seconds + 5
         ));
@@ -234,6 +232,12 @@ fn say_of_apps(specs: &[Spec], config: &Config, project: &Project, remarks: &mut
     }
 }
 
+/// How many seconds its apps may take to end, where that has to be said.
+fn long_ending(specs: &[Spec]) -> Option<u128> {
+    let ending = specs.iter().map(container::ending).max()?;
+    (ending > DOCKERS_PATIENCE).then(|| ending.as_millis().div_ceil(1000))
+}
+
 /// What in the config of the directory does not suit a container.
 fn say_of_config(spec: &Spec, project: &Project, remarks: &mut Remarks) {
     let name = &spec.name;
@@ -256,6 +260,13 @@ fn say_of_config(spec: &Spec, project: &Project, remarks: &mut Remarks) {
     if spec.user.is_some() {
         remarks.say(format!(
             "{name}: `uid` and `gid` need root, which the container has not: take them out of the config"
+        ));
+    }
+    let secrets = secret::part(&spec.environment.declared).secret;
+    if !secrets.is_empty() {
+        remarks.say(format!(
+            "{name}: the config gets into the image with what looks like a secret: {}: take it out, and give it when the image is run",
+            secrets.join(", ")
         ));
     }
     let loopback = |socket: &&Listen| match &socket.address {
@@ -313,7 +324,7 @@ fn text(
     }
     text.push_str(&health(specs, base, probes));
     text.push_str("STOPSIGNAL SIGTERM\n");
-    text.push_str(&format!("CMD {}\n", command(project, config)));
+    text.push_str(&format!("CMD {}\n", command(specs, project, config)));
     text
 }
 
@@ -349,11 +360,14 @@ fn health(specs: &[Spec], base: Base, probes: &Paths) -> String {
     format!("HEALTHCHECK --interval=30s --timeout=5s --start-period=30s CMD {line}\n")
 }
 
-fn command(project: &Project, config: &Config) -> Value {
+fn command(specs: &[Spec], project: &Project, config: &Config) -> Value {
     let mut words = vec!["ostler".to_owned(), "runtime".to_owned(), config.name.clone()];
     // What is written into the Dockerfile has the chosen variables already.
     if let (Some(environment), None) = (&project.environment, &config.text) {
         words.extend(["--env".to_owned(), environment.clone()]);
+    }
+    if let Some(seconds) = long_ending(specs) {
+        words.extend(["--shutdown-timeout".to_owned(), format!("{seconds}s")]);
     }
     json!(words)
 }

@@ -108,7 +108,7 @@ fn python_gets_an_environment_of_its_own_and_a_config_that_needs_no_node() {
             "{text}"
         );
         assert!(
-            text.contains("CMD [\"ostler\",\"runtime\",\"ecosystem.config.json\"]"),
+            text.contains("CMD [\"ostler\",\"runtime\",\"ecosystem.config.json\",\"--shutdown-timeout\",\"32s\"]"),
             "{text}"
         );
     }
