@@ -1,5 +1,5 @@
 //! The core decides and does nothing else. Three proofs: what it depends on, what its source names, and, where that
-//! target is installed, that it builds for a machine without an operating system.
+//! target is installed, that it builds for a machine without an operating system. Of exports the second is proven, too.
 
 use crate::command::{cargo, output, program, step};
 use crate::{Result, say};
@@ -23,7 +23,7 @@ const IMPURE_CRATES: [&str; 12] = [
     "ostler-daemon",
 ];
 
-/// What no line of the core may name: devices, clocks, randomness, and containers without an order.
+/// What no line of the pure crates may name: devices, clocks, randomness, and containers without an order.
 const IMPURE_NAMES: [&str; 15] = [
     "std::fs",
     "std::process",
@@ -49,7 +49,8 @@ const BARE: &str = "wasm32-unknown-unknown";
 pub fn check() -> Result {
     say("── purity of the core");
     dependencies()?;
-    names(&tools::workspace().join("crates/core/src"))?;
+    names("core")?;
+    names("export")?;
     bare_build()
 }
 
@@ -77,11 +78,11 @@ fn dependencies() -> Result {
 }
 
 /// Looks at every line of code; comments, and what is compiled for tests only, may name what they like.
-fn names(directory: &Path) -> Result {
-    for file in sources(directory)? {
+fn names(of: &str) -> Result {
+    for file in sources(&tools::workspace().join("crates").join(of).join("src"))? {
         let text = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
         if let Some((line, name)) = impure_line(&text) {
-            return Err(format!("{}:{line}: the core names `{name}`", file.display()));
+            return Err(format!("{}:{line}: {of} names `{name}`", file.display()));
         }
     }
     Ok(())

@@ -132,6 +132,7 @@ pub async fn dispatch(verb: Verb, session: &Session) -> Result {
         Verb::Daemon(command) => command.run(session).await,
         Verb::Startup(command) => command.run(session).await,
         Verb::Unstartup(command) => command.run(session).await,
+        Verb::Export(command) => command.run(session).await,
         Verb::Completion(command) => command.run(session).await,
     }
 }

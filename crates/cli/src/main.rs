@@ -24,6 +24,7 @@ mod log_places;
 mod logs;
 mod printer;
 mod progress;
+mod project;
 #[cfg(test)]
 mod samples;
 mod selection;

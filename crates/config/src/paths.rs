@@ -70,7 +70,7 @@ pub(crate) fn normal(path: &Path) -> PathBuf {
 }
 
 /// The first executable file called `name` in the folders of `path` (the variable's value).
-pub(crate) fn which(name: &str, path: &str, cwd: &Path) -> Option<PathBuf> {
+pub fn which(name: &str, path: &str, cwd: &Path) -> Option<PathBuf> {
     if name.is_empty() || name.contains('/') {
         return None;
     }

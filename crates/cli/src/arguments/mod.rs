@@ -7,8 +7,8 @@ mod normalise;
 mod tests;
 
 use crate::commands::{
-    attach, completion, daemon, delete, describe, env, flush, id, jlist, kill, list, logs, pid, ping, prettylist,
-    reload, reload_logs, reset, restart, resurrect, save, scale, send, send_signal, start, start_or_reload,
+    attach, completion, daemon, delete, describe, env, export, flush, id, jlist, kill, list, logs, pid, ping,
+    prettylist, reload, reload_logs, reset, restart, resurrect, save, scale, send, send_signal, start, start_or_reload,
     start_or_restart, startup, stop, unstartup, why,
 };
 use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -95,6 +95,7 @@ pub enum Verb {
     Daemon(daemon::Daemon),
     Startup(startup::Startup),
     Unstartup(unstartup::Unstartup),
+    Export(export::Export),
     Completion(completion::Completion),
 }
 

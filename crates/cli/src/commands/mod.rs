@@ -6,6 +6,7 @@ pub mod daemon;
 pub mod delete;
 pub mod describe;
 pub mod env;
+pub mod export;
 pub mod flush;
 pub mod id;
 pub mod jlist;
