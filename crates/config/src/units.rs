@@ -19,7 +19,7 @@ pub(crate) fn bytes(text: &str) -> Option<u64> {
 }
 
 /// Milliseconds from `"10s"`, `"1.5h"`, `"500ms"`, `"7d"` or a plain number of milliseconds.
-pub(crate) fn milliseconds(text: &str) -> Option<u64> {
+pub fn milliseconds(text: &str) -> Option<u64> {
     let (number, unit) = split(text)?;
     let factor = match unit.to_ascii_lowercase().as_str() {
         "" | "ms" => 1,

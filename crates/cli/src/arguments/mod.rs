@@ -8,7 +8,7 @@ mod tests;
 
 use crate::commands::{
     attach, completion, daemon, delete, describe, env, flush, id, jlist, kill, list, logs, pid, ping, prettylist,
-    reload, reload_logs, reset, restart, resurrect, save, scale, send, send_signal, start, start_or_reload,
+    reload, reload_logs, reset, restart, resurrect, runtime, save, scale, send, send_signal, start, start_or_reload,
     start_or_restart, stop, why,
 };
 use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -93,6 +93,7 @@ pub enum Verb {
     Ping(ping::Ping),
     Kill(kill::Kill),
     Daemon(daemon::Daemon),
+    Runtime(Box<runtime::Runtime>),
     Completion(completion::Completion),
 }
 
@@ -136,6 +137,6 @@ pub fn parse(words: &[String]) -> Result<Parsed, clap::Error> {
 fn passes_arguments_on(verb: &str) -> bool {
     matches!(
         verb,
-        "start" | "restart" | "reload" | "startOrRestart" | "startOrReload"
+        "start" | "restart" | "reload" | "startOrRestart" | "startOrReload" | "runtime"
     )
 }
