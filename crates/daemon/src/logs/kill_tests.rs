@@ -66,7 +66,7 @@ impl World {
         let vault = self.vault.try_clone().expect("a copy of the vault");
         let mut engine = Engine::new(
             vault,
-            &self.outlets(),
+            &[],
             Arc::new(epoll),
             Arc::new(|note| panic!("{note}")),
             Arc::default(),

@@ -26,6 +26,8 @@ mod kill;
 mod kill_tests;
 mod note;
 mod outlet;
+#[cfg(test)]
+mod outlet_tests;
 mod pattern;
 mod pump;
 mod rotate;
