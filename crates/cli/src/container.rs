@@ -80,8 +80,10 @@ fn starter(reader: &OwnedFd, home: &Home) -> Result<std::process::Child> {
     Ok(starter)
 }
 
-/// Waits until the keeper says that a daemon answers.
+/// Waits until the keeper says that a daemon answers. Nothing is started any more once that keeper is gone.
 pub fn await_daemon(descriptor: i32) -> Result {
+    let tied = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+    tied.map_err(|error| Error::system(format!("prctl: {error}")))?;
     let adopted = inherit::adopt(descriptor);
     let reader = adopted.map_err(|error| Error::user(format!("descriptor {descriptor}: {error}")))?;
     let mut said = String::new();
@@ -93,10 +95,10 @@ pub fn await_daemon(descriptor: i32) -> Result {
     }
 }
 
-/// The session of the starter. Quiet says errors only: whoever asked for JSON wants nothing else beside it.
-pub fn starters_session(session: &Session, quiet: bool) -> Session {
-    let printer = match quiet {
-        true => Rc::new(Printer::to_process(true, Colour::Never)),
+/// The session of the starter. Whoever asked for JSON wants nothing else beside it.
+pub fn starters_session(session: &Session, json: bool) -> Session {
+    let printer = match json {
+        true => Rc::new(Printer::to_process(session.printer.is_silent(), Colour::Never).with_objects()),
         false => Rc::clone(&session.printer),
     };
     Session {

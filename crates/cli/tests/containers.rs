@@ -87,18 +87,53 @@ fn what_cannot_be_started_is_said_with_exit_code_1() {
     assert!(output.stderr.contains("missing.js"), "{output}");
 }
 
+/// Whether all of it is JSON, one value a line.
+fn objects(output: &Output) -> Vec<Value> {
+    let lines = output.stdout.lines().chain(output.stderr.lines());
+    let object = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    lines.map(object).collect()
+}
+
+#[test]
+fn in_json_everything_is_json_also_what_ostler_says() {
+    let home = home();
+    let running = begin(
+        &home,
+        json!([sleeper("one"), job("two", "echo 1; exit 3")]),
+        &["--json"],
+    );
+    up(&home, "one");
+    let before = home.topology();
+    process::signal(before.daemon, Signal::KILL);
+    home.wait_until("a new daemon", || home.topology().daemon != before.daemon);
+    process::signal(running.pid(), Signal::TERM);
+    let said = objects(&running.wait(DEADLINE));
+    let ours = said.iter().filter(|line| line["type"] == "ostler").count();
+    assert!(ours >= 3, "{said:?}");
+    let output = home.call(&["runtime", "missing.config.js", "--json"]).run();
+    assert_eq!(
+        (output.code, objects(&output)[0]["level"].as_str()),
+        (Some(1), Some("error")),
+        "{output}"
+    );
+}
+
 #[test]
 fn each_form_is_a_line_of_its_own_kind() {
     let apps = || json!([job("job", "echo \"it's\"; sleep 0.05; printf 'second' >&2")]);
     let output = run(&home(), apps(), &["--json"]);
-    let lines = output.stdout.lines().chain(output.stderr.lines());
-    let said: Vec<Value> = lines
-        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
-        .collect();
-    assert_eq!(said[0]["message"], "it's\n");
-    assert_eq!(said[0]["app_name"], "job");
-    assert_eq!(said[1]["message"], "second");
-    assert_eq!(said[1]["type"], "err");
+    let said = objects(&output);
+    let of = |kind: &str| {
+        said.iter()
+            .find(|line| line["type"] == kind)
+            .expect("one of each")
+            .clone()
+    };
+    assert_eq!(
+        (&of("out")["message"], &of("out")["app_name"]),
+        (&json!("it's\n"), &json!("job"))
+    );
+    assert_eq!(of("err")["message"], "second");
     let output = run(&home(), apps(), &["--formatted"]);
     assert_eq!(output.stdout, "0|job      | it's\n");
     let output = run(&home(), apps(), &["--format"]);
@@ -127,8 +162,15 @@ fn pm2s_name_for_it_works_as_a_symlink() {
 #[test]
 fn commands_beside_it_work_and_a_hangup_reloads() {
     let home = home();
-    let running = begin(&home, json!([sleeper("one")]), &[]);
+    let ticking = "while :; do echo tick; sleep 0.1; done";
+    let mut app = job("one", ticking);
+    app["autorestart"] = true.into();
+    let running = begin(&home, json!([app]), &[]);
     let pid = up(&home, "one");
+    let logs = home.call(&["logs", "one", "--raw"]).spawn();
+    home.wait_until("its lines beside it", || {
+        logs.stdout().contains("tick") && running.stdout().contains("tick")
+    });
     assert!(home.ok(&["list"]).stdout.contains("one"));
     process::signal(running.pid(), Signal::HUP);
     let next = home.wait_for("another process", || {

@@ -92,3 +92,23 @@ fn is_same(one: &OwnedFd, other: &OwnedFd) -> io::Result<bool> {
     let (one, other) = (rustix::fs::fstat(one)?, rustix::fs::fstat(other)?);
     Ok((one.st_dev, one.st_ino, one.st_rdev) == (other.st_dev, other.st_ino, other.st_rdev))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keeper_sees_whether_it_is_to_speak_json() {
+        let said = |form| {
+            Container {
+                form,
+                ..Container::default()
+            }
+            .to_variable()
+        };
+        assert!(said(ConsoleForm::Json).contains(ostler_keeper::JSON_FORM));
+        for form in [ConsoleForm::Raw, ConsoleForm::KeyValue, ConsoleForm::Labelled] {
+            assert!(!said(form).contains(ostler_keeper::JSON_FORM));
+        }
+    }
+}

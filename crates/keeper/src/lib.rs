@@ -40,6 +40,8 @@ pub const OPEN_FILES_VARIABLE: &str = "OSTLER_OPEN_FILES";
 /// The environment variable in which keeper and daemon of a container find what they are told about it. They stay in the foreground
 /// then, with their standard output and error where they are.
 pub const CONTAINER_VARIABLE: &str = "OSTLER_CONTAINER";
+/// What stands in that variable where each line of output is to be an object of JSON.
+pub const JSON_FORM: &str = r#""form":"json""#;
 /// The home where there is no directory that could be written to: below what is no directory, so that nothing can be made there.
 /// The control socket has no file then, and nobody sees to it that there is one keeper only.
 pub const NOWHERE: &str = "/dev/null/ostler";
@@ -317,5 +319,28 @@ pub fn say(text: &str) {
             return;
         }
     }
-    let _ = writeln!(stderr, "{text}");
+    let _ = match std::env::var(CONTAINER_VARIABLE) {
+        Ok(told) if told.contains(JSON_FORM) => {
+            writeln!(stderr, r#"{{"message":"{}","type":"ostler"}}"#, escaped(text))
+        }
+        Ok(_) | Err(_) => writeln!(stderr, "{text}"),
+    };
+}
+
+/// Text within a string of JSON.
+fn escaped(text: &str) -> String {
+    let escape = |character: char| match character {
+        '"' | '\\' => format!("\\{character}"),
+        '\0'..='\x1f' => format!("\\u{:04x}", u32::from(character)),
+        _ => character.to_string(),
+    };
+    text.chars().map(escape).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn what_the_keeper_says_can_stand_in_a_string_of_json() {
+        assert_eq!(super::escaped("a \"b\"\n\\ ü"), "a \\\"b\\\"\\u000a\\\\ ü");
+    }
 }

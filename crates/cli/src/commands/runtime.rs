@@ -1,5 +1,5 @@
 use super::restart::Again;
-use super::start;
+use super::{show, start};
 use crate::arguments::app_options::AppOptions;
 use crate::connection;
 use crate::container;
@@ -111,16 +111,23 @@ impl Runtime {
     }
 
     /// Starts the apps. How this process ends is how the start went.
-    async fn start(mut self, session: &Session, descriptor: i32) -> Result {
+    async fn start(self, session: &Session, descriptor: i32) -> Result {
+        let session = &container::starters_session(session, self.form() == ConsoleForm::Json);
+        let started = self.try_to_start(session, descriptor).await;
+        started.map_err(|error| {
+            show(&session.printer, &error);
+            Error::reported()
+        })
+    }
+
+    async fn try_to_start(mut self, session: &Session, descriptor: i32) -> Result {
         container::await_daemon(descriptor)?;
         tokio::time::sleep(self.delay()?).await;
         self.options.no_daemon = false;
-        if let Some(web) = &self.cloud.web {
-            session
-                .printer
-                .warn(&format!("`--web={web}` is taken, but has no effect"));
+        if let Some(port) = &self.cloud.web {
+            let message = format!("`--web={port}` is taken, but has no effect");
+            session.printer.warn(&message);
         }
-        let session = &container::starters_session(session, self.form() == ConsoleForm::Json);
         start::notice_options(session, &self.options);
         let mut actions = start::actions(session, &self.targets, &self.options)?;
         actions.iter_mut().for_each(keep_no_files);
