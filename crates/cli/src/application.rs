@@ -2,6 +2,7 @@
 
 use crate::arguments::{self, Parsed, Verb};
 use crate::commands;
+use crate::container;
 use crate::error::{Error, Kind, Result};
 use crate::home::Home;
 use crate::printer::{Colour, Printer};
@@ -48,7 +49,8 @@ fn surroundings(environment: BTreeMap<String, String>, unreadable_variables: Vec
     let cwd = std::env::current_dir().map_err(|error| {
         Error::system(format!("the working directory cannot be found: {error}")).hint("change to one that exists")
     })?;
-    let home = Home::find(|name| environment.get(name).cloned(), &cwd);
+    let variable = |name: &str| environment.get(name).cloned();
+    let home = Home::find(variable, &cwd).or_of_container(variable);
     Ok(Surroundings {
         cwd,
         home,
@@ -133,6 +135,7 @@ pub async fn dispatch(verb: Verb, session: &Session) -> Result {
         Verb::Startup(command) => command.run(session).await,
         Verb::Unstartup(command) => command.run(session).await,
         Verb::Export(command) => command.run(session).await,
+        Verb::Runtime(command) => command.run(session).await,
         Verb::Completion(command) => command.run(session).await,
     }
 }
@@ -143,7 +146,12 @@ fn words() -> Result<Vec<String>> {
         word.into_string()
             .map_err(|word| Error::user(format!("the argument {} is not valid UTF-8", word.display())))
     };
-    std::env::args_os().skip(1).map(word).collect()
+    let mut words = std::env::args_os();
+    let program = words.next();
+    Ok(container::with_verb(
+        program.as_ref(),
+        words.map(word).collect::<Result<_>>()?,
+    ))
 }
 
 /// The environment, and the names of variables that are not UTF-8.

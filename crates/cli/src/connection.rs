@@ -25,7 +25,11 @@ const LONGEST_SOCKET_PATH: usize = 107;
 
 /// Tries once.
 pub async fn connect(home: &Home) -> Connect {
-    match reach(&home.socket()).await {
+    let reached = match home.is_nowhere() {
+        true => reach_without_file(),
+        false => reach(&home.socket()).await,
+    };
+    match reached {
         Ok(stream) => Connect::Made(stream),
         Err(error) => match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::NotADirectory => {
@@ -59,6 +63,19 @@ async fn reach(socket: &Path) -> io::Result<UnixStream> {
         .join(directory.as_raw_fd().to_string())
         .join(name);
     UnixStream::connect(short).await
+}
+
+/// A daemon without a home is only one if it is our own, or root's.
+fn reach_without_file() -> io::Result<UnixStream> {
+    let stream = ostler_sys::socket::connect_without_file()?;
+    stream.set_nonblocking(true)?;
+    let stream = UnixStream::from_std(stream)?;
+    let (peer, own) = (stream.peer_cred()?.uid(), rustix::process::geteuid().as_raw());
+    if peer == own || peer == 0 {
+        Ok(stream)
+    } else {
+        Err(io::ErrorKind::ConnectionRefused.into())
+    }
 }
 
 /// Whether keeper or daemon live, or are being started, whoever listens at the moment.

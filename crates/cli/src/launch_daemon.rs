@@ -82,12 +82,11 @@ fn launch_program(home: &Home, program: &Path) -> Result<Survivors> {
 /// The keeper's role. Started in the background it leaves the caller's session first, so that neither the terminal's end
 /// nor its Ctrl-C reaches it.
 pub fn run_keeper() -> ExitCode {
-    if std::env::var_os(READY_VARIABLE).is_some()
-        && let Err(error) = rustix::process::setsid()
-    {
+    let in_background = std::env::var_os(READY_VARIABLE).is_some() && !ostler_keeper::in_container();
+    if in_background && let Err(error) = rustix::process::setsid() {
         return role_failed(&format!("setsid: {error}"));
     }
-    if std::env::var_os(READY_VARIABLE).is_some() {
+    if in_background {
         ostler_sys::cgroup::leave_worker();
     }
     match role_home() {
@@ -182,6 +181,7 @@ fn spawn(home: &Home, program: &Path, ready: &OwnedFd) -> Result<Child> {
         // An app may be the one who calls. What marks the app must not mark the keeper as a part of it.
         .env_remove(ostler_daemon::tree::MARKER)
         .env_remove(ostler_daemon::RESURRECT_VARIABLE)
+        .env_remove(ostler_keeper::CONTAINER_VARIABLE)
         .env_remove("NODE_CHANNEL_FD")
         .env_remove("NODE_CHANNEL_SERIALIZATION_MODE")
         .stdin(Stdio::null())

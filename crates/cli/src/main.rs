@@ -8,6 +8,7 @@ mod commands;
 mod completion;
 mod configuration;
 mod connection;
+mod container;
 mod describe_view;
 mod error;
 #[cfg(test)]

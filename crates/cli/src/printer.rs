@@ -32,6 +32,8 @@ pub struct Printer {
     out: Stream,
     error: Stream,
     silent: bool,
+    /// Messages are objects of JSON, one a line.
+    objects: bool,
     width: Option<usize>,
     error_width: Option<usize>,
 }
@@ -88,9 +90,15 @@ impl Printer {
                 held: RefCell::default(),
             },
             silent,
+            objects: false,
             width,
             error_width,
         }
+    }
+
+    /// The same, with each message as an object of JSON: for what is read by programs altogether.
+    pub fn with_objects(self) -> Self {
+        Self { objects: true, ..self }
     }
 
     /// The terminal's width in columns, when standard output is one.
@@ -184,12 +192,23 @@ impl Printer {
             return;
         }
         let text = match label {
+            _ if self.objects => object(label.map(|(_, label)| label), message),
             Some((style, label)) => format!("{} {message}\n", paint(self.error.colour, style, &format!("{label}:"))),
             None => format!("{message}\n"),
         };
         // Nobody is left to be told when standard error is gone.
         let _ = self.error.write(text.as_bytes());
     }
+}
+
+/// A message as `ostler runtime --json` has the daemon's, too.
+fn object(level: Option<&str>, message: &str) -> String {
+    let at = format!("{:.3}", jiff::Timestamp::now());
+    let mut object = serde_json::json!({ "message": message, "timestamp": at, "type": "ostler" });
+    if let Some(level) = level {
+        object["level"] = level.into();
+    }
+    format!("{object}\n")
 }
 
 impl Stream {
@@ -270,6 +289,7 @@ pub mod captured {
             out: stream(&captured.out),
             error: stream(&captured.error),
             silent,
+            objects: false,
             width: None,
             error_width: None,
         };

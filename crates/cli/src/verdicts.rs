@@ -266,6 +266,10 @@ fn explain(printer: &Printer, slot: &SlotOutcome, failure: &Failure, known: &Kno
         .processes
         .iter()
         .find(|process| process.view.id == slot.slot);
+    if process.is_some_and(|process| process.error_log == "/dev/null") {
+        // What it said was seen, or wanted by nobody.
+        return printer.hint(&format!("`ostler why {}` shows its history", slot.name));
+    }
     let lines = process.and_then(|process| recent_lines(Path::new(&process.error_log), known.since));
     match (process, lines) {
         (Some(process), Some(lines)) => {

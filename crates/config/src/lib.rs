@@ -43,6 +43,7 @@ pub use listeners::{FIRST_DESCRIPTOR, PID_VARIABLE, filled_in};
 pub use load::{from_command_line, is_config_file, load_file, load_stdin, names_in_file, names_in_stdin};
 pub use patch::patch;
 pub use paths::which;
+pub use units::milliseconds;
 
 use ostler_core::Spec;
 use serde_json::{Map, Value};

@@ -18,8 +18,20 @@ pub(crate) fn bytes(text: &str) -> Option<u64> {
     scaled(number, factor)
 }
 
+/// Bytes from `"80%"` of so many; from 1 to 100 per cent.
+pub(crate) fn share(text: &str, of: u64) -> Option<u64> {
+    let (number, unit) = split(text)?;
+    let percent = number
+        .parse::<f64>()
+        .ok()
+        .filter(|percent| (1.0..=100.0).contains(percent));
+    percent
+        .filter(|_| unit == "%")
+        .map(|percent| (of as f64 * percent / 100.0) as u64)
+}
+
 /// Milliseconds from `"10s"`, `"1.5h"`, `"500ms"`, `"7d"` or a plain number of milliseconds.
-pub(crate) fn milliseconds(text: &str) -> Option<u64> {
+pub fn milliseconds(text: &str) -> Option<u64> {
     let (number, unit) = split(text)?;
     let factor = match unit.to_ascii_lowercase().as_str() {
         "" | "ms" => 1,
@@ -73,6 +85,15 @@ mod tests {
         }
         for (text, value) in [("1h", 3_600_000), ("3m", 180_000), ("4s", 4000), ("250", 250)] {
             assert_eq!(milliseconds(text), Some(value), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_percentage_is_a_share_of_what_there_is() {
+        assert_eq!(share("80%", 1000), Some(800));
+        assert_eq!(share("12.5 %", 1000), Some(125));
+        for text in ["0%", "101%", "80", "%", "-5%"] {
+            assert_eq!(share(text, 1000), None, "{text}");
         }
     }
 

@@ -104,8 +104,11 @@ pub enum Effect {
         /// Which.
         slot: SlotId,
     },
-    /// Everything has stopped after a `Shutdown`: end the daemon.
-    Exit,
+    /// Everything has stopped after a `Shutdown`, or has ended by itself where that is the end: end the daemon.
+    Exit {
+        /// What the whole is to be reported as, for whoever runs it in the foreground.
+        code: u8,
+    },
 }
 
 /// All that is needed to launch one process.

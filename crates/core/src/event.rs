@@ -5,6 +5,7 @@ use crate::ids::{Pid, SlotId, Ticket, WorkerId};
 use crate::spec::Spec;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A fact.
 #[derive(Clone, Debug)]
@@ -94,6 +95,14 @@ pub enum Event {
     },
     /// The wall clock was set: cron's next occurrences must be found anew.
     ClockStepped,
+    /// Whoever was to start all there is in this container has ended. From now on it is over once nothing runs any more, if
+    /// the settings say so; at once if nothing was started at all.
+    StarterEnded {
+        /// How.
+        status: ExitStatus,
+    },
+    /// Somebody who wants everything to end does not want to wait: each end that is under way is pressed one step further.
+    Hurry,
 }
 
 /// Who asked.
@@ -177,6 +186,11 @@ pub enum Request {
     },
     /// Stop everything for good; afterwards no exit restarts anything.
     Shutdown,
+    /// As `Shutdown`, but workers finish with their connections first, and whatever is left when the time is over is killed.
+    WindDown {
+        /// How long all of it may take; by what the apps' specs allow them when absent.
+        within: Option<Duration>,
+    },
 }
 
 /// One instance of a saved list.

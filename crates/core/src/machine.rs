@@ -17,6 +17,7 @@
 //! ordered, so the same events give the same effects.
 
 mod app;
+mod idle;
 mod journal;
 mod progress;
 mod requests;
@@ -35,7 +36,7 @@ use crate::outcome::Verdict;
 use crate::schedule::agenda::{Agenda, Key};
 use crate::schedule::cron;
 use crate::settings::Settings;
-use crate::slot::{Companion, Context, Decision, Input, Slot, SpecKey};
+use crate::slot::{Companion, Context, Decision, Input, Press, Slot, SpecKey};
 use crate::spec::Spec;
 use crate::time::{Instant, Now};
 use crate::view::SlotView;
@@ -103,6 +104,8 @@ impl Machine {
             Event::MemorySample { worker, bytes } => self.memory(worker, bytes, now),
             Event::FileChanged { slot, path } => self.file_changed(slot, path, now),
             Event::ClockStepped => self.reschedule_all(now),
+            Event::StarterEnded { status } => self.starter_ended(status),
+            Event::Hurry => self.hurry(Press::Further, now),
         }
         self.settle();
     }
@@ -114,6 +117,7 @@ impl Machine {
                 Key::Slot(slot) => self.slot_due(slot, now),
                 Key::Watch(app) => self.watch_due(app, now),
                 Key::Roll(app) => self.advance_roll(app, now),
+                Key::Patience => self.out_of_patience(now),
             }
         }
         self.settle();
@@ -202,7 +206,7 @@ impl Machine {
 
     /// Whether the machine is stopping everything for good.
     pub fn is_shutting_down(&self) -> bool {
-        self.counters.shutdown.is_some()
+        self.counters.shutdown.is_some() || self.counters.over.is_some()
     }
 
     fn fact(&mut self, worker: WorkerId, input: Input, now: Now) {
@@ -277,7 +281,7 @@ impl Machine {
         self.dirty.answered.insert(ticket, outcome.clone());
         self.effects.push_back(Effect::Reply { ticket, outcome });
         if self.counters.shutdown == Some(ticket) {
-            self.effects.push_back(Effect::Exit);
+            self.effects.push_back(Effect::Exit { code: 0 });
         }
     }
 
@@ -344,6 +348,7 @@ impl Machine {
             self.keep_listeners_as_due(app);
             self.watch_as_due(app);
         }
+        self.exit_when_idle();
     }
 
     /// Takes a slot out of the list.

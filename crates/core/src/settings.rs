@@ -12,6 +12,8 @@ pub struct Settings {
     pub backoff_reset: Duration,
     /// How often the memory of an app with a limit is sampled.
     pub memory_interval: Duration,
+    /// It is over once nothing runs any more and nothing is going to: for containers.
+    pub auto_exit: bool,
     /// The zone that cron patterns are read in. A field, since finding out the system's zone reads files.
     pub time_zone: TimeZone,
 }
@@ -23,6 +25,7 @@ impl Settings {
             backoff_cap: Duration::from_secs(15),
             backoff_reset: Duration::from_secs(30),
             memory_interval: Duration::from_secs(2),
+            auto_exit: false,
             time_zone,
         }
     }

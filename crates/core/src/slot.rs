@@ -16,6 +16,7 @@ mod companion;
 mod companion_table;
 mod ending;
 mod ladder;
+mod rest;
 mod resting;
 mod running;
 mod state;
@@ -26,6 +27,9 @@ mod waiters;
 
 pub(crate) use budget::Ledger;
 pub(crate) use companion::{Companion, News, Phase};
+pub(crate) use ending::is_success;
+pub(crate) use ladder::Press;
+pub(crate) use rest::Rest;
 pub(crate) use state::{Intent, Order, Run, Spawning, State, Stopping, Stuck, Sweeping, Then, Why};
 pub(crate) use waiters::Aim;
 

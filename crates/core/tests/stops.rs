@@ -338,7 +338,7 @@ fn a_shutdown_stops_everything_answers_and_then_ends_the_daemon() {
     let outcome = world.reply(ticket);
     let verdicts: Vec<Verdict> = outcome.slots.into_iter().map(|slot| slot.verdict).collect();
     assert_eq!(verdicts, [STOPPED, KILLED, STOPPED]);
-    assert!(world.exited);
+    assert_eq!(world.exited, Some(0));
     assert!(!world.something_runs());
     world.run(secs(60));
     assert_eq!(world.processes.len(), 3, "nothing is started after a shutdown");
@@ -349,7 +349,7 @@ fn a_shutdown_without_any_app_is_over_at_once() {
     let mut world = World::new();
     let ticket = world.request(Request::Shutdown);
     assert!(world.reply(ticket).slots.is_empty());
-    assert!(world.exited);
+    assert_eq!(world.exited, Some(0));
 }
 
 #[test]
@@ -360,7 +360,7 @@ fn a_shutdown_does_not_wait_for_what_cannot_be_killed() {
     });
     let ticket = world.request(Request::Shutdown);
     assert_eq!(world.verdict(ticket), Verdict::Failed(Failure::Unkillable));
-    assert!(world.exited);
+    assert_eq!(world.exited, Some(0));
 }
 
 #[test]

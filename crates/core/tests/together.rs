@@ -237,7 +237,7 @@ fn a_shutdown_joins_the_stops_and_deletes_under_way_and_ends_the_daemon_after_th
         verdicts,
         [STOPPED, deleted.clone(), superseded, STOPPED, deleted, STOPPED]
     );
-    assert!(world.exited);
+    assert_eq!(world.exited, Some(0));
 }
 
 #[test]

@@ -90,4 +90,8 @@ pub enum Told {
     End(&'static str),
     /// `SIGUSR2`: reopen the log files.
     ReopenLogs,
+    /// `SIGHUP` in a container: reload all apps.
+    Reload,
+    /// A signal that in a container is meant for the apps.
+    Forward(i32),
 }

@@ -86,9 +86,9 @@ impl KeeperLink {
         self.send(ToKeeper::Ready.encode(), Vec::new());
     }
 
-    /// Says that this daemon's end is meant.
-    pub fn farewell(&mut self) {
-        self.send(ToKeeper::Farewell.encode(), Vec::new());
+    /// Says that this daemon's end is meant, and with which exit code the keeper is to end.
+    pub fn farewell(&mut self, code: u8) {
+        self.send(ToKeeper::Farewell { code }.encode(), Vec::new());
     }
 
     /// Sends what an unresponsive keeper did not take before, if it takes it now.

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod container;
 mod containment;
 mod durable;
 mod effects;
@@ -56,13 +57,14 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 /// Ostler's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+pub use ostler_keeper::NOWHERE;
+
 /// Runs the daemon: the role that the keeper starts.
-#[expect(clippy::print_stderr, reason = "standard error is the daemon's log file")]
 pub fn main(home: PathBuf) -> ExitCode {
     match run(home) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("daemon: {error}");
+            ostler_keeper::say(&format!("daemon: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -92,6 +94,7 @@ fn run(home: PathBuf) -> io::Result<()> {
             home,
             keeper_pid,
             open_files,
+            container: container::Container::from_environment(),
         },
     ))
 }
@@ -116,6 +119,12 @@ fn listen_to_signals(facts: &UnboundedSender<Fact>) -> io::Result<()> {
     on_signal(SignalKind::interrupt(), facts, || Fact::Told(Told::End("SIGINT")))?;
     on_signal(SignalKind::quit(), facts, || Fact::Told(Told::End("SIGQUIT")))?;
     on_signal(SignalKind::user_defined2(), facts, || Fact::Told(Told::ReopenLogs))?;
+    if ostler_keeper::in_container() {
+        on_signal(SignalKind::hangup(), facts, || Fact::Told(Told::Reload))?;
+        on_signal(SignalKind::user_defined1(), facts, || {
+            Fact::Told(Told::Forward(ostler_sys::signals::SIGUSR1))
+        })?;
+    }
     on_signal(SignalKind::child(), facts, || Fact::ChildEnded)
 }
 

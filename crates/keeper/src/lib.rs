@@ -37,6 +37,14 @@ pub const READY_VARIABLE: &str = "OSTLER_READY_FD";
 pub const KEEPER_VARIABLE: &str = "OSTLER_KEEPER_FD";
 /// The environment variable in which the daemon finds the limits of open files that apps are to have: `soft:hard`.
 pub const OPEN_FILES_VARIABLE: &str = "OSTLER_OPEN_FILES";
+/// The environment variable in which keeper and daemon of a container find what they are told about it. They stay in the foreground
+/// then, with their standard output and error where they are.
+pub const CONTAINER_VARIABLE: &str = "OSTLER_CONTAINER";
+/// What stands in that variable where each line of output is to be an object of JSON.
+pub const JSON_FORM: &str = r#""form":"json""#;
+/// The home where there is no directory that could be written to: below what is no directory, so that nothing can be made there.
+/// The control socket has no file then, and nobody sees to it that there is one keeper only.
+pub const NOWHERE: &str = "/dev/null/ostler";
 /// The lock that one keeper per home holds, in the home directory.
 pub const LOCK: &str = "keeper.lock";
 /// The deposit that holds that lock, so that it outlives any single process of ours.
@@ -57,7 +65,8 @@ struct Keeper {
     daemon: Option<Daemon>,
     pace: Pace,
     generation: u32,
-    leaving: bool,
+    /// It ends with its daemon, with this exit code.
+    leaving: Option<u8>,
     /// Something has happened since it last came to rest.
     stirred: bool,
     ready: Option<std::fs::File>,
@@ -81,16 +90,10 @@ impl Keeper {
     fn new(home: &Path) -> std::io::Result<Self> {
         let open_files = original_open_files().or_else(|| limits::raise_open_files().ok());
         reap::become_subreaper()?;
-        let signals = Signals::take(&[
-            signals::SIGCHLD,
-            signals::SIGTERM,
-            signals::SIGINT,
-            signals::SIGQUIT,
-            signals::SIGUSR2,
-        ])?;
+        let signals = Signals::take(heard_signals())?;
         let mut deposits = Deposits::from_environment(TABLE_VARIABLE)?;
         let generation = deposits.generation();
-        if !deposits.contains(LOCK_KEY) {
+        if !deposits.contains(LOCK_KEY) && home != Path::new(NOWHERE) {
             let lock = take_lock(home)?.ok_or_else(|| std::io::Error::other("another keeper runs for this home"))?;
             deposits.insert(LOCK_KEY, Vec::new(), vec![lock.as_fd().try_clone_to_owned()?]);
         }
@@ -103,7 +106,7 @@ impl Keeper {
             daemon: None,
             pace: Pace::default(),
             generation,
-            leaving: false,
+            leaving: None,
             ready,
             signals,
             open_files,
@@ -114,8 +117,8 @@ impl Keeper {
         self.reap();
         loop {
             if self.daemon.is_none() {
-                if self.leaving {
-                    return Ok(ExitCode::SUCCESS);
+                if let Some(code) = self.leaving {
+                    return Ok(ExitCode::from(code));
                 }
                 if self.generation > 0 && self.ready.is_some() {
                     say("keeper: the first daemon ended before it was up; giving up");
@@ -214,7 +217,7 @@ impl Keeper {
             Ok(ToKeeper::Deposit { key, data }) => self.deposits.insert(key.as_str(), data, descriptors),
             Ok(ToKeeper::Release { key }) => self.deposits.remove(key.as_str()),
             Ok(ToKeeper::Ready) => self.tell_ready(),
-            Ok(ToKeeper::Farewell) => self.leaving = true,
+            Ok(ToKeeper::Farewell { code }) => self.leaving = Some(code),
             Err(error) => say(&format!("keeper: {error}")),
         }
     }
@@ -234,7 +237,7 @@ impl Keeper {
         if let Some(daemon) = self.daemon.take() {
             let end = daemon.bury(&self.reaped);
             self.pace.died(Instant::now(), Some(end));
-            if !self.leaving {
+            if self.leaving.is_none() {
                 say(&format!("keeper: the daemon ended ({end}); starting another"));
             }
         }
@@ -287,7 +290,57 @@ pub fn original_open_files() -> Option<(u64, u64)> {
     Some((soft.parse().ok()?, hard.parse().ok()?))
 }
 
-/// Our own log is standard error, which is `ostler.log` in the home directory.
-fn say(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+/// What the keeper hears. In a container it passes more on: there it stands for all apps.
+fn heard_signals() -> &'static [i32] {
+    const ALL: [i32; 7] = [
+        signals::SIGCHLD,
+        signals::SIGTERM,
+        signals::SIGINT,
+        signals::SIGQUIT,
+        signals::SIGUSR2,
+        signals::SIGHUP,
+        signals::SIGUSR1,
+    ];
+    if in_container() { &ALL } else { &ALL[..5] }
+}
+
+/// Whether this process was told that it runs in a container.
+pub fn in_container() -> bool {
+    std::env::var_os(CONTAINER_VARIABLE).is_some()
+}
+
+/// Our own log is standard error, which is `ostler.log` in the home directory. In a container it may be a pipe that nobody reads:
+/// then it is not said.
+pub fn say(text: &str) {
+    let mut stderr = std::io::stderr();
+    if in_container() {
+        let now = Timespec::default();
+        if !matches!(poll(&mut [PollFd::new(&stderr, PollFlags::OUT)], Some(&now)), Ok(1..)) {
+            return;
+        }
+    }
+    let _ = match std::env::var(CONTAINER_VARIABLE) {
+        Ok(told) if told.contains(JSON_FORM) => {
+            writeln!(stderr, r#"{{"message":"{}","type":"ostler"}}"#, escaped(text))
+        }
+        Ok(_) | Err(_) => writeln!(stderr, "{text}"),
+    };
+}
+
+/// Text within a string of JSON.
+fn escaped(text: &str) -> String {
+    let escape = |character: char| match character {
+        '"' | '\\' => format!("\\{character}"),
+        '\0'..='\x1f' => format!("\\u{:04x}", u32::from(character)),
+        _ => character.to_string(),
+    };
+    text.chars().map(escape).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn what_the_keeper_says_can_stand_in_a_string_of_json() {
+        assert_eq!(super::escaped("a \"b\"\n\\ ü"), "a \\\"b\\\"\\u000a\\\\ ü");
+    }
 }

@@ -55,6 +55,8 @@ impl Daemon {
             .env_remove(crate::TABLE_VARIABLE)
             .env_remove(crate::READY_VARIABLE)
             .stdin(Stdio::null())
+            // Of its own, so that a terminal's Ctrl-C reaches the keeper alone, which passes it on once.
+            .process_group(0)
             .spawn()?;
         drop(theirs);
         // Race-free: it is our own child and not yet waited for.

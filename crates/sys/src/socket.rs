@@ -103,6 +103,37 @@ pub fn connect_to(path: &Path) -> io::Result<UnixStream> {
     }
 }
 
+/// Listens without a file: in the abstract name space (`unix(7)`), under a name that is this user's in this process name space.
+/// Anybody in the same network name space can connect: whoever accepts must ask who it is (`SO_PEERCRED`).
+///
+/// # Errors
+/// `bind(2)`: `AddrInUse` when somebody listens there already.
+pub fn listen_without_file() -> io::Result<UnixListener> {
+    let socket = stream_socket()?;
+    bind(&socket, &fileless_address()?)?;
+    listen(&socket, BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Connects to what [`listen_without_file`] has made. Anybody may listen there: whoever connects must ask who it is.
+///
+/// # Errors
+/// `connect(2)`: `ConnectionRefused` when nobody listens.
+pub fn connect_without_file() -> io::Result<UnixStream> {
+    let socket = stream_socket()?;
+    rustix::net::connect(&socket, &fileless_address()?)?;
+    Ok(socket.into())
+}
+
+fn fileless_address() -> io::Result<SocketAddrUnix> {
+    // Containers that share the network of their host do not share its process ids.
+    let namespace = std::fs::metadata("/proc/self/ns/pid").map_or(0, |data| std::os::unix::fs::MetadataExt::ino(&data));
+    let user = rustix::process::geteuid().as_raw();
+    Ok(SocketAddrUnix::new_abstract_name(
+        format!("ostler-{user}-{namespace}").as_bytes(),
+    )?)
+}
+
 fn stream_socket() -> Result<OwnedFd, Errno> {
     socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
 }

@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 pub mod apps;
+mod container;
 mod home;
 mod http;
 mod invocation;
@@ -36,6 +37,7 @@ mod visitor;
 mod wait;
 mod web_socket;
 
+pub use container::{Container, Writable};
 pub use home::{Home, Topology};
 pub use http::{free_port, http_get};
 pub use invocation::{Invocation, Output, Running};

@@ -60,7 +60,10 @@ pub enum ToKeeper {
     /// The daemon is up and answers; whoever waits for it may be told.
     Ready,
     /// The daemon is about to end on purpose: do not start another, end too.
-    Farewell,
+    Farewell {
+        /// The exit code to end with, for whoever runs the keeper in the foreground.
+        code: u8,
+    },
 }
 
 /// From the keeper to its daemon.
@@ -157,7 +160,7 @@ impl ToKeeper {
             Self::Deposit { key, data } => deposit(key, data),
             Self::Release { key } => keyed(RELEASE, key),
             Self::Ready => vec![READY],
-            Self::Farewell => vec![FAREWELL],
+            Self::Farewell { code } => vec![FAREWELL, *code],
         }
     }
 
@@ -174,7 +177,9 @@ impl ToKeeper {
             }),
             RELEASE => split_key(rest).map(|(key, _)| Self::Release { key }),
             READY => Ok(Self::Ready),
-            FAREWELL => Ok(Self::Farewell),
+            FAREWELL => Ok(Self::Farewell {
+                code: rest.first().copied().unwrap_or(0),
+            }),
             _ => Err(Malformed("unknown kind of message to the keeper")),
         }
     }
@@ -256,8 +261,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_message_to_the_keeper_survives_the_wire(key in keys(), data in proptest::collection::vec(any::<u8>(), 0..999)) {
-            for message in [ToKeeper::Deposit { key: key.clone(), data }, ToKeeper::Release { key }, ToKeeper::Ready, ToKeeper::Farewell] {
+        fn every_message_to_the_keeper_survives_the_wire(key in keys(), data in proptest::collection::vec(any::<u8>(), 0..999), code in any::<u8>()) {
+            for message in [ToKeeper::Deposit { key: key.clone(), data }, ToKeeper::Release { key }, ToKeeper::Ready, ToKeeper::Farewell { code }] {
                 prop_assert_eq!(ToKeeper::decode(&message.encode()), Ok(message));
             }
         }

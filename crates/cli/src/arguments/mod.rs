@@ -8,8 +8,8 @@ mod tests;
 
 use crate::commands::{
     attach, completion, daemon, delete, describe, env, export, flush, id, jlist, kill, list, logs, pid, ping,
-    prettylist, reload, reload_logs, reset, restart, resurrect, save, scale, send, send_signal, start, start_or_reload,
-    start_or_restart, startup, stop, unstartup, why,
+    prettylist, reload, reload_logs, reset, restart, resurrect, runtime, save, scale, send, send_signal, start,
+    start_or_reload, start_or_restart, startup, stop, unstartup, why,
 };
 use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -96,6 +96,7 @@ pub enum Verb {
     Startup(startup::Startup),
     Unstartup(unstartup::Unstartup),
     Export(export::Export),
+    Runtime(Box<runtime::Runtime>),
     Completion(completion::Completion),
 }
 
@@ -139,6 +140,6 @@ pub fn parse(words: &[String]) -> Result<Parsed, clap::Error> {
 fn passes_arguments_on(verb: &str) -> bool {
     matches!(
         verb,
-        "start" | "restart" | "reload" | "startOrRestart" | "startOrReload"
+        "start" | "restart" | "reload" | "startOrRestart" | "startOrReload" | "runtime"
     )
 }

@@ -21,6 +21,7 @@ pub mod reload_logs;
 pub mod reset;
 pub mod restart;
 pub mod resurrect;
+pub mod runtime;
 pub mod save;
 pub mod scale;
 pub mod send;

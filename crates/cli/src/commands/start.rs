@@ -77,17 +77,8 @@ pub async fn run(session: &Session, targets: &[String], options: &AppOptions, ag
     }
     let was_there = options.no_daemon && session.daemon_if_any().await?.is_some();
     let mut client = session.daemon_started().await?;
-    let mut failed = false;
     let mut started = Vec::new();
-    for action in actions {
-        match carry_out(session, &mut client, action, again, &mut started).await {
-            Ok(()) => {}
-            Err(error) => {
-                show(&session.printer, &error);
-                failed = true;
-            }
-        }
-    }
+    let all = carry_out_all(session, &mut client, actions, again, &mut started).await;
     if again.progress() != Progress::Json {
         show_list(session, &mut client, order, options.mini_list).await?;
     }
@@ -95,7 +86,25 @@ pub async fn run(session: &Session, targets: &[String], options: &AppOptions, ag
         // Somebody else's daemon is not ended with this command.
         logs::attach(session, &started, options.no_daemon && !was_there).await?;
     }
-    if failed { Err(Error::reported()) } else { Ok(()) }
+    all
+}
+
+/// Carries out one after the other, whatever became of those before. Failures are reported.
+pub async fn carry_out_all(
+    session: &Session,
+    client: &mut Client,
+    actions: Vec<Action>,
+    again: Again,
+    started: &mut Vec<String>,
+) -> Result {
+    let mut all = Ok(());
+    for action in actions {
+        if let Err(error) = carry_out(session, client, action, again, started).await {
+            show(&session.printer, &error);
+            all = Err(Error::reported());
+        }
+    }
+    all
 }
 
 /// Says once what is taken, but does nothing.
@@ -112,7 +121,8 @@ pub fn notice_options(session: &Session, options: &AppOptions) {
     }
 }
 
-fn actions(session: &Session, targets: &[String], options: &AppOptions) -> Result<Vec<Action>> {
+/// What is to be done for each word; for the config file of this directory when there is none.
+pub fn actions(session: &Session, targets: &[String], options: &AppOptions) -> Result<Vec<Action>> {
     if targets.is_empty() {
         let file = targets::default_file(session, options)?;
         return actions(session, &[file], options);

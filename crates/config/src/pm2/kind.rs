@@ -19,6 +19,8 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// A size in bytes: a number, or a string with a unit.
     Bytes,
+    /// A size in bytes, or a percentage of the memory there is for us.
+    Memory,
     /// A time in milliseconds, at least so many: a number, or a string with a unit.
     Milliseconds(u64),
     /// A whole number, at least and at most.
@@ -57,6 +59,11 @@ impl Kind {
             Self::FlagOrText => "true, false or a string".into(),
             Self::Choice(words) => format!("one of {}", quoted_list(words)),
             Self::Bytes => "a number of bytes, or a string with a unit: \"512K\", \"150M\", \"2G\"".into(),
+            Self::Memory => {
+                "a number of bytes, a string with a unit: \"512K\", \"150M\", \"2G\", or a percentage of the memory of this \
+                 container or machine: \"80%\""
+                    .into()
+            }
             Self::Milliseconds(0) => {
                 "a number of milliseconds, or a string with a unit: \"500ms\", \"10s\", \"5m\", \"1h\"".into()
             }
@@ -88,6 +95,9 @@ impl Kind {
             Self::FlagOrText => (value.is_boolean() || value.is_string()).then(|| value.clone()),
             Self::Choice(words) => value.as_str().filter(|word| words.contains(word)).map(Value::from),
             Self::Bytes => number_or(value, units::bytes).map(Value::from),
+            Self::Memory => number_or(value, |text| units::share(text, ostler_sys::cgroup::memory_limit()))
+                .or_else(|| number_or(value, units::bytes))
+                .map(Value::from),
             Self::Milliseconds(least) => number_or(value, units::milliseconds)
                 .filter(|span| *span >= least)
                 .map(Value::from),

@@ -57,7 +57,7 @@ pub(crate) const ATTRIBUTES: &[Attribute] = &[
     Attribute::new("cron_restart", Kind::Cron, "", "Restart by the clock, local time.").aliases(&["cron"]),
     Attribute::new(
         "max_memory_restart",
-        Kind::Bytes,
+        Kind::Memory,
         "",
         "Restart when the whole tree of processes uses more resident memory.",
     ),

@@ -216,6 +216,15 @@ fn instances_count_from_the_processors_this_process_may_use() {
 }
 
 #[test]
+fn a_percentage_of_memory_counts_from_what_this_process_may_use() {
+    let limit = |value: &str| spec(json!({ "max_memory_restart": value })).memory_limit;
+    let all = limit("100%").expect("a limit");
+    assert!(all > 1 << 20, "{all}");
+    let half = limit("50%").expect("a limit");
+    assert!(half.abs_diff(all / 2) <= 1, "{half} of {all}");
+}
+
+#[test]
 fn a_main_key_wins_even_when_it_is_zero() {
     let user = spec(json!({ "uid": 0, "user": "nobody" })).user;
     assert_eq!(

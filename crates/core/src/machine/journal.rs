@@ -16,6 +16,7 @@ use crate::schedule::watch::Debounce;
 use crate::settings::Settings;
 use crate::slot::{Companion, Phase, Slot, SpecKey, State};
 use crate::spec::{Mode, Spec};
+use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -117,6 +118,15 @@ pub struct Counters {
     pub(super) next_spec: u32,
     /// The request that ends everything.
     pub(super) shutdown: Option<Ticket>,
+    /// When whatever is left then is killed.
+    #[serde(default)]
+    pub(super) patience: Option<Instant>,
+    /// Whoever was to start everything has ended, well or not.
+    #[serde(default)]
+    pub(super) started: Option<bool>,
+    /// It has ended by itself, with this code.
+    #[serde(default)]
+    pub(super) over: Option<u8>,
 }
 
 /// What is to go into the journal.
@@ -270,8 +280,12 @@ impl Machine {
             .shutdown
             .is_some_and(|ticket| self.tickets.get(ticket).is_none())
         {
-            self.effects.push_back(Effect::Exit);
+            self.effects.push_back(Effect::Exit { code: 0 });
         }
+        if let Some(code) = self.counters.over {
+            self.effects.push_back(Effect::Exit { code });
+        }
+        self.agenda.set(Key::Patience, self.counters.patience);
     }
 }
 

@@ -7,11 +7,13 @@ use crate::event::{Origin, Request, SavedInstance};
 use crate::history::Cause;
 use crate::ids::{AppId, SlotId, Ticket};
 use crate::outcome::{Failure, Verdict};
+use crate::schedule::agenda::Key;
 use crate::slot::{Aim, Input, Slot, SpecKey};
 use crate::spec::Spec;
 use crate::time::Now;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What is to be done with one slot for a ticket.
 enum Step {
@@ -52,6 +54,7 @@ impl Machine {
             Request::Scale { slot, instances } => self.plan_scale(slot, instances, now),
             Request::Signal { slots, signal } => self.plan_signal(&slots, signal),
             Request::Shutdown => self.plan_shutdown(ticket),
+            Request::WindDown { within } => self.plan_wind_down(ticket, within, now),
         };
         self.carry_through(ticket, plan, by, now);
     }
@@ -126,7 +129,7 @@ impl Machine {
             | Request::Reset { slots }
             | Request::Signal { slots, signal: _ } => slots.iter().map(name).collect(),
             Request::Scale { slot, instances: _ } => vec![name(slot)],
-            Request::Shutdown => self.slots.keys().map(name).collect(),
+            Request::Shutdown | Request::WindDown { within: _ } => self.slots.keys().map(name).collect(),
         };
         let refused = slots.into_iter().map(|(slot, name)| Awaited {
             slot,
@@ -415,6 +418,17 @@ impl Machine {
                 Some(Aim::Up | Aim::Down) | None => Aim::Down,
             })
         })
+    }
+
+    /// New connections go nowhere from now on; what was accepted is finished with.
+    fn plan_wind_down(&mut self, ticket: Ticket, within: Option<Duration>, now: Now) -> Plan {
+        self.counters.shutdown = Some(ticket);
+        self.counters.patience = Some(now.instant + within.unwrap_or_else(|| self.patience()));
+        self.dirty.counters = true;
+        self.agenda.set(Key::Patience, self.counters.patience);
+        self.close_clusters();
+        let slots: Vec<SlotId> = self.slots.keys().copied().collect();
+        self.plan_each(&slots, |_| Step::Retire)
     }
 }
 

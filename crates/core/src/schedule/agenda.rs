@@ -14,6 +14,8 @@ pub(crate) enum Key {
     Watch(AppId),
     /// A roll may go on though the last worker replaced still drains.
     Roll(AppId),
+    /// Everything is to have ended.
+    Patience,
 }
 
 /// All deadlines. Invariant: both maps hold the same pairs.

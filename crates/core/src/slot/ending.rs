@@ -305,7 +305,7 @@ impl Why {
 
 /// Whether an end that the policy calls "done" is a success: a death by signal is not, though it counts as exit code
 /// 0 where `stop_exit_codes` are looked up.
-fn is_success(policy: &RestartPolicy, status: ExitStatus) -> bool {
+pub(crate) fn is_success(policy: &RestartPolicy, status: ExitStatus) -> bool {
     match status {
         ExitStatus::Code(code) => code == 0 || policy.stop_exit_codes.contains(&code),
         ExitStatus::Signal { .. } | ExitStatus::Unknown => false,

@@ -43,6 +43,15 @@ pub(crate) enum Step {
     Killing { again: Instant, until: Instant },
 }
 
+/// How an end is hurried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Press {
+    /// What comes next comes now.
+    Further,
+    /// SIGKILL comes now.
+    Kill,
+}
+
 /// Whether an end can be pressed further.
 pub(super) enum Climb {
     Higher(Ladder),
@@ -93,6 +102,24 @@ impl Ladder {
             },
             killed: true,
         }
+    }
+
+    /// Brings the next step forward to now. Whether there was one to be brought forward.
+    pub(super) fn hurry(&mut self, press: Press, now: Instant) -> bool {
+        let until = match self.step {
+            Step::Draining { until } | Step::Looking { until } | Step::Asked { until } => until,
+            Step::Killing { .. } => return false,
+        };
+        let sooner = now.min(until);
+        let next = match (self.step, press) {
+            (Step::Draining { .. }, Press::Further) => Step::Draining { until: sooner },
+            (Step::Looking { .. }, Press::Further) => Step::Looking { until: sooner },
+            (Step::Draining { .. } | Step::Looking { .. }, Press::Kill)
+            | (Step::Asked { .. } | Step::Killing { .. }, Press::Further | Press::Kill) => {
+                Step::Asked { until: sooner }
+            }
+        };
+        std::mem::replace(&mut self.step, next) != next
     }
 
     pub(super) fn deadline(&self) -> Instant {

@@ -52,7 +52,7 @@ impl World {
             Effect::Drain { worker } => self.drain(worker),
             Effect::Unlisten { app } => self.unlistened.push(app),
             Effect::KeepListeners { app, addresses } => self.keep_listeners(app, &addresses),
-            Effect::Exit => self.exited = true,
+            Effect::Exit { code } => self.exited = Some(code),
             Effect::Watch { .. } | Effect::Unwatch { .. } | Effect::Record(_) | Effect::Publish(_) => {}
             Effect::Forget { slot } => self.forget(slot),
         }

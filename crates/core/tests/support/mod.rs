@@ -49,7 +49,7 @@ impl Happening {
                 | Event::Drained { worker }
                 | Event::MemorySample { worker, .. } => Some(worker.slot),
                 Event::FileChanged { slot, .. } => Some(*slot),
-                Event::Request { .. } | Event::ClockStepped => None,
+                Event::Request { .. } | Event::ClockStepped | Event::StarterEnded { .. } | Event::Hurry => None,
             },
         }
     }
@@ -100,7 +100,7 @@ pub struct World {
     pub replies: BTreeMap<Ticket, Outcome>,
     /// Every effect, with its time in ms since the world began.
     pub log: Vec<(u64, Effect)>,
-    pub exited: bool,
+    pub exited: Option<u8>,
     /// Apps whose listeners were closed.
     pub unlistened: Vec<AppId>,
     /// The sockets that are open for each app as its specs declare them.
@@ -146,7 +146,7 @@ impl World {
             asked: Vec::new(),
             replies: BTreeMap::new(),
             log: Vec::new(),
-            exited: false,
+            exited: None,
             unlistened: Vec::new(),
             open: BTreeMap::new(),
             release: 1,

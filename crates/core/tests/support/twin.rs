@@ -104,7 +104,7 @@ fn is_repeatable(effect: &Effect) -> bool {
         | Effect::SampleMemory { .. }
         | Effect::Admit { .. }
         | Effect::Drain { .. }
-        | Effect::Exit => true,
+        | Effect::Exit { .. } => true,
         Effect::Signal { .. }
         | Effect::SendShutdown { .. }
         | Effect::Unwatch { .. }

@@ -37,7 +37,7 @@ impl Daemon {
             Effect::KeepListeners { app, addresses } => self.keep_listeners(app, &addresses),
             Effect::Unlisten { app } => self.primary.send(Command::Unlisten(app)),
             Effect::Forget { slot } => self.forget(slot),
-            Effect::Exit => self.ending = true,
+            Effect::Exit { code } => self.ending = Some(code),
         }
     }
 
@@ -113,6 +113,9 @@ impl Daemon {
             return;
         }
         let entries = std::mem::take(&mut self.history);
+        if self.home == std::path::Path::new(crate::NOWHERE) {
+            return;
+        }
         let path = self.home.join(history::FILE);
         let facts = self.facts.clone();
         self.scribe.run(move || {

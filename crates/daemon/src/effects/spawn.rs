@@ -131,7 +131,8 @@ impl Daemon {
         let parts = [(Part::Out, StreamKind::Out), (Part::Error, StreamKind::Error)];
         self.logs.attach_all(parts.into_iter().filter_map(|(part, kind)| {
             let pipe = deposit.descriptors.get(part as usize)?;
-            let target = Target::of(&spec.logs, kind, worker.slot);
+            let form = self.container.as_ref().map(|container| container.form);
+            let target = Target::of(&spec.logs, kind, worker.slot).with_console(form, kind);
             Some((StreamId { worker, kind }, spec.name.clone(), Arc::clone(pipe), target))
         }));
     }

@@ -3,17 +3,18 @@
 
 use super::archive::{Archive, Notes};
 use super::file::Surroundings;
-use super::files::{FileKey, Files};
+use super::files::{CONSOLE, Files, Keys};
 use super::follow::{Subscription, frame};
-use super::format::{Dates, Form, JsonForm};
+use super::format::Form;
 use super::handle::Statistics;
 use super::journal::{Entry, Journal, LineState, Settings};
 use super::note::{FileError, Note};
+use super::outlet::Outlet;
 use super::target::{StreamId, StreamKind, Target};
 use super::transfer::{CHUNK, Taken, now};
 use super::vault::{Pipe, Vault};
 use bytes::Bytes;
-use ostler_core::{LogFormat, SlotId, WallTime};
+use ostler_core::{SlotId, WallTime};
 use ostler_wire::control::FrameKind;
 use rustix::event::epoll;
 use rustix::io::ioctl_fionread;
@@ -33,7 +34,9 @@ pub(super) struct Engine {
     epoll: Arc<OwnedFd>,
     streams: Vec<Option<Stream>>,
     /// The files of a predecessor's streams that are not attached again yet: whoever shares one must know it.
-    inherited: BTreeMap<StreamId, [Option<FileKey>; 2]>,
+    inherited: BTreeMap<StreamId, Keys>,
+    /// Streams that wait for room on our own output.
+    paused: Vec<usize>,
     pub files: Files,
     pub around: Surroundings,
     pub followers: Vec<Subscription>,
@@ -59,8 +62,8 @@ pub(super) struct Flow {
     /// Nobody is to get anything.
     pub discarded: bool,
     pub form: Form,
-    /// Own file, combined file.
-    pub files: [Option<FileKey>; 2],
+    /// Own file, combined file, what leads to our own output.
+    pub files: Keys,
     /// Its region of the journal.
     pub entry: Option<Entry>,
     pub state: LineState,
@@ -70,7 +73,13 @@ pub(super) struct Flow {
 
 impl Engine {
     /// Takes a vault over and finishes what a predecessor left in it.
-    pub fn new(vault: Vault, epoll: Arc<OwnedFd>, notes: Notes, statistics: Statistics) -> io::Result<Self> {
+    pub fn new(
+        vault: Vault,
+        outlets: &[Arc<Outlet>],
+        epoll: Arc<OwnedFd>,
+        notes: Notes,
+        statistics: Statistics,
+    ) -> io::Result<Self> {
         let mut engine = Self {
             journal: Journal::open(vault.journal)?,
             staging: vault.staging,
@@ -79,6 +88,7 @@ impl Engine {
             epoll,
             streams: Vec::new(),
             inherited: BTreeMap::new(),
+            paused: Vec::new(),
             files: Files::default(),
             around: Surroundings {
                 archive: Archive::new(notes.clone()),
@@ -90,6 +100,7 @@ impl Engine {
             output: Vec::new(),
             unguarded: false,
         };
+        engine.files.add_consoles(outlets);
         engine.recover()?;
         engine.inherit();
         Ok(engine)
@@ -181,8 +192,26 @@ impl Engine {
         let Some(stream) = self.streams.get_mut(key).and_then(Option::take) else {
             return;
         };
+        if self.files.are_congested(stream.flow.files) {
+            // Whoever writes faster than our output is read has to wait, as for any other pipe.
+            let _ = epoll::delete(&*self.epoll, stream.pipe.as_fd());
+            self.paused.push(key);
+            self.streams[key] = Some(stream);
+            return;
+        }
         let (stream, _) = self.read(stream);
         self.streams[key] = stream;
+    }
+
+    /// There is room on our own output again.
+    pub fn resume(&mut self) {
+        for key in std::mem::take(&mut self.paused) {
+            if let Some(stream) = self.streams.get(key).and_then(Option::as_ref) {
+                let data = epoll::EventData::new_u64(key as u64);
+                // One that is watched already is another that has come in its place.
+                let _ = epoll::add(&*self.epoll, stream.pipe.as_fd(), data, epoll::EventFlags::IN);
+            }
+        }
     }
 
     /// The main processes of a worker are gone: reads what is in its pipes now and ends unfinished lines.
@@ -265,6 +294,11 @@ impl Engine {
         self.followers.push(subscription);
     }
 
+    /// Puts a line of our own among those of apps.
+    pub fn say(&mut self, line: &str) {
+        self.files.say(line.as_bytes(), &self.around);
+    }
+
     /// Hands a process event to the followers who want it.
     pub fn event(&mut self, slot: SlotId, name: &str, event: &str) {
         self.followers.retain(|follower| !follower.is_over());
@@ -280,20 +314,7 @@ impl Engine {
 
     /// A stream's way into its files, as if nothing had been written.
     pub fn flow(&mut self, id: StreamId, name: String, target: &Target) -> Flow {
-        let dates = Dates::new(target.date_format.as_deref());
-        let form = match (target.format, &target.date_format) {
-            (LogFormat::Raw, None) => Form::Raw,
-            (LogFormat::Raw, Some(_)) => Form::Dated(dates),
-            (LogFormat::Json, _) => {
-                let name = serde_json::Value::from(name.as_str()).to_string();
-                Form::Json(Box::new(JsonForm {
-                    dates,
-                    kind: id.kind,
-                    process: id.worker.slot.0,
-                    name,
-                }))
-            }
-        };
+        let form = Form::of(target, id, &name);
         let files = self.files.acquire(target);
         Flow {
             id,
@@ -464,6 +485,11 @@ impl Engine {
 }
 
 impl Flow {
+    /// Whether it goes to our own output.
+    pub fn leads_out(&self) -> bool {
+        self.files[CONSOLE].is_some()
+    }
+
     fn wanted_by(&self, follower: &Subscription) -> bool {
         let kind = match self.id.kind {
             StreamKind::Out => follower.filter.out,

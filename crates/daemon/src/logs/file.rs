@@ -7,6 +7,7 @@ use super::archive::{Archive, Notes, delete_oldest};
 use super::files::size_at;
 use super::journal::Mark;
 use super::note::{FileError, Note};
+use super::outlet::Outlet;
 use super::rotate::{Cut, Stamp, cut, list, rotated_name};
 use super::tail::unfinished;
 use jiff::Zoned;
@@ -16,9 +17,10 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, StatxFlags, fchmod, fsta
 use rustix::io::Errno;
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// After this long a file that failed is tried again.
@@ -48,6 +50,8 @@ pub(super) struct LogFile {
     gap: bool,
     last_rotated: Option<Stamp>,
     no_rotation_until: Option<Instant>,
+    /// It is what leads to our own output: opened by somebody else, never rotated, emptied or opened anew.
+    outlet: Option<Arc<Outlet>>,
 }
 
 /// Why and until when nothing is written.
@@ -100,7 +104,25 @@ impl LogFile {
             gap: false,
             last_rotated: None,
             no_rotation_until: None,
+            outlet: None,
         }
+    }
+
+    /// What leads to our own output.
+    pub fn leading_out(outlet: Arc<Outlet>) -> Self {
+        let path = PathBuf::from(format!("/proc/self/fd/{}", outlet.buffer().as_raw_fd()));
+        let line = fstat(outlet.buffer()).map_or(0, |stat| unfinished_line(&path, &stat));
+        Self {
+            line,
+            fd: outlet.buffer().try_clone().ok(),
+            outlet: Some(outlet),
+            ..Self::new(path)
+        }
+    }
+
+    /// Whether it leads to our own output and has no room for more now; then the streams that write to it are told once it has.
+    pub fn is_congested(&self) -> bool {
+        self.outlet.as_ref().is_some_and(|outlet| outlet.is_congested())
     }
 
     pub fn path(&self) -> &Path {
@@ -167,7 +189,12 @@ impl LogFile {
     ) -> Result<Step, (&'static str, io::Error)> {
         let fd = self.opened().map_err(|error| ("open", error))?;
         let stat = fstat(fd).map_err(|error| ("examine", error.into()))?;
-        if stat.st_nlink == 0 {
+        if self.outlet.as_ref().is_some_and(|outlet| outlet.is_full()) {
+            let error = io::Error::new(io::ErrorKind::StorageFull, "whoever reads our output does not");
+            return Err(("pass on to", error));
+        }
+        // A memory file has no name.
+        if stat.st_nlink == 0 && self.outlet.is_none() {
             self.fd = None;
             return Ok(Step::Wrote(0));
         }
@@ -234,6 +261,9 @@ impl LogFile {
                 Err(error) => return Err(error.into()),
             };
             super::engine::kill_point();
+            if let Some(outlet) = &self.outlet {
+                outlet.wake();
+            }
             self.gap = false;
             match memrchr(b'\n', &bytes[..written]) {
                 Some(end) => self.line = (written - end - 1) as u64,
@@ -325,7 +355,7 @@ impl LogFile {
 
     /// Opens the path anew, for whoever has renamed the file.
     pub fn reopen(&mut self) -> io::Result<()> {
-        self.open()
+        if self.outlet.is_some() { Ok(()) } else { self.open() }
     }
 
     fn opened(&mut self) -> io::Result<&OwnedFd> {

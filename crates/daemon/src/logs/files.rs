@@ -1,16 +1,25 @@
 //! The open log files, by path: streams that name the same path share one file.
 
-use super::file::{LogFile, Surroundings};
+use super::file::{LogFile, Step, Surroundings, Writing};
 use super::note::FileError;
+use super::outlet::Outlet;
 use super::target::Target;
 use std::collections::HashMap;
 use std::io;
 use std::ops::{Index, IndexMut};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The number of an open file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FileKey(usize);
+
+/// In how many places a stream may be written.
+pub(super) const PLACES: usize = 3;
+/// The place of what leads to our own output.
+pub(super) const CONSOLE: usize = 2;
+/// A stream's files: its own, the combined one, and what leads to our own output.
+pub(super) type Keys = [Option<FileKey>; PLACES];
 
 /// The open log files.
 #[derive(Default)]
@@ -19,12 +28,48 @@ pub(super) struct Files {
     by_path: HashMap<PathBuf, FileKey>,
     /// Some were asked for and not opened yet.
     unopened: bool,
+    /// What leads to our own standard output and error; the same where these are.
+    consoles: [Option<FileKey>; 2],
 }
 
 impl Files {
-    /// The files of a target, own and combined, each counted as used once more.
-    pub fn acquire(&mut self, target: &Target) -> [Option<FileKey>; 2] {
-        let mut keys = [None; 2];
+    /// Takes in what leads to our own standard output and, where that is another, standard error.
+    pub fn add_consoles(&mut self, outlets: &[Arc<Outlet>]) {
+        let mut keys = outlets.iter().map(|outlet| {
+            self.slots.push(Some(LogFile::leading_out(Arc::clone(outlet))));
+            FileKey(self.slots.len() - 1)
+        });
+        let out = keys.next();
+        let error = keys.next().or(out);
+        drop(keys);
+        self.consoles = [out, error];
+    }
+
+    /// Writes a line of our own to what leads to standard error; what it does not take is dropped.
+    pub fn say(&mut self, line: &[u8], around: &Surroundings) {
+        let Some(key) = self.consoles[1] else { return };
+        let mut rest = line;
+        while !rest.is_empty() {
+            let writing = Writing {
+                rest,
+                mid: rest.len() < line.len(),
+                first: rest.len() == line.len(),
+                at: 0,
+            };
+            let (Step::Wrote(done) | Step::Dropped(done)) = self[key].append(writing, around, &mut |_| {});
+            rest = &rest[done..];
+        }
+    }
+
+    /// Whether what leads out is too full to be given more, as far as these files are concerned. If so, whoever is told when
+    /// there is room again is from now on.
+    pub fn are_congested(&self, keys: Keys) -> bool {
+        keys[CONSOLE].is_some_and(|key| self[key].is_congested())
+    }
+
+    /// The files of a target: own, combined, and what leads to our own output; each counted as used once more.
+    pub fn acquire(&mut self, target: &Target) -> Keys {
+        let mut keys = [None; PLACES];
         for (key, path) in keys.iter_mut().zip(target.paths()) {
             let found = self.key(path);
             self[found].users += 1;
@@ -32,14 +77,19 @@ impl Files {
             self.unopened |= !self[found].is_open();
             *key = Some(found);
         }
+        let console = target.console.filter(|_| !target.disabled);
+        keys[CONSOLE] = console.and_then(|console| self.consoles[usize::from(console.error)]);
+        if let Some(key) = keys[CONSOLE] {
+            self[key].users += 1;
+        }
         keys
     }
 
     /// Gives files back; those that nobody uses any more are closed.
-    pub fn release(&mut self, keys: [Option<FileKey>; 2]) {
+    pub fn release(&mut self, keys: Keys) {
         for key in keys.into_iter().flatten() {
             self[key].users -= 1;
-            if self[key].users == 0 {
+            if self[key].users == 0 && !self.consoles.contains(&Some(key)) {
                 let path = self[key].path().to_owned();
                 self.by_path.remove(&path);
                 self.slots[key.0] = None;
@@ -61,7 +111,7 @@ impl Files {
     }
 
     /// Whether another stream writes to one of the files too.
-    pub fn are_shared(&self, keys: [Option<FileKey>; 2]) -> bool {
+    pub fn are_shared(&self, keys: Keys) -> bool {
         keys.into_iter().flatten().any(|key| self[key].users > 1)
     }
 

@@ -23,8 +23,8 @@ const PIECE_MAX: usize = CARRY_MAX;
 pub(super) enum Form {
     /// As written.
     Raw,
-    /// A date before each line.
-    Dated(Dates),
+    /// Something before each line.
+    Prefixed(Prefix),
     /// One JSON object a line.
     Json(Box<JsonForm>),
 }
@@ -37,6 +37,15 @@ pub(super) struct JsonForm {
     pub process: u32,
     /// The app's name as a JSON string.
     pub name: String,
+}
+
+/// What stands before each line.
+#[derive(Debug, Default)]
+pub(super) struct Prefix {
+    pub before: Vec<u8>,
+    /// When the line was begun.
+    pub dates: Option<Dates>,
+    pub after: Vec<u8>,
 }
 
 /// A date in the form asked for, made at most once a millisecond.
@@ -80,15 +89,20 @@ impl Form {
         out.clear();
         match self {
             Self::Raw => raw(input, start, mid, how, out),
-            Self::Dated(dates) => dates.segment(input, start, mid, how, out),
+            Self::Prefixed(prefix) => prefix.segment(input, start, mid, how, out),
             Self::Json(json) => json.segment(input, start, mid, how, out),
         }
+    }
+
+    /// Whether output is what was written, byte by byte.
+    pub fn is_verbatim(&self) -> bool {
+        matches!(self, Self::Raw)
     }
 
     /// Unfinished lines are always held back, since they have no form yet.
     pub fn needs_whole_lines(&self) -> bool {
         match self {
-            Self::Raw | Self::Dated(_) => false,
+            Self::Raw | Self::Prefixed(_) => false,
             Self::Json(_) => true,
         }
     }
@@ -153,15 +167,29 @@ impl Dates {
         }
         &self.text
     }
+}
 
-    /// Each line with `<date>: ` before it.
+impl Prefix {
+    /// `<date>: `.
+    pub fn date(dates: Dates) -> Self {
+        Self {
+            dates: Some(dates),
+            after: b": ".to_vec(),
+            ..Self::default()
+        }
+    }
+
+    /// Each line with all of it before it.
     fn segment(&mut self, input: &[u8], start: usize, mut mid: bool, how: Circumstances, out: &mut Vec<u8>) -> Segment {
         let body = held_from(input, start, how);
         let mut at = start;
         while at < body && out.len() < SEGMENT {
             if !mid {
-                out.extend_from_slice(self.text(how.moment(at)).as_bytes());
-                out.extend_from_slice(b": ");
+                out.extend_from_slice(&self.before);
+                if let Some(dates) = &mut self.dates {
+                    out.extend_from_slice(dates.text(how.moment(at)).as_bytes());
+                }
+                out.extend_from_slice(&self.after);
             }
             let end = memchr(b'\n', &input[at..body]).map_or(body, |end| at + end + 1);
             out.extend_from_slice(&input[at..end]);

@@ -4,6 +4,8 @@ use super::archive::Notes;
 use super::engine::Engine;
 use super::follow::{Filter, Follower, Subscription, subscription};
 use super::note::{FileError, Note};
+use super::outlet::Outlet;
+use super::pump::{Audience, Pump};
 use super::target::{StreamId, StreamKind, Target};
 use super::vault::Vault;
 use ostler_core::{SlotId, WorkerId};
@@ -69,6 +71,10 @@ enum Command {
     Reopen {
         done: Failures,
     },
+    Resume,
+    Say {
+        line: String,
+    },
     Follow {
         subscription: Box<Subscription>,
     },
@@ -92,6 +98,49 @@ struct Shared {
     commands: Mutex<VecDeque<Command>>,
     wake: OwnedFd,
     statistics: Statistics,
+    outlets: Vec<Arc<Outlet>>,
+}
+
+/// A way to one of our own outputs.
+#[derive(Debug)]
+pub struct Console {
+    /// What is kept over a change of daemon.
+    pub outlet: Arc<Outlet>,
+    /// The output itself.
+    pub sink: OwnedFd,
+    /// What it is called: `standard output`.
+    pub name: &'static str,
+}
+
+/// Who a pump talks to.
+struct Listener {
+    logs: Logs,
+    notes: Notes,
+    name: &'static str,
+}
+
+impl Audience for Listener {
+    fn room(&self) {
+        self.logs.send(Command::Resume);
+    }
+
+    fn trouble(&self, error: Option<io::Error>) {
+        (self.notes)(Note::Console { name: self.name, error });
+    }
+}
+
+fn begin_pumping(console: Console, logs: Logs, notes: Notes) -> io::Result<()> {
+    let Console { outlet, sink, name } = console;
+    let told = notes.clone();
+    let pump = Pump::new(outlet, sink, Listener { logs, notes, name });
+    let run = move || {
+        let ended = catch_unwind(AssertUnwindSafe(|| pump.run()));
+        if let Err(error) = ended.unwrap_or_else(|_| Err(io::Error::other("it panicked"))) {
+            told(Note::Ended(error));
+        }
+    };
+    thread::Builder::new().name("output".into()).spawn(run)?;
+    Ok(())
 }
 
 impl fmt::Debug for Logs {
@@ -108,6 +157,18 @@ impl Logs {
     /// No descriptors, memory or thread to be had; or a journal of another version, with which nothing can be done but to
     /// begin with a fresh vault.
     pub fn start(vault: Vault, notes: impl Fn(Note) + Send + Sync + 'static) -> io::Result<Self> {
+        Self::start_with(vault, Vec::new(), notes)
+    }
+
+    /// The same, with ways to our own standard output and error; the first for both where there is no second.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_with(
+        vault: Vault,
+        consoles: Vec<Console>,
+        notes: impl Fn(Note) + Send + Sync + 'static,
+    ) -> io::Result<Self> {
         let notes: Notes = Arc::new(notes);
         let statistics = Statistics::default();
         let epoll = Arc::new(epoll::create(epoll::CreateFlags::CLOEXEC)?);
@@ -118,12 +179,17 @@ impl Logs {
             epoll::EventData::new_u64(COMMANDS),
             epoll::EventFlags::IN,
         )?;
-        let engine = Engine::new(vault, epoll.clone(), notes.clone(), statistics.clone())?;
+        let outlets: Vec<Arc<Outlet>> = consoles.iter().map(|console| Arc::clone(&console.outlet)).collect();
+        let engine = Engine::new(vault, &outlets, epoll.clone(), notes.clone(), statistics.clone())?;
         let shared = Arc::new(Shared {
             commands: Mutex::default(),
             wake,
             statistics,
+            outlets,
         });
+        for console in consoles {
+            begin_pumping(console, Self { shared: shared.clone() }, notes.clone())?;
+        }
         let thread = LogThread {
             engine,
             shared: shared.clone(),
@@ -220,6 +286,16 @@ impl Logs {
             .clone()
     }
 
+    /// Says something of our own on our standard error, between the lines of apps.
+    pub fn say(&self, line: String) {
+        self.send(Command::Say { line });
+    }
+
+    /// How many bytes for our own outputs nobody has taken yet.
+    pub fn left_for_consoles(&self) -> u64 {
+        self.shared.outlets.iter().map(|outlet| outlet.left()).sum()
+    }
+
     /// Ends the thread between two chunks and then calls `done` in it: for a successor that takes the vault over while
     /// this process still lives. Later calls of this handle have no effect.
     pub fn stop(&self, done: impl FnOnce() + Send + 'static) {
@@ -302,6 +378,8 @@ impl LogThread {
                 Command::Forget { slot } => self.engine.forget(slot),
                 Command::Flush { paths, done } => done(self.engine.flush(&paths)),
                 Command::Reopen { done } => done(self.engine.reopen()),
+                Command::Resume => self.engine.resume(),
+                Command::Say { line } => self.engine.say(&line),
                 Command::Follow { subscription } => self.engine.follow(*subscription),
                 Command::Event { slot, name, event } => self.engine.event(slot, &name, &event),
                 Command::Stop { done } => return Some(done),

@@ -10,6 +10,7 @@
 //!
 //! The file is sparse: a stream costs one page, and its carry only what is in it. Called by the engine only.
 
+use super::files::PLACES;
 use super::target::{StreamId, StreamKind, Target};
 use ostler_core::{Generation, SlotId, WorkerId};
 use rustix::fs::{FallocateFlags, fallocate, fstat};
@@ -18,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use std::io;
 use std::os::fd::OwnedFd;
 
-const MAGIC: u64 = u64::from_le_bytes(*b"ostlog\0\x01");
+const MAGIC: u64 = u64::from_le_bytes(*b"ostlog\0\x02");
 const IN_FLIGHT: u64 = 64;
 const REGION: u64 = 256 << 10;
 const SETTINGS: u64 = 256;
@@ -91,8 +92,8 @@ pub(super) struct InFlight {
     pub before: LineState,
     /// How it stands after the segment.
     pub after: LineState,
-    /// Own file, combined file.
-    pub marks: [Mark; 2],
+    /// Own file, combined file, what leads to our own output.
+    pub marks: [Mark; PLACES],
 }
 
 /// What a successor must know of a stream before anyone attaches it again.
@@ -128,7 +129,7 @@ impl LineState {
 }
 
 impl InFlight {
-    fn words(&self) -> [u64; 20] {
+    fn words(&self) -> [u64; 24] {
         let phase = match self.phase {
             Phase::Idle => 0,
             Phase::Taking => 1,
@@ -143,7 +144,7 @@ impl InFlight {
             self.at.cast_unsigned(),
             flags,
         ];
-        let mut words = [0; 20];
+        let mut words = [0; 24];
         words[..6].copy_from_slice(&head);
         words[6..9].copy_from_slice(&self.before.words());
         words[9..12].copy_from_slice(&self.after.words());
@@ -153,7 +154,7 @@ impl InFlight {
         words
     }
 
-    fn from_words(words: &[u64; 20]) -> Self {
+    fn from_words(words: &[u64; 24]) -> Self {
         let mark = |at: usize| Mark {
             device: words[at],
             inode: words[at + 1],
@@ -174,7 +175,7 @@ impl InFlight {
             last: words[5] & 2 != 0,
             before: LineState::from_words(&words[6..9]),
             after: LineState::from_words(&words[9..12]),
-            marks: [mark(12), mark(16)],
+            marks: [mark(12), mark(16), mark(20)],
         }
     }
 }
@@ -352,7 +353,7 @@ impl Journal {
     }
 
     fn put(&self, words: &[u64], offset: u64) -> io::Result<()> {
-        let mut record = [0; 160];
+        let mut record = [0; 192];
         for (place, word) in record.chunks_exact_mut(8).zip(words) {
             place.copy_from_slice(&word.to_le_bytes());
         }

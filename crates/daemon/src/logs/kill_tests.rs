@@ -66,6 +66,7 @@ impl World {
         let vault = self.vault.try_clone().expect("a copy of the vault");
         let mut engine = Engine::new(
             vault,
+            &[],
             Arc::new(epoll),
             Arc::new(|note| panic!("{note}")),
             Arc::default(),
@@ -130,6 +131,7 @@ fn target(story: &Story<'_>, file: &Path) -> Target {
         },
         date_format: (story.look != Look::Raw).then(|| "[T]".into()),
         rotation: story.rotation.map(rotation),
+        console: None,
         disabled: false,
     }
 }

@@ -16,6 +16,7 @@ mod engine;
 mod file;
 mod files;
 mod follow;
+mod form_of;
 mod format;
 mod handle;
 mod journal;
@@ -24,7 +25,11 @@ mod kill;
 #[cfg(test)]
 mod kill_tests;
 mod note;
+mod outlet;
+#[cfg(test)]
+mod outlet_tests;
 mod pattern;
+mod pump;
 mod rotate;
 mod tail;
 mod target;
@@ -32,10 +37,11 @@ mod transfer;
 mod vault;
 
 pub use follow::{Filter, Follower, Frame, KnownSlot, SlotFilter};
-pub use handle::{Logs, StreamStats};
+pub use handle::{Console, Logs, StreamStats};
 pub use note::{FileError, Note};
+pub use outlet::Outlet;
 pub use pattern::Pattern;
 pub use rotate::rotated_files;
 pub use tail::{Tail, tail};
-pub use target::{StreamId, StreamKind, Target};
+pub use target::{ConsoleForm, StreamId, StreamKind, Target, ToConsole};
 pub use vault::Vault;

@@ -27,6 +27,13 @@ pub enum Note {
         /// The system's word.
         error: io::Error,
     },
+    /// One of our own outputs takes nothing any more, or does again.
+    Console {
+        /// Which.
+        name: &'static str,
+        /// The system's word, unless it does again.
+        error: Option<io::Error>,
+    },
     /// The log thread has ended by an error of its own; the daemon should end too, so that a successor takes over.
     Ended(io::Error),
 }
@@ -68,6 +75,16 @@ impl fmt::Display for Note {
                     stream.kind, stream.worker
                 )
             }
+            Self::Console {
+                name,
+                error: Some(error),
+            } => {
+                write!(
+                    f,
+                    "our {name} takes nothing any more ({error}); what apps write there is dropped"
+                )
+            }
+            Self::Console { name, error: None } => write!(f, "our {name} takes what apps write again"),
             Self::Ended(error) => write!(f, "the log thread has ended: {error}"),
         }
     }

@@ -23,6 +23,30 @@ pub struct StreamId {
     pub kind: StreamKind,
 }
 
+/// The form of what goes to our own standard output and error, for everything that an app writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConsoleForm {
+    /// As the app's own settings say, which is as written unless they ask for dates or JSON.
+    #[default]
+    Raw,
+    /// One JSON object a line.
+    Json,
+    /// `timestamp=… app=… id=… type=… message=…`.
+    KeyValue,
+    /// `0|api      | line`.
+    Labelled,
+}
+
+/// To which of our own outputs, and in which form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToConsole {
+    /// Standard error rather than standard output.
+    pub error: bool,
+    /// The form; a file that gets the same stream has the same.
+    pub form: ConsoleForm,
+}
+
 /// Where a stream goes and in which form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
@@ -36,6 +60,9 @@ pub struct Target {
     pub date_format: Option<String>,
     /// When files are rotated; never when absent.
     pub rotation: Option<Rotation>,
+    /// It goes to our own standard output or error as well.
+    #[serde(default)]
+    pub console: Option<ToConsole>,
     /// Neither file nor follower gets anything; the pipe is emptied all the same, so that the app never blocks.
     pub disabled: bool,
 }
@@ -56,7 +83,17 @@ impl Target {
             format: spec.format,
             date_format: spec.date_format.clone(),
             rotation: spec.rotation.clone(),
+            console: None,
             disabled: spec.disabled,
+        }
+    }
+
+    /// The same, and to our own standard output or error.
+    pub fn with_console(self, form: Option<ConsoleForm>, kind: StreamKind) -> Self {
+        let error = kind == StreamKind::Error;
+        Self {
+            console: form.map(|form| ToConsole { error, form }),
+            ..self
         }
     }
 

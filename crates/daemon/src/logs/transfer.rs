@@ -12,7 +12,7 @@
 
 use super::engine::{Engine, Flow, kill_point};
 use super::file::{Step, Writing};
-use super::files::FileKey;
+use super::files::{FileKey, PLACES};
 use super::format::Circumstances;
 use super::journal::{Entry, InFlight, LineState, Phase};
 use super::note::Note;
@@ -23,6 +23,8 @@ use std::os::fd::{AsFd, OwnedFd};
 
 /// How much is taken from a stream in a turn at most.
 pub(super) const CHUNK: usize = 64 << 10;
+/// How much of one that goes to our own output in a form that may be many times as long as what was written.
+const PIECE: usize = 16 << 10;
 /// How much is thrown away in a turn at most, where nobody wants it.
 const DISCARD: usize = 1 << 20;
 
@@ -40,7 +42,7 @@ pub(super) enum Taken {
 impl Engine {
     /// Takes one chunk of a stream.
     pub(super) fn take(&mut self, flow: &mut Flow, pipe: &OwnedFd) -> io::Result<Taken> {
-        if flow.discarded || (flow.files == [None; 2] && self.followers.is_empty()) {
+        if flow.discarded || (flow.files == [None; PLACES] && self.followers.is_empty()) {
             return moved(splice_now(pipe, &self.null, DISCARD));
         }
         let hold = flow.form.needs_whole_lines() || self.files.are_shared(flow.files);
@@ -54,7 +56,12 @@ impl Engine {
             ..InFlight::default()
         };
         self.guard(self.journal.note(&chunk));
-        let taken = moved(splice_now(pipe, &self.staging.write, CHUNK))?;
+        let most = if flow.leads_out() && !flow.form.is_verbatim() {
+            PIECE
+        } else {
+            CHUNK
+        };
+        let taken = moved(splice_now(pipe, &self.staging.write, most))?;
         kill_point();
         if let Taken::Bytes(length) = taken {
             chunk.length = length as u64;

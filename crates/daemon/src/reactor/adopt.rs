@@ -6,6 +6,7 @@
 use super::Daemon;
 use super::changes::{self, JOURNAL_KEY};
 use crate::api::Connections;
+use crate::container::{self, Container};
 use crate::containment::Containment;
 use crate::effects::observe::Starts;
 use crate::effects::spawn;
@@ -13,7 +14,7 @@ use crate::fact::Fact;
 use crate::hand_over::HandOver;
 use crate::journal::Journal;
 use crate::keeper_link::{Deposit, KeeperLink};
-use crate::logs::{Logs, Note, Vault};
+use crate::logs::{Console, Logs, Note, Vault};
 use crate::metrics::{self, Metrics};
 use crate::operations::Operations;
 use crate::primary::{self, ACCEPTED, Accepted, Primary};
@@ -39,6 +40,8 @@ use tokio::sync::mpsc::UnboundedSender;
 const API_KEY: &str = "api";
 /// The deposit of the log thread's vault.
 const LOGS_KEY: &str = "logs";
+/// The deposit of what leads to our own output in a container.
+const CONSOLES_KEY: &str = "consoles";
 
 /// What a start needs to know beside the hand-over.
 #[derive(Debug)]
@@ -49,6 +52,8 @@ pub struct Surroundings {
     pub keeper_pid: i32,
     /// The limits of open files for apps.
     pub open_files: Option<(u64, u64)>,
+    /// The container it runs in, if it does.
+    pub container: Option<Container>,
 }
 
 impl Daemon {
@@ -65,9 +70,9 @@ impl Daemon {
         let mut notes = Vec::new();
         let mut keeper = KeeperLink::new(hand_over.socket, hand_over.deposits);
         let journal = journal(&keeper, &mut notes)?;
-        let restored = changes::restore(&journal, settings(), &mut notes)?;
+        let restored = changes::restore(&journal, settings(around.container.as_ref()), &mut notes)?;
         let listener = control_socket(&mut keeper, &around.home)?;
-        let logs = logs(&mut keeper, &facts)?;
+        let logs = logs(&mut keeper, &facts, around.container.is_some())?;
         let generation = hand_over.generation;
         let home_text = around.home.to_string_lossy().into_owned();
         let known: BTreeSet<WorkerId> = restored.machine.workers().collect();
@@ -113,7 +118,8 @@ impl Daemon {
             service: Service::from_environment(&mut notes),
             restored: restored.restored,
             stirred: true,
-            ending: false,
+            container: around.container,
+            ending: None,
             failed: false,
         };
         daemon.deposit_journal();
@@ -122,6 +128,7 @@ impl Daemon {
         daemon.adopt_workers();
         daemon.adopt_said(restored.said);
         daemon.logs.adopted();
+        daemon.look_for_starter();
         for note in notes {
             daemon.note(&note);
         }
@@ -284,8 +291,11 @@ fn preload(home: &std::path::Path, notes: &mut Vec<String>) -> Option<String> {
     folder.join(PRELOAD[0].0).to_str().map(str::to_owned)
 }
 
-fn settings() -> Settings {
-    Settings::new(jiff::tz::TimeZone::system())
+fn settings(container: Option<&Container>) -> Settings {
+    Settings {
+        auto_exit: container.is_some_and(|container| container.auto_exit),
+        ..Settings::new(jiff::tz::TimeZone::system())
+    }
 }
 
 fn journal(keeper: &KeeperLink, notes: &mut Vec<String>) -> io::Result<Journal> {
@@ -304,7 +314,10 @@ fn control_socket(keeper: &mut KeeperLink, home: &std::path::Path) -> io::Result
     let listener = match first_of(keeper, API_KEY)? {
         Some(inherited) => UnixListener::from(inherited),
         None => {
-            let fresh = socket::listen_at(&home.join(ostler_wire::control::SOCKET)).map_err(io::Error::other)?;
+            let fresh = match home == std::path::Path::new(crate::NOWHERE) {
+                true => socket::listen_without_file()?,
+                false => socket::listen_at(&home.join(ostler_wire::control::SOCKET)).map_err(io::Error::other)?,
+            };
             keeper.deposit(API_KEY, Vec::new(), vec![fresh.as_fd().try_clone_to_owned()?]);
             fresh
         }
@@ -332,16 +345,8 @@ fn metrics(keeper: &KeeperLink, known: &BTreeSet<WorkerId>) -> io::Result<Metric
     Ok(metrics)
 }
 
-fn logs(keeper: &mut KeeperLink, facts: &UnboundedSender<Fact>) -> io::Result<Logs> {
-    let inherited = keeper
-        .get(LOGS_KEY)
-        .map(|deposit| deposit.descriptors.clone())
-        .unwrap_or_default();
-    let copies = inherited
-        .iter()
-        .map(|fd| fd.as_fd().try_clone_to_owned())
-        .collect::<io::Result<Vec<OwnedFd>>>()?;
-    let vault = match <[OwnedFd; 5]>::try_from(copies) {
+fn logs(keeper: &mut KeeperLink, facts: &UnboundedSender<Fact>, in_container: bool) -> io::Result<Logs> {
+    let vault = match <[OwnedFd; 5]>::try_from(copies_of(keeper, LOGS_KEY)?) {
         Ok(descriptors) => Vault::from_descriptors(descriptors),
         Err(_) => {
             let vault = Vault::create()?;
@@ -350,8 +355,9 @@ fn logs(keeper: &mut KeeperLink, facts: &UnboundedSender<Fact>) -> io::Result<Lo
             vault
         }
     };
+    let consoles = if in_container { consoles(keeper)? } else { Vec::new() };
     let facts = facts.clone();
-    Logs::start(vault, move |note| {
+    Logs::start_with(vault, consoles, move |note| {
         let text = note.to_string();
         let _ = facts.send(match note {
             Note::Ended(_) => Fact::Fatal(text),
@@ -359,9 +365,25 @@ fn logs(keeper: &mut KeeperLink, facts: &UnboundedSender<Fact>) -> io::Result<Lo
             | Note::Resumed { .. }
             | Note::Upkeep(_)
             | Note::Unguarded(_)
-            | Note::Abandoned { .. } => Fact::Note(text),
+            | Note::Abandoned { .. }
+            | Note::Console { .. } => Fact::Note(text),
         });
     })
+}
+
+/// The ways to our own output.
+fn consoles(keeper: &mut KeeperLink) -> io::Result<Vec<Console>> {
+    let (consoles, fresh) = container::consoles(copies_of(keeper, CONSOLES_KEY)?)?;
+    if let Some(copies) = fresh {
+        keeper.deposit(CONSOLES_KEY, Vec::new(), copies);
+    }
+    Ok(consoles)
+}
+
+/// Copies of all descriptors under a key.
+fn copies_of(keeper: &KeeperLink, key: &str) -> io::Result<Vec<OwnedFd>> {
+    let kept = keeper.get(key).into_iter().flat_map(|deposit| &deposit.descriptors);
+    kept.map(|fd| fd.as_fd().try_clone_to_owned()).collect()
 }
 
 fn first_of(keeper: &KeeperLink, key: &str) -> io::Result<Option<OwnedFd>> {

@@ -133,6 +133,7 @@ impl Daemon {
     }
 
     fn reaped_by_keeper(&mut self, pid: i32, status: i32) {
+        self.may_be_starter(pid, status);
         self.reaped.push((pid, status));
         let excess = self.reaped.len().saturating_sub(1024);
         self.reaped.drain(..excess);
@@ -156,7 +157,7 @@ impl Daemon {
 }
 
 /// The operating system's word in the machine's.
-fn converted(status: ostler_sys::ExitStatus) -> ExitStatus {
+pub(super) fn converted(status: ostler_sys::ExitStatus) -> ExitStatus {
     match status {
         ostler_sys::ExitStatus::Code(code) => ExitStatus::Code(code),
         ostler_sys::ExitStatus::Signal { signal, core_dumped } => ExitStatus::Signal { signal, core_dumped },

@@ -11,6 +11,7 @@ mod adopt;
 mod boot;
 mod calls;
 mod changes;
+mod ending;
 mod ends;
 mod log_files;
 mod measure;
@@ -21,9 +22,10 @@ pub use adopt::Surroundings;
 pub use boot::RESURRECT_VARIABLE;
 
 use crate::api::Connections;
+use crate::container::Container;
 use crate::containment::Containment;
 use crate::effects::observe::Starts;
-use crate::fact::{Fact, Told};
+use crate::fact::Fact;
 use crate::journal::Journal;
 use crate::keeper_link::KeeperLink;
 use crate::logs::Logs;
@@ -50,9 +52,6 @@ const REST: Duration = Duration::from_millis(300);
 
 /// How many facts are taken in before the effects of what they decided are run.
 const BATCH: usize = 256;
-
-/// How long an ending daemon waits for its last answers to be read.
-const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// The daemon's state. Every field is used by the reactor's thread alone.
 pub struct Daemon {
@@ -103,7 +102,10 @@ pub struct Daemon {
     pub(crate) restored: bool,
     /// Something was started or ended since it last came to rest.
     pub(crate) stirred: bool,
-    pub(crate) ending: bool,
+    /// What is known of the container we run in, if we do.
+    pub(crate) container: Option<Container>,
+    /// It ends, with this exit code.
+    pub(crate) ending: Option<u8>,
     /// Cannot go on: end without farewell, so that the keeper starts a successor.
     pub(crate) failed: bool,
 }
@@ -118,7 +120,7 @@ impl Daemon {
     /// Runs until the machine orders the end.
     pub async fn run(&mut self, mut facts: UnboundedReceiver<Fact>) {
         self.carry_out();
-        while !self.ending && !self.failed {
+        while self.ending.is_none() && !self.failed {
             tokio::select! {
                 fact = facts.recv() => {
                     let Some(fact) = fact else { return };
@@ -135,8 +137,8 @@ impl Daemon {
             }
             self.carry_out();
         }
-        if !self.failed {
-            self.end(facts).await;
+        if let Some(code) = self.ending.filter(|_| !self.failed) {
+            self.end(facts, code).await;
         }
     }
 
@@ -242,29 +244,9 @@ impl Daemon {
         let _ = self.facts.send(fact);
     }
 
-    /// Our own log is standard error: `ostler.log` in the home directory.
-    #[expect(clippy::print_stderr, reason = "standard error is the daemon's log file")]
-    pub(crate) fn note(&self, text: &str) {
-        eprintln!("{} {text}", jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%.3f%:z"));
-    }
-
     /// All slots, for the selectors.
     pub(crate) fn slots(&self) -> Vec<SlotView> {
         self.machine.slots().collect()
-    }
-
-    fn told(&mut self, told: Told) {
-        match told {
-            Told::ReopenLogs => self.reopen_logs(),
-            Told::End(signal) => {
-                self.note(&format!("ending: {signal}"));
-                self.save_before_the_end();
-                let by = Origin::Daemon {
-                    reason: format!("the daemon was told to end by {signal}"),
-                };
-                self.ask(Request::Shutdown, by);
-            }
-        }
     }
 
     fn clock_set(&mut self, by_millis: i64) {
@@ -288,23 +270,6 @@ impl Daemon {
             // Apps may say what they like; who listens to it is a matter of the event stream.
             Message::Internal | Message::User(_) => {}
         }
-    }
-
-    async fn end(&mut self, mut facts: UnboundedReceiver<Fact>) {
-        // Calls that came too late: letting go of them tells their clients so.
-        facts.close();
-        while facts.try_recv().is_ok() {}
-        drop(facts);
-        self.connections.end();
-        let socket = self.home.join(ostler_wire::control::SOCKET);
-        let _ = std::fs::remove_file(socket);
-        self.scribe.finish(LAST_WORDS);
-        let patience = std::time::Instant::now() + LAST_WORDS;
-        while self.connections.open() > 0 && std::time::Instant::now() < patience {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        self.containment.close();
-        self.keeper.farewell();
     }
 }
 

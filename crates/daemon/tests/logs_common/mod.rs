@@ -118,6 +118,7 @@ pub fn raw_target(file: PathBuf) -> Target {
         format: LogFormat::Raw,
         date_format: None,
         rotation: None,
+        console: None,
         disabled: false,
     }
 }

@@ -7,7 +7,10 @@
 //! Layout: `<the cgroup we were started in>/ostler-<id>/<name>`, one group a worker. Our own processes stay where
 //! they were started. Facts: the kernel's `admin-guide/cgroup-v2.rst`; systemd's `CGROUP_DELEGATION`.
 
+mod memory;
 mod place;
+
+pub use memory::memory_limit;
 
 use crate::pidfd;
 use rustix::fs::{CWD, Mode, OFlags, openat};

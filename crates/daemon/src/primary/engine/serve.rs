@@ -76,7 +76,24 @@ impl Engine {
     pub(super) fn unlisten(&mut self, app: AppId) {
         let of_app = self.doors.iter().filter(|(_, door)| door.listener.described.app == app);
         let of_app: Vec<u64> = of_app.map(|(token, _)| *token).collect();
-        of_app.into_iter().for_each(|token| self.close_door(token));
+        for token in of_app {
+            self.accept_what_waits(token);
+            self.close_door(token);
+        }
+    }
+
+    /// Connections that have come in already still go to workers, as many as these have room for, if there are any left.
+    fn accept_what_waits(&mut self, token: u64) {
+        let shared = self
+            .doors
+            .get(&token)
+            .is_some_and(|door| door.listener.described.is_shared());
+        let queues = self
+            .doors
+            .get(&token)
+            .filter(|_| !shared)
+            .map_or(0, |door| door.queues.len());
+        (0..queues).for_each(|queue| self.accept(token, queue, None));
     }
 
     pub(super) fn close_door(&mut self, token: u64) {
