@@ -1,20 +1,21 @@
 //! The log thread's state: which streams there are, what they write to, who follows. Called by the thread's loop; each
 //! call returns soon.
 
+mod followers;
+
 use super::archive::{Archive, Notes};
 use super::file::Surroundings;
 use super::files::{CONSOLE, Files, Keys};
-use super::follow::{Subscription, frame};
+use super::follow::Subscription;
 use super::format::Form;
 use super::handle::Statistics;
 use super::journal::{Entry, Journal, LineState, Settings};
 use super::note::{FileError, Note};
 use super::outlet::Outlet;
 use super::target::{StreamId, StreamKind, Target};
-use super::transfer::{CHUNK, Taken, now};
+use super::transfer::{CHUNK, Taken};
 use super::vault::{Pipe, Vault};
-use bytes::Bytes;
-use ostler_core::{SlotId, WallTime};
+use ostler_core::SlotId;
 use ostler_wire::control::FrameKind;
 use rustix::event::epoll;
 use rustix::io::ioctl_fionread;
@@ -259,57 +260,9 @@ impl Engine {
         self.files.reopen()
     }
 
-    /// Takes a follower on: each slot's beginning, with what is held back of it.
-    pub fn follow(&mut self, mut subscription: Subscription) {
-        self.followers.retain(|follower| !follower.is_over());
-        for known in std::mem::take(&mut subscription.filter.known) {
-            let kind = FrameKind::Begin {
-                out_size: self.files.size(known.out.as_deref()),
-                error_size: self.files.size(known.error.as_deref()),
-            };
-            subscription.begin(known.slot);
-            subscription.push(frame(kind, known.slot, known.name, WallTime(now()), Bytes::new()));
-        }
-        for (slot, name) in self.slots() {
-            if (subscription.filter.slots)(slot, &name) && subscription.begin(slot) {
-                subscription.push(frame(self.begin(slot), slot, name, WallTime(now()), Bytes::new()));
-            }
-        }
-        for flow in self.streams.iter().flatten().map(|stream| &stream.flow) {
-            let mut held = Vec::new();
-            let Some(entry) = flow.entry.filter(|_| flow.wanted_by(&subscription)) else {
-                continue;
-            };
-            if flow.state.held > 0 && self.journal.read_carry(entry, flow.state, &mut held).is_ok() {
-                let at = WallTime(flow.state.held_since);
-                subscription.push(frame(
-                    flow.frame_kind(),
-                    flow.id.worker.slot,
-                    flow.name.clone(),
-                    at,
-                    held.into(),
-                ));
-            }
-        }
-        self.followers.push(subscription);
-    }
-
     /// Puts a line of our own among those of apps.
     pub fn say(&mut self, line: &str) {
         self.files.say(line.as_bytes(), &self.around);
-    }
-
-    /// Hands a process event to the followers who want it.
-    pub fn event(&mut self, slot: SlotId, name: &str, event: &str) {
-        self.followers.retain(|follower| !follower.is_over());
-        for follower in &self.followers {
-            if follower.filter.events && (follower.filter.slots)(slot, name) {
-                let kind = FrameKind::Event {
-                    event: event.to_owned(),
-                };
-                follower.push(frame(kind, slot, name.to_owned(), WallTime(now()), Bytes::new()));
-            }
-        }
     }
 
     /// A stream's way into its files, as if nothing had been written.
@@ -325,25 +278,6 @@ impl Engine {
             entry: None,
             state: LineState::default(),
             ailing: false,
-        }
-    }
-
-    /// Hands a chunk to the followers who want it.
-    pub fn publish(&mut self, flow: &Flow, bytes: &[u8], at: i64) {
-        if self.followers.is_empty() {
-            return;
-        }
-        self.followers.retain(|follower| !follower.is_over());
-        let mut shared = None;
-        for follower in self.followers.iter().filter(|follower| flow.wanted_by(follower)) {
-            let bytes = shared.get_or_insert_with(|| Bytes::copy_from_slice(bytes)).clone();
-            follower.push(frame(
-                flow.frame_kind(),
-                flow.id.worker.slot,
-                flow.name.clone(),
-                WallTime(at),
-                bytes,
-            ));
         }
     }
 
@@ -447,40 +381,6 @@ impl Engine {
     fn slots(&self) -> BTreeMap<SlotId, String> {
         let flows = self.streams.iter().flatten().map(|stream| &stream.flow);
         flows.map(|flow| (flow.id.worker.slot, flow.name.clone())).collect()
-    }
-
-    /// Tells followers of a slot that began after they did, before its first chunk.
-    fn introduce(&mut self, flow: &Flow) {
-        let slot = flow.id.worker.slot;
-        let mut followers = std::mem::take(&mut self.followers);
-        for follower in &mut followers {
-            if flow.wanted_by(follower) && follower.begin(slot) {
-                let kind = self.begin_with(slot, Some(flow));
-                follower.push(frame(kind, slot, flow.name.clone(), WallTime(now()), Bytes::new()));
-            }
-        }
-        self.followers = followers;
-    }
-
-    fn begin(&self, slot: SlotId) -> FrameKind {
-        self.begin_with(slot, None)
-    }
-
-    /// How large the slot's files are; `taken` is a stream of it that is having its turn.
-    fn begin_with(&self, slot: SlotId, taken: Option<&Flow>) -> FrameKind {
-        let flows = self.streams.iter().flatten().map(|stream| &stream.flow).chain(taken);
-        let of = |kind| {
-            let own = flows
-                .clone()
-                .filter(move |flow| flow.id.worker.slot == slot && flow.id.kind == kind);
-            own.filter_map(|flow| flow.files[0])
-                .next_back()
-                .map_or(0, |key| self.files[key].size())
-        };
-        FrameKind::Begin {
-            out_size: of(StreamKind::Out),
-            error_size: of(StreamKind::Error),
-        }
     }
 }
 
