@@ -105,6 +105,7 @@ impl Daemon {
     fn forget(&mut self, slot: SlotId) {
         self.logs.forget(slot);
         self.abandon_remains(slot);
+        self.forget_measures(slot);
     }
 
     /// Appends what was recorded since the last time to the history file.

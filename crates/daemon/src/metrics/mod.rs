@@ -166,12 +166,16 @@ impl Metrics {
         gone.into_iter().try_for_each(|(app, worker)| self.ended(app, worker))
     }
 
-    /// These slots and apps are all that there are.
+    /// A slot is gone. Its id may be another's at once.
+    pub fn forget(&mut self, slot: SlotId) {
+        self.slots.remove(&slot);
+    }
+
+    /// These apps are all that there are.
     ///
     /// # Errors
     /// See [`report`](Self::report).
-    pub fn keep_only(&mut self, slots: &BTreeSet<SlotId>, apps: &BTreeSet<AppId>) -> io::Result<()> {
-        self.slots.retain(|slot, _| slots.contains(slot));
+    pub fn keep_only(&mut self, apps: &BTreeSet<AppId>) -> io::Result<()> {
         let gone: Vec<AppId> = self.totals.keys().filter(|app| !apps.contains(app)).copied().collect();
         for app in gone {
             self.totals.remove(&app);
@@ -283,6 +287,16 @@ mod tests {
     }
 
     #[test]
+    fn whoever_gets_the_id_of_a_slot_that_is_gone_begins_anew() {
+        let mut metrics = Metrics::default();
+        said(&mut metrics, 1, 100, 1000);
+        assert!(metrics.series(SlotId(1)).is_some());
+        metrics.forget(SlotId(1));
+        assert!(metrics.series(SlotId(1)).is_none());
+        assert!(metrics.doing(worker(1), Instant(1000)).is_none());
+    }
+
+    #[test]
     fn a_successor_goes_on_counting() {
         let file = ostler_sys::memfd::create(COUNTED).expect("a file");
         let kept = || Kept::open(file.try_clone().expect("a copy")).expect("read");
@@ -295,7 +309,7 @@ mod tests {
         said(&mut successor, 2, 12, 3000);
         successor.ended(APP, worker(2)).expect("kept");
         assert_eq!(successor.total(APP).expect("known").answered[1], 112);
-        successor.keep_only(&BTreeSet::new(), &BTreeSet::new()).expect("kept");
+        successor.keep_only(&BTreeSet::new()).expect("kept");
         assert_eq!(Metrics::new(Some(kept()), Instant(0)).total(APP), None);
     }
 }

@@ -27,10 +27,6 @@ impl Daemon {
         }
         // So that what looking took of memory is let go of.
         self.stirred = true;
-        let present = slots.iter().map(|slot| slot.id).collect();
-        let apps = slots.iter().map(|slot| slot.app).collect();
-        let forgotten = self.metrics.keep_only(&present, &apps);
-        self.note_unkept(forgotten);
         if slots.iter().any(|slot| slot.spec.mode == Mode::Cluster) {
             let facts = self.facts.clone();
             self.primary.count(Box::new(move |counts| {
@@ -69,6 +65,14 @@ impl Daemon {
     pub(super) fn counted_last(&mut self, app: AppId, worker: WorkerId) {
         let ended = self.metrics.ended(app, worker);
         self.note_unkept(ended);
+    }
+
+    /// A slot is gone, and with its last one its app.
+    pub(crate) fn forget_measures(&mut self, slot: SlotId) {
+        self.metrics.forget(slot);
+        let apps = self.machine.slots().map(|slot| slot.app).collect();
+        let forgotten = self.metrics.keep_only(&apps);
+        self.note_unkept(forgotten);
     }
 
     fn note_unkept(&self, kept: io::Result<()>) {
