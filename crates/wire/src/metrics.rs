@@ -2,8 +2,8 @@
 //!
 //! What is not known is absent or null, never 0.
 
-use crate::control::{Connections, Usage};
-use ostler_core::{Pid, SlotId, Status};
+use crate::control::ProcessRow;
+use ostler_core::SlotId;
 use serde::{Deserialize, Serialize};
 
 /// The answer to `GET /v1/metrics`. Asking has workers of Node report every second for a while.
@@ -18,26 +18,9 @@ pub struct Metrics {
 /// One slot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WorkerMetrics {
-    /// The slot.
-    pub id: SlotId,
-    /// The app's name.
-    pub name: String,
-    /// Its namespace.
-    pub namespace: String,
-    /// The instance number.
-    pub instance: u32,
-    /// The main process, when one runs.
-    pub pid: Option<Pid>,
-    /// Its status.
-    pub status: Status,
-    /// How long it has been up, ms; 0 unless online.
-    pub uptime_ms: u64,
-    /// Restarts.
-    pub restarts: u32,
-    /// What its tree uses.
-    pub usage: Option<Usage>,
-    /// The connections of a cluster's worker.
-    pub connections: Option<Connections>,
+    /// What lists show of it.
+    #[serde(flatten)]
+    pub row: ProcessRow,
     /// What a program of Node says of itself.
     pub node: Option<NodeMetrics>,
 }
@@ -78,23 +61,6 @@ pub struct LoopDelay {
     pub p99: f64,
     /// The largest.
     pub max: f64,
-}
-
-/// HTTP requests lately.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct HttpRates {
-    /// Answered, a second.
-    pub requests: f64,
-    /// Of these with 5xx.
-    pub errors: f64,
-    /// Given up by their clients, a second.
-    pub aborted: f64,
-    /// Half were answered within so many ms; null where none was.
-    pub p50_ms: Option<f64>,
-    /// 95 of 100.
-    pub p95_ms: Option<f64>,
-    /// 99 of 100.
-    pub p99_ms: Option<f64>,
 }
 
 /// What was counted for an app.
@@ -158,4 +124,4 @@ pub struct ChartPoint {
     pub largest: f32,
 }
 
-pub use ostler_core::metrics::Measure;
+pub use ostler_core::metrics::{HttpRates, Measure};

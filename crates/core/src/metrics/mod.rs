@@ -12,5 +12,5 @@ mod totals;
 
 pub use histogram::{BUCKETS, Histogram};
 pub use series::{Measure, Point, Series};
-pub use tally::{CLASSES, Rates, Tally, WORDS};
+pub use tally::{CLASSES, HttpRates, Rates, Tally, WORDS};
 pub use totals::Totals;

@@ -91,13 +91,6 @@ impl Series {
         older.chain(fine.iter().copied()).collect()
     }
 
-    /// What it was at last, unless that is older than `span`.
-    pub fn last(&self, measure: Measure, now: Instant, span: Duration) -> Option<f32> {
-        let [fine, _] = self.rings.get(&measure)?;
-        let last = fine.points(FINE).last()?;
-        (now.since(last.at) <= span + last.span).then_some(last.mean)
-    }
-
     /// What has something to show.
     pub fn measures(&self) -> impl Iterator<Item = Measure> {
         self.rings.keys().copied()
@@ -168,8 +161,6 @@ mod tests {
             .collect();
         assert_eq!(told, [(1_000_000, 20.0, 30.0), (1_030_000, 5.0, 5.0)]);
         assert_eq!(series.points(Measure::Heap), []);
-        let last = |at| series.last(Measure::Cpu, Instant(at), Duration::from_secs(15));
-        assert_eq!((last(1_040_000), last(1_060_000)), (Some(5.0), None));
     }
 
     proptest! {

@@ -1,6 +1,7 @@
 //! What a worker has counted since it began, and what that is a second.
 
 use super::histogram::{BUCKETS, Histogram};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Classes of HTTP status: 1xx to 5xx.
@@ -30,22 +31,29 @@ pub struct Tally {
 /// What a tally has grown by, a second.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rates {
-    /// HTTP requests answered.
-    pub requests: f64,
-    /// Of these, answered with 5xx.
-    pub errors: f64,
-    /// HTTP requests whose connection closed before they were answered.
-    pub aborted: f64,
-    /// Quantiles of the time answers took, ms; none where nothing was answered.
-    pub p50_ms: Option<f64>,
-    /// See `p50_ms`.
-    pub p95_ms: Option<f64>,
-    /// See `p50_ms`.
-    pub p99_ms: Option<f64>,
+    /// HTTP requests.
+    pub http: HttpRates,
     /// Share of the time in which the garbage collector held everything up, 0 to 1.
     pub gc: f64,
     /// Share of the time in which the event loop had something to do, 0 to 1.
     pub loop_utilisation: f64,
+}
+
+/// HTTP requests a second, and how long their answers took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HttpRates {
+    /// Answered.
+    pub requests: f64,
+    /// Of these, answered with 5xx.
+    pub errors: f64,
+    /// Given up: their connection closed before they were answered.
+    pub aborted: f64,
+    /// Half were answered within so many ms; none where nothing was answered.
+    pub p50_ms: Option<f64>,
+    /// 95 of 100.
+    pub p95_ms: Option<f64>,
+    /// 99 of 100.
+    pub p99_ms: Option<f64>,
 }
 
 impl Tally {
@@ -72,13 +80,16 @@ impl Tally {
         let share = |now: f64, before: f64| ((now - before) / 1000.0 / seconds).clamp(0.0, 1.0);
         let requests = self.answered.iter().zip(earlier.answered);
         let latency = self.latency.since(&earlier.latency);
-        Rates {
+        let http = HttpRates {
             requests: requests.map(|(now, before)| grown(*now, before)).sum(),
             errors: grown(self.answered[CLASSES - 1], earlier.answered[CLASSES - 1]),
             aborted: grown(self.aborted, earlier.aborted),
             p50_ms: latency.quantile_ms(0.5),
             p95_ms: latency.quantile_ms(0.95),
             p99_ms: latency.quantile_ms(0.99),
+        };
+        Rates {
+            http,
             gc: share(self.gc_ms, earlier.gc_ms),
             loop_utilisation: share(self.loop_active_ms, earlier.loop_active_ms),
         }
@@ -172,14 +183,20 @@ mod tests {
         let (before, mut now) = (tally(100, 0), tally(100, 0));
         now.merge(&tally(18, 2));
         let rates = now.rates(&before, Duration::from_secs(2));
-        assert_eq!((rates.requests, rates.errors, rates.aborted), (10.0, 1.0, 1.5));
+        assert_eq!(
+            (rates.http.requests, rates.http.errors, rates.http.aborted),
+            (10.0, 1.0, 1.5)
+        );
         assert_eq!(rates.loop_utilisation, 0.25);
-        assert!(rates.p50_ms.is_some_and(|p50| (2.0..4.0).contains(&p50)), "{rates:?}");
         assert!(
-            rates.p99_ms.is_some_and(|p99| (1024.0..2048.0).contains(&p99)),
+            rates.http.p50_ms.is_some_and(|p50| (2.0..4.0).contains(&p50)),
+            "{rates:?}"
+        );
+        assert!(
+            rates.http.p99_ms.is_some_and(|p99| (1024.0..2048.0).contains(&p99)),
             "{rates:?}"
         );
         let idle = now.rates(&now, Duration::from_secs(2));
-        assert_eq!((idle.requests, idle.p50_ms), (0.0, None));
+        assert_eq!((idle.http.requests, idle.http.p50_ms), (0.0, None));
     }
 }

@@ -16,127 +16,205 @@ pub fn text(metrics: &Metrics, version: &str) -> String {
     let mut page = Page::default();
     page.family("ostler_build_info", "gauge", "Ostler's version.");
     page.sample("ostler_build_info", &vec![("version", version.to_owned())], 1.0);
-    for gauge in WORKERS {
-        page.family(gauge.name, gauge.kind, gauge.help);
-        for worker in &metrics.workers {
-            if let Some(value) = (gauge.value)(worker) {
-                page.sample(gauge.name, &labels(worker), value);
-            }
-        }
-    }
-    page.family(
-        "ostler_worker_eventloop_delay_seconds",
-        "gauge",
-        "How late the event loop was lately, by quantile (1 is the largest).",
-    );
-    for worker in &metrics.workers {
-        let Some(delay) = worker.node.and_then(|node| node.loop_delay) else {
-            continue;
-        };
-        for (quantile, ms) in [("0.5", delay.p50), ("0.99", delay.p99), ("1", delay.max)] {
-            let labels = with(labels(worker), "quantile", quantile);
-            page.sample("ostler_worker_eventloop_delay_seconds", &labels, ms / 1000.0);
-        }
-    }
-    apps(&mut page, &metrics.apps);
+    page.families(&WORKERS, &metrics.workers, |worker| {
+        let row = &worker.row;
+        let instance = row.instance.to_string();
+        with(named(&row.name, &row.namespace), "instance", &instance)
+    });
+    page.families(&APPS, &metrics.apps, |app| named(&app.name, &app.namespace));
     page.text
 }
 
-/// Something that each worker has one of.
-struct OfWorker {
+/// Something that each worker, or each app, has.
+struct Family<T> {
     name: &'static str,
     kind: &'static str,
     help: &'static str,
-    value: fn(&WorkerMetrics) -> Option<f64>,
+    samples: fn(&T) -> Vec<Sample>,
 }
 
-#[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
-const WORKERS: [OfWorker; 12] = [
-    of_worker("ostler_worker_up", "Whether it is online.", |worker| {
-        Some(f64::from(u8::from(worker.status == Status::Online)))
-    }),
-    OfWorker {
-        name: "ostler_worker_restarts_total",
-        kind: "counter",
-        help: "How often it was started again.",
-        value: |worker| Some(f64::from(worker.restarts)),
-    },
-    of_worker(
-        "ostler_worker_uptime_seconds",
-        "For how long it has been up.",
-        |worker| worker.pid.map(|_| worker.uptime_ms as f64 / 1000.0),
-    ),
-    of_worker(
-        "ostler_worker_cpu_ratio",
-        "Processors that its process tree keeps busy.",
-        |worker| worker.usage.map(|usage| usage.cpu / 100.0),
-    ),
-    of_worker(
-        "ostler_worker_resident_memory_bytes",
-        "Resident memory of its process tree.",
-        |worker| worker.usage.map(|usage| usage.memory as f64),
-    ),
-    of_worker(
-        "ostler_worker_open_connections",
-        "Connections that it has open.",
-        |worker| {
-            worker
-                .connections
-                .and_then(|connections| connections.active)
-                .map(|active| active as f64)
-        },
-    ),
-    of_worker(
-        "ostler_worker_http_requests_in_flight",
-        "HTTP requests under way.",
-        |worker| node(worker, |node| Some(node.in_flight as f64)),
-    ),
-    of_worker(
-        "ostler_worker_eventloop_utilization_ratio",
-        "Share of the time in which the event loop had something to do.",
-        |worker| node(worker, |node| node.loop_utilisation.map(|percent| percent / 100.0)),
-    ),
-    of_worker("ostler_worker_heap_used_bytes", "Heap of V8 in use.", |worker| {
-        node(worker, |node| Some(node.heap as f64))
-    }),
-    of_worker(
-        "ostler_worker_heap_limit_bytes",
-        "What the heap of V8 may grow to.",
-        |worker| node(worker, |node| Some(node.heap_limit as f64)),
-    ),
-    of_worker("ostler_worker_active_handles", "Active handles of libuv.", |worker| {
-        node(worker, |node| Some(node.active_handles as f64))
-    }),
-    of_worker(
-        "ostler_worker_report_age_seconds",
-        "How long ago it last said how it is doing.",
-        |worker| node(worker, |node| Some(node.age_ms as f64 / 1000.0)),
-    ),
-];
+/// One value of one of them.
+struct Sample {
+    /// What the family's name is continued by.
+    suffix: &'static str,
+    /// What tells it from others of the same worker or app.
+    label: Option<(&'static str, String)>,
+    value: f64,
+}
 
-const fn of_worker(name: &'static str, help: &'static str, value: fn(&WorkerMetrics) -> Option<f64>) -> OfWorker {
-    OfWorker {
+const fn gauge<T>(name: &'static str, help: &'static str, samples: fn(&T) -> Vec<Sample>) -> Family<T> {
+    Family {
         name,
         kind: "gauge",
         help,
-        value,
+        samples,
     }
 }
 
-fn node(worker: &WorkerMetrics, value: impl Fn(&NodeMetrics) -> Option<f64>) -> Option<f64> {
-    worker.node.as_ref().and_then(value)
+const fn counter<T>(name: &'static str, help: &'static str, samples: fn(&T) -> Vec<Sample>) -> Family<T> {
+    Family {
+        name,
+        kind: "counter",
+        help,
+        samples,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
+const WORKERS: [Family<WorkerMetrics>; 13] = [
+    gauge("ostler_worker_up", "Whether it is online.", |worker| {
+        one(f64::from(u8::from(worker.row.status == Status::Online)))
+    }),
+    counter(
+        "ostler_worker_restarts_total",
+        "How often it was started again.",
+        |worker| one(f64::from(worker.row.restarts)),
+    ),
+    gauge(
+        "ostler_worker_uptime_seconds",
+        "For how long it has been up.",
+        |worker| known(worker.row.pid.map(|_| worker.row.uptime_ms as f64 / 1000.0)),
+    ),
+    gauge(
+        "ostler_worker_cpu_ratio",
+        "Processors that its process tree keeps busy.",
+        |worker| known(worker.row.usage.map(|usage| usage.cpu / 100.0)),
+    ),
+    gauge(
+        "ostler_worker_resident_memory_bytes",
+        "Resident memory of its process tree.",
+        |worker| known(worker.row.usage.map(|usage| usage.memory as f64)),
+    ),
+    gauge(
+        "ostler_worker_open_connections",
+        "Connections that it has open.",
+        |worker| {
+            let active = worker.row.connections.and_then(|connections| connections.active);
+            known(active.map(|active| active as f64))
+        },
+    ),
+    gauge(
+        "ostler_worker_http_requests_in_flight",
+        "HTTP requests under way.",
+        |worker| of_node(worker, |node| Some(node.in_flight as f64)),
+    ),
+    gauge(
+        "ostler_worker_eventloop_utilization_ratio",
+        "Share of the time in which the event loop had something to do.",
+        |worker| of_node(worker, |node| node.loop_utilisation.map(|percent| percent / 100.0)),
+    ),
+    gauge("ostler_worker_heap_used_bytes", "Heap of V8 in use.", |worker| {
+        of_node(worker, |node| Some(node.heap as f64))
+    }),
+    gauge(
+        "ostler_worker_heap_limit_bytes",
+        "What the heap of V8 may grow to.",
+        |worker| of_node(worker, |node| Some(node.heap_limit as f64)),
+    ),
+    gauge("ostler_worker_active_handles", "Active handles of libuv.", |worker| {
+        of_node(worker, |node| Some(node.active_handles as f64))
+    }),
+    gauge(
+        "ostler_worker_report_age_seconds",
+        "How long ago it last said how it is doing.",
+        |worker| of_node(worker, |node| Some(node.age_ms as f64 / 1000.0)),
+    ),
+    gauge(
+        "ostler_worker_eventloop_delay_seconds",
+        "How late the event loop was lately, by quantile (1 is the largest).",
+        |worker| {
+            let Some(delay) = worker.node.and_then(|node| node.loop_delay) else {
+                return Vec::new();
+            };
+            let quantiles = [("0.5", delay.p50), ("0.99", delay.p99), ("1", delay.max)];
+            labelled("quantile", quantiles.map(|(quantile, ms)| (quantile, ms / 1000.0)))
+        },
+    ),
+];
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
+const APPS: [Family<AppMetrics>; 5] = [
+    counter(
+        "ostler_http_requests_total",
+        "HTTP requests answered, by class of status.",
+        |app| {
+            let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().zip(&app.answered);
+            labelled("class", classes.map(|(class, count)| (class, *count as f64)))
+        },
+    ),
+    counter(
+        "ostler_http_requests_aborted_total",
+        "HTTP requests whose connection closed before they were answered.",
+        |app| one(app.aborted as f64),
+    ),
+    Family {
+        name: "ostler_http_request_duration_seconds",
+        kind: "histogram",
+        help: "How long answers took, from the request's head to the answer's end.",
+        samples: latency,
+    },
+    counter("ostler_gc_pauses_total", "Pauses for garbage.", |app| {
+        one(app.gc_pauses as f64)
+    }),
+    counter(
+        "ostler_gc_pause_seconds_total",
+        "How long pauses for garbage were together.",
+        |app| one(app.gc_ms / 1000.0),
+    ),
+];
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
+fn latency(app: &AppMetrics) -> Vec<Sample> {
+    let mut count = 0;
+    let mut samples = Vec::new();
+    for bucket in &app.latency {
+        count += bucket.count;
+        let bound = bucket
+            .up_to_ms
+            .map_or("+Inf".to_owned(), |ms| (ms / 1000.0).to_string());
+        samples.push(Sample {
+            suffix: "_bucket",
+            label: Some(("le", bound)),
+            value: count as f64,
+        });
+    }
+    for (suffix, value) in [("_sum", app.latency_sum_ms / 1000.0), ("_count", count as f64)] {
+        samples.push(Sample {
+            suffix,
+            label: None,
+            value,
+        });
+    }
+    samples
+}
+
+fn one(value: f64) -> Vec<Sample> {
+    known(Some(value))
+}
+
+fn known(value: Option<f64>) -> Vec<Sample> {
+    let sample = |value| Sample {
+        suffix: "",
+        label: None,
+        value,
+    };
+    value.map(sample).into_iter().collect()
+}
+
+fn of_node(worker: &WorkerMetrics, value: impl Fn(&NodeMetrics) -> Option<f64>) -> Vec<Sample> {
+    known(worker.node.as_ref().and_then(value))
+}
+
+fn labelled(label: &'static str, values: impl IntoIterator<Item = (&'static str, f64)>) -> Vec<Sample> {
+    let sample = |(of, value): (&str, f64)| Sample {
+        suffix: "",
+        label: Some((label, of.to_owned())),
+        value,
+    };
+    values.into_iter().map(sample).collect()
 }
 
 type Labels = Vec<(&'static str, String)>;
-
-fn labels(worker: &WorkerMetrics) -> Labels {
-    let instance = worker.instance.to_string();
-    with(named(&worker.name, &worker.namespace), "instance", &instance)
-}
-
-fn of(app: &AppMetrics) -> Labels {
-    named(&app.name, &app.namespace)
-}
 
 fn named(name: &str, namespace: &str) -> Labels {
     vec![("app", name.to_owned()), ("namespace", namespace.to_owned())]
@@ -147,72 +225,27 @@ fn with(mut labels: Labels, label: &'static str, value: &str) -> Labels {
     labels
 }
 
-#[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
-fn apps(page: &mut Page, apps: &[AppMetrics]) {
-    page.family(
-        "ostler_http_requests_total",
-        "counter",
-        "HTTP requests answered, by class of status.",
-    );
-    for app in apps {
-        for (class, count) in ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().zip(&app.answered) {
-            page.sample(
-                "ostler_http_requests_total",
-                &with(of(app), "class", class),
-                *count as f64,
-            );
-        }
-    }
-    page.family(
-        "ostler_http_requests_aborted_total",
-        "counter",
-        "HTTP requests whose connection closed before they were answered.",
-    );
-    for app in apps {
-        page.sample("ostler_http_requests_aborted_total", &of(app), app.aborted as f64);
-    }
-    page.family(
-        "ostler_http_request_duration_seconds",
-        "histogram",
-        "How long answers took, from the request's head to the answer's end.",
-    );
-    for app in apps {
-        let mut count = 0;
-        for bucket in &app.latency {
-            count += bucket.count;
-            let bound = bucket
-                .up_to_ms
-                .map_or("+Inf".to_owned(), |ms| (ms / 1000.0).to_string());
-            let labels = with(of(app), "le", &bound);
-            page.sample("ostler_http_request_duration_seconds_bucket", &labels, count as f64);
-        }
-        page.sample(
-            "ostler_http_request_duration_seconds_sum",
-            &of(app),
-            app.latency_sum_ms / 1000.0,
-        );
-        page.sample("ostler_http_request_duration_seconds_count", &of(app), count as f64);
-    }
-    page.family("ostler_gc_pauses_total", "counter", "Pauses for garbage.");
-    for app in apps {
-        page.sample("ostler_gc_pauses_total", &of(app), app.gc_pauses as f64);
-    }
-    page.family(
-        "ostler_gc_pause_seconds_total",
-        "counter",
-        "How long pauses for garbage were together.",
-    );
-    for app in apps {
-        page.sample("ostler_gc_pause_seconds_total", &of(app), app.gc_ms / 1000.0);
-    }
-}
-
 #[derive(Default)]
 struct Page {
     text: String,
 }
 
 impl Page {
+    fn families<T>(&mut self, families: &[Family<T>], all: &[T], labels: fn(&T) -> Labels) {
+        for family in families {
+            self.family(family.name, family.kind, family.help);
+            for one in all {
+                for sample in (family.samples)(one) {
+                    let labels = match sample.label {
+                        Some((label, value)) => with(labels(one), label, &value),
+                        None => labels(one),
+                    };
+                    self.sample(&format!("{}{}", family.name, sample.suffix), &labels, sample.value);
+                }
+            }
+        }
+    }
+
     fn family(&mut self, name: &str, kind: &str, help: &str) {
         self.line(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
     }
@@ -240,27 +273,31 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ostler_core::{Pid, SlotId};
-    use ostler_wire::control::{Connections, Usage};
+    use ostler_core::{Mode, Pid, SlotId};
+    use ostler_wire::control::{Connections, ProcessRow, Usage};
     use ostler_wire::metrics::{LatencyBucket, LoopDelay};
 
     fn worker(name: &str, instance: u32) -> WorkerMetrics {
-        WorkerMetrics {
+        let row = ProcessRow {
             id: SlotId(instance),
             name: name.to_owned(),
             namespace: "default".to_owned(),
+            version: None,
+            mode: Mode::Cluster,
             instance,
             pid: Some(Pid(4711)),
-            status: Status::Online,
             uptime_ms: 61_500,
             restarts: 2,
+            status: Status::Online,
             usage: Some(Usage {
                 memory: 50_000_000,
                 cpu: 12.5,
             }),
             connections: None,
-            node: None,
-        }
+            user: "root".to_owned(),
+            watching: false,
+        };
+        WorkerMetrics { row, node: None }
     }
 
     #[test]
@@ -282,20 +319,16 @@ mod tests {
             in_flight: 1,
             http: None,
         };
-        let serving = WorkerMetrics {
-            connections: Some(Connections {
-                accepted: Some(7),
-                active: Some(2),
-            }),
-            node: Some(node),
-            ..worker("web", 0)
-        };
-        let down = WorkerMetrics {
-            pid: None,
-            status: Status::Stopped,
-            usage: None,
-            ..worker("quo\"te\\d", 0)
-        };
+        let mut serving = worker("web", 0);
+        serving.node = Some(node);
+        serving.row.connections = Some(Connections {
+            accepted: Some(7),
+            active: Some(2),
+        });
+        let mut down = worker("quo\"te\\d", 0);
+        down.row.pid = None;
+        down.row.status = Status::Stopped;
+        down.row.usage = None;
         let bucket = |up_to_ms, count| LatencyBucket { up_to_ms, count };
         let app = AppMetrics {
             name: "web".to_owned(),

@@ -228,8 +228,8 @@ fn record(series: &mut Series, now: Instant, report: &Report, rates: Option<&Rat
     }
     let Some(rates) = rates else { return };
     series.record(now, Measure::LoopUtilisation, rates.loop_utilisation * 100.0);
-    series.record(now, Measure::Requests, rates.requests);
-    if let Some(p95) = rates.p95_ms {
+    series.record(now, Measure::Requests, rates.http.requests);
+    if let Some(p95) = rates.http.p95_ms {
         series.record(now, Measure::Latency, p95);
     }
 }
@@ -265,7 +265,7 @@ mod tests {
             .report(APP, worker(generation), report, Instant(at))
             .expect("kept");
         let doing = metrics.doing(worker(generation), Instant(at)).expect("just said");
-        doing.rates.map(|rates| rates.requests)
+        doing.rates.map(|rates| rates.http.requests)
     }
 
     #[test]

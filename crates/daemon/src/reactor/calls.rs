@@ -41,7 +41,7 @@ impl Daemon {
                     metrics
                         .workers
                         .iter_mut()
-                        .map(|worker| &mut worker.connections)
+                        .map(|worker| &mut worker.row.connections)
                         .collect()
                 });
             }
@@ -94,7 +94,7 @@ impl Daemon {
         }
     }
 
-    fn row(&self, slot: &SlotView, usages: &BTreeMap<WorkerId, Usage>) -> ProcessRow {
+    pub(super) fn row(&self, slot: &SlotView, usages: &BTreeMap<WorkerId, Usage>) -> ProcessRow {
         let spec = &slot.spec;
         ProcessRow {
             id: slot.id,
@@ -248,7 +248,7 @@ fn of_cluster(slot: &SlotView) -> Option<WorkerId> {
 }
 
 /// How long it has been up; zero unless a process runs.
-pub(super) fn uptime(slot: &SlotView) -> Duration {
+fn uptime(slot: &SlotView) -> Duration {
     match (slot.pid, slot.launched) {
         (Some(_), Some(launched)) => now().instant.since(launched),
         _ => Duration::ZERO,

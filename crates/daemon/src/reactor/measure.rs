@@ -1,17 +1,15 @@
 //! How workers are doing: samples by the clock, reports as they come, and who is told of it.
 
-use super::calls::{uptime, worker};
+use super::calls::worker;
 use super::{Daemon, now};
 use crate::fact::Fact;
 use crate::metrics::{COUNTED, Doing, Kept};
 use crate::primary::Command;
 use crate::select::select;
-use ostler_core::metrics::{Histogram, Rates, Tally};
+use ostler_core::metrics::{Histogram, Tally};
 use ostler_core::{AppId, Mode, SlotId, SlotView, WorkerId};
 use ostler_wire::control::{ApiError, Selector, Usage};
-use ostler_wire::metrics::{
-    AppMetrics, Chart, ChartPoint, Charts, HttpRates, LatencyBucket, LoopDelay, Metrics, NodeMetrics, WorkerMetrics,
-};
+use ostler_wire::metrics::{AppMetrics, Chart, ChartPoint, Charts, LatencyBucket, Metrics, NodeMetrics, WorkerMetrics};
 use ostler_wire::node_ipc::{Report, ToPreload};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -123,16 +121,7 @@ impl Daemon {
 
     fn of_worker(&self, slot: &SlotView, usages: &BTreeMap<WorkerId, Usage>) -> WorkerMetrics {
         WorkerMetrics {
-            id: slot.id,
-            name: slot.spec.name.clone(),
-            namespace: slot.spec.namespace.clone(),
-            instance: slot.instance,
-            pid: slot.pid,
-            status: slot.status,
-            uptime_ms: u64::try_from(uptime(slot).as_millis()).unwrap_or(u64::MAX),
-            restarts: slot.restarts,
-            usage: usages.get(&worker(slot)).copied(),
-            connections: None,
+            row: self.row(slot, usages),
             node: self.node(slot),
         }
     }
@@ -199,12 +188,7 @@ fn of_node(doing: &Doing<'_>) -> NodeMetrics {
     let report = doing.report;
     NodeMetrics {
         age_ms: u64::try_from(doing.age.as_millis()).unwrap_or(u64::MAX),
-        loop_delay: report.delay.map(|delay| LoopDelay {
-            mean: delay.mean,
-            p50: delay.p50,
-            p99: delay.p99,
-            max: delay.max,
-        }),
+        loop_delay: report.delay,
         loop_utilisation: doing.rates.map(|rates| rates.loop_utilisation * 100.0),
         gc: doing.rates.map(|rates| rates.gc * 100.0),
         heap: report.heap,
@@ -212,17 +196,6 @@ fn of_node(doing: &Doing<'_>) -> NodeMetrics {
         active_handles: report.handles,
         active_requests: report.requests,
         in_flight: report.in_flight,
-        http: doing.rates.as_ref().map(http),
-    }
-}
-
-fn http(rates: &Rates) -> HttpRates {
-    HttpRates {
-        requests: rates.requests,
-        errors: rates.errors,
-        aborted: rates.aborted,
-        p50_ms: rates.p50_ms,
-        p95_ms: rates.p95_ms,
-        p99_ms: rates.p99_ms,
+        http: doing.rates.map(|rates| rates.http),
     }
 }

@@ -151,7 +151,7 @@ proptest! {
         let mut given: BTreeMap<String, String> = values.into_iter().enumerate().map(|(n, value)| (format!("V{n}"), value)).collect();
         let (service, _) = exported(&[], &given);
         let assigned = lines(&service, "Environment");
-        let assigned = assigned.iter().flat_map(|line| words(line)).map(|word| word.replace("%i", ""));
+        let assigned = assigned.iter().flat_map(|line| words(line));
         for word in assigned.filter(|word| word.starts_with('V')) {
             let word = single(&word, '%');
             let (name, value) = word.split_once('=').expect("an assignment");

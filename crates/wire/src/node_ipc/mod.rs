@@ -16,7 +16,7 @@ mod to_worker;
 pub use bounded::MAX_MEMORY;
 pub use framing::{Frame, Frames, MAX_FRAME, Splitter, complete, frames};
 pub use from_worker::{AddressType, FromPreload, FromWorker, Query, SocketQuestion, SocketsAsked, parse};
-pub use report::{LoopDelay, Report};
+pub use report::Report;
 pub use to_worker::{Family, SharedKind, SocketName, ToPreload, ToWorker};
 
 /// The `cmd` of Node's cluster module.

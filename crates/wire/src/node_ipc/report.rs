@@ -1,5 +1,6 @@
 //! What our preload has measured of its process (`node/measure.cjs`).
 
+use crate::metrics::LoopDelay;
 use ostler_core::metrics::{BUCKETS, CLASSES, Histogram, Tally};
 use serde::Deserialize;
 use serde_json::Value;
@@ -21,19 +22,6 @@ pub struct Report {
     pub handles: u64,
     /// Requests to the system that are under way.
     pub requests: u64,
-}
-
-/// How late the event loop was, ms.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct LoopDelay {
-    /// The mean.
-    pub mean: f64,
-    /// Half were below.
-    pub p50: f64,
-    /// 99 of 100 were below.
-    pub p99: f64,
-    /// The largest.
-    pub max: f64,
 }
 
 /// As it is sent. Numbers of JavaScript may come as integers or not.
