@@ -1,6 +1,6 @@
 //! `ostler export`: what it prints, what it writes, and what it refuses.
 
-use ostler_testkit::{Home, Manager, free_port, http_get, tools};
+use ostler_testkit::{Home, Manager, Output, free_port, http_get, tools};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -18,18 +18,21 @@ fn home() -> Home {
     home
 }
 
-#[test]
-fn objects_are_printed_and_remarks_stand_on_standard_error_and_at_their_top() {
-    let home = home();
-    let output = home.ok(&[
+fn to_kubernetes(home: &Home, options: &[&str]) -> Output {
+    let command = [
         "export",
         "kubernetes",
         "shop/ecosystem.config.js",
         "--env",
         "production",
-        "--image",
-        "reg.example.com/shop:1.2",
-    ]);
+    ];
+    home.ok(&[&command, options].concat())
+}
+
+#[test]
+fn objects_are_printed_and_remarks_stand_on_standard_error_and_at_their_top() {
+    let home = home();
+    let output = to_kubernetes(&home, &["--image", "reg.example.com/shop:1.2"]);
     for words in [
         "kind: Deployment\n",
         "kind: HorizontalPodAutoscaler\n",
@@ -145,15 +148,7 @@ fn the_config_of_a_pod_runs_one_worker_with_the_settings_here_and_the_variables_
         "shop/app.js",
         "require('http').createServer((_, answer) => answer.end(process.env.API_TOKEN)).listen(process.env.PORT);",
     );
-    let output = home.ok(&[
-        "export",
-        "kubernetes",
-        "shop/ecosystem.config.js",
-        "--env",
-        "production",
-        "--only",
-        "api",
-    ]);
+    let output = to_kubernetes(&home, &["--only", "api"]);
     let config = config_of_a_pod(&output.stdout, &home.work().join("shop").display().to_string());
     let file = home.write("pod/ecosystem.config.json", config);
     let port = free_port();

@@ -40,6 +40,16 @@ pub struct Pid(pub i32);
 #[serde(transparent)]
 pub struct Ticket(pub u64);
 
+impl WorkerId {
+    /// The worker of this launch in this slot.
+    pub const fn new(slot: u32, generation: u32) -> Self {
+        Self {
+            slot: SlotId(slot),
+            generation: Generation(generation),
+        }
+    }
+}
+
 impl fmt::Display for AppId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)

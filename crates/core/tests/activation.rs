@@ -2,9 +2,9 @@
 
 mod support;
 
-use ostler_core::{Address, AppId, Effect, ExitStatus, Failure, Generation, Request, Spec, Status, Verdict};
+use ostler_core::{Address, AppId, Effect, ExitStatus, Failure, Generation, Request, Spec, Status, Verdict, WorkerId};
 use std::collections::BTreeSet;
-use support::clusters::{generations, run_served, slots, worker};
+use support::clusters::{generations, run_served, slots};
 use support::programs::{Leftovers, Program, Reaction, activated, listen, spec};
 use support::{SIGINT, SIGKILL, World, ms, secs};
 
@@ -184,8 +184,8 @@ fn with_wait_ready_its_own_word_counts_and_nothing_else() {
 #[test]
 fn sockets_stay_open_over_a_crash_and_a_restart_and_are_closed_with_the_last_worker() {
     let mut world = up(activated("app", 2));
-    world.kill(worker(0, 1), ExitStatus::Code(1));
-    world.kill(worker(1, 1), ExitStatus::Code(1));
+    world.kill(WorkerId::new(0, 1), ExitStatus::Code(1));
+    world.kill(WorkerId::new(1, 1), ExitStatus::Code(1));
     assert_eq!(open(&world), [SOCKET]);
     world.run(secs(1));
     let restart = world.restart(&[0, 1]);

@@ -1,7 +1,7 @@
 //! Who gets a connection, for random workers and random lives of them.
 
 use ostler_core::balance::{Candidate, Client, Ledger, STICKY_WINDOW, Shares, WINDOW, choose};
-use ostler_core::{Balance, Generation, SlotId, WorkerId};
+use ostler_core::{Balance, Generation, WorkerId};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -9,10 +9,7 @@ use std::net::IpAddr;
 const MODES: [Balance; 3] = [Balance::RoundRobin, Balance::LeastConnections, Balance::Sticky];
 
 fn worker(slot: u32) -> WorkerId {
-    WorkerId {
-        slot: SlotId(slot),
-        generation: Generation(1),
-    }
+    WorkerId::new(slot, 1)
 }
 
 fn idle(slot: u32) -> Candidate {

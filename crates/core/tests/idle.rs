@@ -34,6 +34,15 @@ fn started(world: &mut World) {
     world.feed(Event::StarterEnded { status: FINE });
 }
 
+/// A server that neither drains nor ends when it is told to.
+fn unmoved() -> Program {
+    Program {
+        drains: None,
+        reaction: Reaction::Ignores,
+        ..Program::server()
+    }
+}
+
 /// What a container with these jobs ends with.
 fn code_of(jobs: &[(&str, ExitStatus)]) -> Option<u8> {
     let mut world = container();
@@ -60,11 +69,17 @@ fn several_jobs_are_fine_together_or_are_not() {
     assert_eq!(code_of(&[("one", FINE), ("two", CRASH)]), Some(2));
 }
 
+/// A container with this one, which crashes at once.
+fn crashing(app: Spec) -> World {
+    let mut world = container();
+    world.script(&app.name, vec![Program::ending(ms(10), CRASH)]);
+    world.start(app);
+    world
+}
+
 #[test]
 fn nothing_is_over_before_whoever_starts_the_apps_is_done() {
-    let mut world = container();
-    world.script("job", vec![Program::ending(ms(10), CRASH)]);
-    world.start(job("job"));
+    let mut world = crashing(job("job"));
     world.run(secs(1));
     assert_eq!(world.exited, None);
     started(&mut world);
@@ -73,9 +88,7 @@ fn nothing_is_over_before_whoever_starts_the_apps_is_done() {
 
 #[test]
 fn an_app_that_is_given_up_is_pm2s_code() {
-    let mut world = container();
-    world.script("app", vec![Program::ending(ms(10), CRASH)]);
-    world.start(pm2_spec("app"));
+    let mut world = crashing(pm2_spec("app"));
     started(&mut world);
     world.run(secs(60));
     assert_eq!(world.exited, Some(2));
@@ -195,14 +208,7 @@ fn a_wind_down_lets_workers_finish_with_their_connections() {
 #[test]
 fn a_wind_down_is_over_in_time_whatever_does_not_end() {
     let mut world = World::new();
-    world.script(
-        "app",
-        vec![Program {
-            drains: None,
-            reaction: Reaction::Ignores,
-            ..Program::server()
-        }],
-    );
+    world.script("app", vec![unmoved()]);
     world.start(cluster("app", 2));
     let mut slow = spec("slow");
     slow.stop.kill_timeout = secs(600);
@@ -220,14 +226,7 @@ fn a_wind_down_is_over_in_time_whatever_does_not_end() {
 #[test]
 fn who_hurries_gets_a_signal_instead_of_draining_and_then_a_kill() {
     let mut world = World::new();
-    world.script(
-        "app",
-        vec![Program {
-            drains: None,
-            reaction: Reaction::Ignores,
-            ..Program::server()
-        }],
-    );
+    world.script("app", vec![unmoved()]);
     let start = world.start(cluster("app", 1));
     let _ = world.reply(start);
     let worker = world.worker(0);

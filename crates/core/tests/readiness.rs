@@ -2,8 +2,8 @@
 
 mod support;
 
-use ostler_core::{ExitStatus, Failure, OnReadyTimeout, Spec, Status, Verdict};
-use support::clusters::{generations, up, worker};
+use ostler_core::{ExitStatus, Failure, OnReadyTimeout, Spec, Status, Verdict, WorkerId};
+use support::clusters::{generations, up};
 use support::programs::{Program, cluster};
 use support::{World, ms, secs};
 
@@ -12,7 +12,7 @@ fn a_worker_that_crashes_while_it_is_being_replaced_is_stood_in_for_at_once() {
     let mut world = up(1);
     let reload = world.reload(&[0]);
     world.run(ms(300));
-    world.kill(worker(0, 1), ExitStatus::Code(1));
+    world.kill(WorkerId::new(0, 1), ExitStatus::Code(1));
     assert_eq!(generations(&world, 1), [2]);
     assert_eq!(world.serving(&[0]), 1);
     assert!(matches!(world.verdict(reload), Verdict::Reloaded { .. }));
@@ -39,7 +39,7 @@ fn whoever_waits_for_a_worker_that_ends_while_it_is_being_replaced_is_told_how_i
     world.run(ms(500));
     world.reload(&[0]);
     world.run(ms(20));
-    world.kill(worker(0, 1), ExitStatus::Code(7));
+    world.kill(WorkerId::new(0, 1), ExitStatus::Code(7));
     let Verdict::Failed(Failure::Exited { status, retrying, .. }) = world.verdict(start) else {
         panic!("{:?}", world.replies)
     };
@@ -75,7 +75,7 @@ fn a_worker_that_is_not_ready_in_time_while_it_is_being_replaced_is_stood_in_for
     ));
     assert!(matches!(world.verdict(reload), Verdict::Reloaded { .. }));
     world.run(secs(5));
-    assert_eq!(world.signals_to(worker(0, 1)), [support::SIGINT]);
+    assert_eq!(world.signals_to(WorkerId::new(0, 1)), [support::SIGINT]);
     assert_eq!((world.status(0), generations(&world, 1)), (Status::Online, vec![2]));
 }
 

@@ -4,10 +4,10 @@ mod support;
 
 use ostler_core::{
     AppId, Awaited, Effect, Event, ExitStatus, Failure, Generation, OnReadyTimeout, Request, SlotId, Spec, Status,
-    Step, Verdict, WatchSpec, history,
+    Step, Verdict, WatchSpec, WorkerId, history,
 };
 use std::sync::Arc;
-use support::clusters::{generations, run_served, up, worker};
+use support::clusters::{generations, run_served, up};
 use support::programs::{Leftovers, Program, Reaction, cluster, spec};
 use support::{World, ms, secs};
 
@@ -26,9 +26,9 @@ fn a_worker_is_replaced_by_one_that_is_ready_while_it_serves_on() {
     assert_eq!(world.verdict(reload), Verdict::Reloaded { pid });
     assert_eq!(generations(&world, 1), [2]);
     assert_eq!((world.view(0).restarts, world.status(0)), (1, Status::Online));
-    assert!(!world.processes[&worker(0, 1)].main);
+    assert!(!world.processes[&WorkerId::new(0, 1)].main);
     assert_eq!(
-        world.signals_to(worker(0, 1)),
+        world.signals_to(WorkerId::new(0, 1)),
         [support::SIGINT],
         "it is told to end once it has drained"
     );
@@ -54,7 +54,7 @@ fn several_at_once_if_that_is_wanted() {
     let mut world = up(4);
     world.reload_with(&[0, 1, 2, 3], &[], 2);
     world.run(ms(500));
-    let coming = (0..4).filter(|slot| world.processes.contains_key(&worker(*slot, 2)));
+    let coming = (0..4).filter(|slot| world.processes.contains_key(&WorkerId::new(*slot, 2)));
     assert_eq!(coming.count(), 2);
 }
 
@@ -136,17 +136,24 @@ fn a_worker_that_is_scaled_away_finishes_with_its_connections_first() {
     };
     let scale = world.request(one_is_enough());
     world.run(ms(1));
-    assert_eq!((world.serving(&[0, 1]), world.signals_to(worker(1, 1))), (1, vec![]));
+    assert_eq!(
+        (world.serving(&[0, 1]), world.signals_to(WorkerId::new(1, 1))),
+        (1, vec![])
+    );
     assert_eq!(world.verdict(scale), Verdict::Deleted);
-    assert_eq!(world.signals_to(worker(1, 1)), [support::SIGINT], "when it had drained");
+    assert_eq!(
+        world.signals_to(WorkerId::new(1, 1)),
+        [support::SIGINT],
+        "when it had drained"
+    );
     // Whoever wants it gone at once does not wait for its connections.
     let mut world = up(2);
     world.request(one_is_enough());
     world.run(ms(1));
-    assert!(world.signals_to(worker(1, 1)).is_empty());
+    assert!(world.signals_to(WorkerId::new(1, 1)).is_empty());
     world.delete(&[1]);
     world.run(ms(1));
-    assert_eq!(world.signals_to(worker(1, 1)), [support::SIGINT]);
+    assert_eq!(world.signals_to(WorkerId::new(1, 1)), [support::SIGINT]);
 }
 
 #[test]
@@ -167,7 +174,7 @@ fn a_slot_whose_old_worker_cannot_be_killed_is_not_put_back_and_the_reload_ends(
     let reload = world.reload(&[0, 1]);
     // The first slot has its new worker, the second one's is on its way.
     world.run(ms(2500));
-    world.kill(worker(1, 2), ExitStatus::Code(7));
+    world.kill(WorkerId::new(1, 2), ExitStatus::Code(7));
     let outcome = world.reply(reload);
     let verdicts: Vec<&Verdict> = outcome.slots.iter().map(|slot| &slot.verdict).collect();
     assert!(
@@ -336,7 +343,7 @@ fn what_outlives_sigkill_holds_nobody_up_for_ever() {
 #[test]
 fn listeners_stay_open_over_crashes_and_restarts() {
     let mut world = up(1);
-    world.kill(worker(0, 1), ExitStatus::Code(1));
+    world.kill(WorkerId::new(0, 1), ExitStatus::Code(1));
     world.run(secs(2));
     let restart = world.restart(&[0]);
     let _ = world.reply(restart);

@@ -2,8 +2,8 @@
 
 mod support;
 
-use ostler_core::{AppId, ExitStatus, Failure, Place, Spec, Status, Verdict};
-use support::clusters::{run_served, up, worker};
+use ostler_core::{AppId, ExitStatus, Failure, Place, Spec, Status, Verdict, WorkerId};
+use support::clusters::{run_served, up};
 use support::programs::{Program, cluster};
 use support::{SIGKILL, ms, secs};
 
@@ -126,7 +126,7 @@ fn after_a_reload_that_failed_a_crash_brings_back_what_ran_before() {
     let _ = world.reply(reload);
     world.run(secs(3));
     for slot in [0, 1] {
-        let current = worker(slot, world.view(slot).generation.0);
+        let current = WorkerId::new(slot, world.view(slot).generation.0);
         world.kill(
             current,
             ExitStatus::Signal {

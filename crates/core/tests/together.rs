@@ -2,9 +2,7 @@
 
 mod support;
 
-use ostler_core::{
-    Event, ExitStatus, Failure, Generation, Request, Scope, SlotId, Spec, Status, Ticket, Verdict, WorkerId,
-};
+use ostler_core::{Event, ExitStatus, Failure, Generation, Request, Scope, Spec, Status, Ticket, Verdict, WorkerId};
 use std::sync::Arc;
 use support::programs::{Leftovers, Program, spec};
 use support::{SIGINT, World, ids, ms, secs};
@@ -299,9 +297,6 @@ fn a_launch_may_run_until_its_end_is_told_whatever_its_slot_shows() {
     let stop = world.stop(&[0]);
     let _ = world.reply(stop);
     assert!(!world.machine.may_run(second));
-    let unknown = WorkerId {
-        slot: SlotId(9),
-        generation: Generation(1),
-    };
+    let unknown = WorkerId::new(9, 1);
     assert!(!world.machine.may_run(unknown));
 }

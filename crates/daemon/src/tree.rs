@@ -122,7 +122,7 @@ fn parse_marker(value: &str, home: &str) -> Option<WorkerId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ostler_core::{Generation, SlotId};
+
     use std::process::{Child, Command, Stdio};
 
     struct Ended(Child);
@@ -134,10 +134,7 @@ mod tests {
     }
 
     fn worker() -> WorkerId {
-        WorkerId {
-            slot: SlotId(3),
-            generation: Generation(2),
-        }
+        WorkerId::new(3, 2)
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::fact::Fact;
 use crate::keeper_link::Deposit;
 use crate::readiness::readable;
 use crate::sockets::notify;
-use ostler_core::{ExitStatus, Generation, Launch, Mode, Pid, Place, SlotId, WorkerId};
+use ostler_core::{ExitStatus, Launch, Mode, Pid, Place, WorkerId};
 use ostler_sys::proc::StartTime;
 use ostler_sys::spawn::{ExecOutcome, Outcome};
 use ostler_wire::node_ipc::{self, Decoder, ToPreload};
@@ -282,10 +282,7 @@ pub fn of_key(key: &str) -> Option<WorkerId> {
 /// The worker that is written so, e.g. `3.1`.
 pub fn named(text: &str) -> Option<WorkerId> {
     let (slot, generation) = text.split_once('.')?;
-    Some(WorkerId {
-        slot: SlotId(slot.parse().ok()?),
-        generation: Generation(generation.parse().ok()?),
-    })
+    Some(WorkerId::new(slot.parse().ok()?, generation.parse().ok()?))
 }
 
 /// A worker as one number that is not 0.
@@ -296,10 +293,7 @@ pub fn tag(worker: WorkerId) -> u64 {
 /// The worker that is this number.
 pub fn tagged(tag: u64) -> Option<WorkerId> {
     let half = |half: u64| u32::try_from(half & 0xffff_ffff).ok();
-    Some(WorkerId {
-        slot: SlotId(half(tag >> 32)?.checked_sub(1)?),
-        generation: Generation(half(tag)?),
-    })
+    Some(WorkerId::new(half(tag >> 32)?.checked_sub(1)?, half(tag)?))
 }
 
 /// All workers.

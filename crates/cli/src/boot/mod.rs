@@ -21,8 +21,8 @@ pub use service::{Service, Wish};
 /// What has to be there for the service to start at boot.
 pub fn plan(platform: Platform, service: &Service) -> Plan {
     match platform {
-        Platform::Systemd => systemd::system(service),
-        Platform::SystemdUser => systemd::user(service),
+        Platform::Systemd => systemd::plan(service, systemd::Of::System),
+        Platform::SystemdUser => systemd::plan(service, systemd::Of::User),
         Platform::OpenRc => init_scripts::openrc(service),
         Platform::SystemV => init_scripts::system_v(service),
         Platform::Launchd => launchd::plan(service),

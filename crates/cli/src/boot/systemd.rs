@@ -11,60 +11,50 @@ const RUNS: &str = "/run/systemd/system";
 /// The key of a unit that says which Ostler wrote it. systemd passes over keys that begin so.
 pub(super) const VERSION_KEY: &str = "X-Ostler-Version";
 
-/// A service of the system.
-pub fn system(service: &Service) -> Plan {
+/// Whose manager runs the service.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    /// The system's.
+    System,
+    /// The user's own.
+    User,
+}
+
+/// How a service gets there and away again.
+pub fn plan(service: &Service, of: Of) -> Plan {
     let unit = format!("{}.service", service.name);
-    let directory = Path::new("/etc/systemd/system");
+    let (directory, systemctl): (_, &[_]) = match of {
+        Of::System => (PathBuf::from("/etc/systemd/system"), &["systemctl"]),
+        Of::User => (service.user_home.join(".config/systemd/user"), &["systemctl", "--user"]),
+    };
+    let step = |command: &[&str]| {
+        let step = Step::new(command).only_with(RUNS);
+        // A user's manager may not run, or not be reachable from here; it reads all at its next start.
+        if of == Of::User { step.if_it_can() } else { step }
+    };
+    let reload = [systemctl, &["daemon-reload"]].concat();
+    // With its file gone, systemd would forget how a service that runs has to be stopped.
+    let systemctl = systemctl.join(" ");
+    let forget = format!("{systemctl} is-active --quiet {unit} || {systemctl} daemon-reload");
     let file = directory.join(&unit);
-    let reload = || Step::new(&["systemctl", "daemon-reload"]).only_with(RUNS);
+    let wanted = format!("{}.wants", target(of));
     Plan {
-        link: Some((directory.join("multi-user.target.wants").join(&unit), file.clone())),
+        link: Some((directory.join(wanted).join(&unit), file.clone())),
         mode: 0o644,
-        contents: unit_text(service, &Kind::System),
-        after_writing: vec![reload()],
+        contents: unit_text(service, of),
+        after_writing: vec![step(&reload)],
         before_removing: Vec::new(),
-        // With its file gone, systemd would forget how a service that runs has to be stopped.
-        after_removing: vec![
-            Step::new(&[
-                "sh",
-                "-c",
-                &format!("systemctl is-active --quiet {unit} || systemctl daemon-reload"),
-            ])
-            .only_with(RUNS),
-        ],
-        needs_root: true,
+        after_removing: vec![step(&["sh", "-c", &forget])],
+        needs_root: of == Of::System,
         file,
     }
 }
 
-/// A service of a user's own manager.
-pub fn user(service: &Service) -> Plan {
-    let unit = format!("{}.service", service.name);
-    let directory = service.user_home.join(".config/systemd/user");
-    let file = directory.join(&unit);
-    // His manager may not run, or not be reachable from here; it reads all at its next start.
-    let reload = || {
-        Step::new(&["systemctl", "--user", "daemon-reload"])
-            .only_with(RUNS)
-            .if_it_can()
-    };
-    Plan {
-        link: Some((directory.join("default.target.wants").join(&unit), file.clone())),
-        mode: 0o644,
-        contents: unit_text(service, &Kind::User),
-        after_writing: vec![reload()],
-        before_removing: Vec::new(),
-        after_removing: vec![
-            Step::new(&[
-                "sh",
-                "-c",
-                &format!("systemctl --user is-active --quiet {unit} || systemctl --user daemon-reload"),
-            ])
-            .only_with(RUNS)
-            .if_it_can(),
-        ],
-        needs_root: false,
-        file,
+/// What has it started at boot.
+fn target(of: Of) -> &'static str {
+    match of {
+        Of::System => "multi-user.target",
+        Of::User => "default.target",
     }
 }
 
@@ -73,33 +63,24 @@ pub fn linger(user: &str) -> PathBuf {
     Path::new("/var/lib/systemd/linger").join(user)
 }
 
-enum Kind {
-    System,
-    User,
-}
-
-fn unit_text(service: &Service, kind: &Kind) -> String {
+fn unit_text(service: &Service, of: Of) -> String {
     let Service { user, home, path, .. } = service;
     let program = word(&service.program.to_string_lossy(), true);
     let mut unit = vec![format!("Description=Ostler, processes of {}", percent(user))];
     let mut who = Vec::new();
-    let target = match kind {
-        Kind::System => {
-            let network = if service.wait_ip {
-                "network-online.target"
-            } else {
-                "network.target"
-            };
-            if service.wait_ip {
-                unit.push(format!("Wants={network}"));
-            }
-            unit.push(format!("After={network} remote-fs.target nss-user-lookup.target"));
-            unit.push(format!("RequiresMountsFor={}", word(&home.to_string_lossy(), false)));
-            who.push(format!("User={}", percent(user)));
-            "multi-user.target"
+    if of == Of::System {
+        let network = if service.wait_ip {
+            "network-online.target"
+        } else {
+            "network.target"
+        };
+        if service.wait_ip {
+            unit.push(format!("Wants={network}"));
         }
-        Kind::User => "default.target",
-    };
+        unit.push(format!("After={network} remote-fs.target nss-user-lookup.target"));
+        unit.push(format!("RequiresMountsFor={}", word(&home.to_string_lossy(), false)));
+        who.push(format!("User={}", percent(user)));
+    }
     let lines = |lines: &[String]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
     let (unit, who) = (lines(&unit), lines(&who));
     let path = word(&format!("PATH={path}"), false);
@@ -133,7 +114,8 @@ TasksMax=infinity
 [Install]
 WantedBy={target}
 ",
-        name = service.name
+        name = service.name,
+        target = target(of),
     )
 }
 

@@ -1,8 +1,19 @@
 //! What signals to a container do.
 
 use crate::{begin, home, job, up};
-use ostler_testkit::{Connections, DEADLINE, Load, Signal, free_port, http_get, process, sleeper};
+use ostler_testkit::{Connections, DEADLINE, Home, Load, Running, Signal, free_port, http_get, process, sleeper};
 use serde_json::json;
+
+/// Two workers of a server that does this for each request, when it is first answered; and their port.
+fn serving(home: &Home, answering: &str) -> (Running, u16) {
+    let port = free_port();
+    let script = format!("require('http').createServer((_, answer) => {{ {answering} }}).listen(process.env.PORT)");
+    let server = home.write("server.js", script);
+    let call = home.call(&["runtime"]).arg(server).args(&["-i", "2"]);
+    let running = call.env("PORT", port.to_string()).spawn();
+    home.wait_until("an answer", || http_get(port).is_ok());
+    (running, port)
+}
 
 #[test]
 fn commands_beside_it_work_and_a_hangup_reloads() {
@@ -33,19 +44,7 @@ fn commands_beside_it_work_and_a_hangup_reloads() {
 #[test]
 fn requests_under_way_are_answered_before_it_ends() {
     let home = home();
-    let port = free_port();
-    let server = home.write(
-        "server.js",
-        "require('http').createServer((_, answer) => { console.log('asked'); setTimeout(() => answer.end('done'), 700) })
-           .listen(process.env.PORT)",
-    );
-    let running = home
-        .call(&["runtime"])
-        .arg(server)
-        .args(&["-i", "2"])
-        .env("PORT", port.to_string())
-        .spawn();
-    home.wait_until("both workers to answer", || http_get(port).is_ok());
+    let (running, port) = serving(&home, "console.log('asked'); setTimeout(() => answer.end('done'), 700)");
     let asked = || running.stdout().matches("asked").count();
     let before = asked();
     let clients: Vec<_> = (0..20).map(|_| std::thread::spawn(move || http_get(port))).collect();
@@ -99,19 +98,7 @@ fn apps_do_not_notice_that_the_daemon_was_killed() {
 #[test]
 fn under_load_nothing_that_was_accepted_is_lost() {
     let home = home();
-    let port = free_port();
-    let server = home.write(
-        "server.js",
-        "require('http').createServer((_, answer) => setTimeout(() => answer.end('done'), Math.random() * 20))
-           .listen(process.env.PORT)",
-    );
-    let running = home
-        .call(&["runtime"])
-        .arg(server)
-        .args(&["-i", "2"])
-        .env("PORT", port.to_string())
-        .spawn();
-    home.wait_until("an answer", || http_get(port).is_ok());
+    let (running, port) = serving(&home, "setTimeout(() => answer.end('done'), Math.random() * 20)");
     let loads = [Connections::KeptAlive, Connections::Fresh].map(|kind| Load::begin(port, "/", 4, kind));
     home.wait_until("load", || loads.iter().all(|load| load.answered() > 100));
     process::signal(running.pid(), Signal::TERM);

@@ -9,10 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 fn launch(spec: Spec, slot: u32, instance: u32) -> Launch {
-    let worker = WorkerId {
-        slot: SlotId(slot),
-        generation: Generation(1),
-    };
+    let worker = WorkerId::new(slot, 1);
     Launch {
         worker,
         app: AppId(0),

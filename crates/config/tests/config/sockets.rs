@@ -2,7 +2,7 @@
 
 use crate::place::Place;
 use ostler_config::child_environment;
-use ostler_core::{Address, AppId, Generation, Launch, Mode, SlotId, Spec, WorkerId};
+use ostler_core::{Address, AppId, Launch, Mode, Spec, WorkerId};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,10 +99,7 @@ fn a_process_is_told_of_its_sockets_and_never_of_its_callers() {
     }
     let environment = |text: &str| {
         let launch = Launch {
-            worker: WorkerId {
-                slot: SlotId(0),
-                generation: Generation(1),
-            },
+            worker: WorkerId::new(0, 1),
             app: AppId(0),
             place: None,
             instance: 0,

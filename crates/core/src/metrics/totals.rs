@@ -60,15 +60,8 @@ impl Totals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{Generation, SlotId};
-    use proptest::prelude::*;
 
-    fn worker(slot: u32, generation: u32) -> WorkerId {
-        WorkerId {
-            slot: SlotId(slot),
-            generation: Generation(generation),
-        }
-    }
+    use proptest::prelude::*;
 
     proptest! {
         /// Workers answer requests, some reports are lost, workers are replaced: the sum is what was reported, and never less than before.
@@ -85,10 +78,10 @@ mod tests {
                 if !is_lost {
                     told[at] = counted[at];
                     let tally = Tally { aborted: counted[at], ..Tally::default() };
-                    totals.report(worker(slot, generations[at]), tally);
+                    totals.report(WorkerId::new(slot, generations[at]), tally);
                 }
                 if ends {
-                    totals.end(worker(slot, generations[at]));
+                    totals.end(WorkerId::new(slot, generations[at]));
                     gone += told[at];
                     generations[at] += 1;
                     (counted[at], told[at]) = (0, 0);

@@ -3,7 +3,7 @@
 use crate::histories::{Op, app};
 use crate::model::{Model, Wanted};
 use crate::support::{self, World, ms};
-use ostler_core::{Event, ExitStatus, Generation, Pid, Request, SlotId, Spec, WallTime, WorkerId};
+use ostler_core::{Event, ExitStatus, Pid, Request, SlotId, Spec, WallTime, WorkerId};
 
 fn known(world: &World, slots: &[u32]) -> Vec<SlotId> {
     slots
@@ -143,10 +143,7 @@ fn crash_companion(world: &mut World, slot: u32, status: ExitStatus) {
 
 /// News of another generation than the current one changes nothing.
 fn stale(world: &mut World, slot: u32, generation: u32, kind: usize) {
-    let worker = WorkerId {
-        slot: SlotId(slot),
-        generation: Generation(generation),
-    };
+    let worker = WorkerId::new(slot, generation);
     // What is true of a worker of now is no old news.
     let is_current = world.machine.workers().any(|known| known == worker);
     if is_current || world.processes.contains_key(&worker) {

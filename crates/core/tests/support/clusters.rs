@@ -2,7 +2,6 @@
 
 use super::programs::cluster;
 use super::{World, ms};
-use ostler_core::{Generation, SlotId, WorkerId};
 
 /// An app that is up, with so many workers.
 pub fn up(instances: u32) -> World {
@@ -15,13 +14,6 @@ pub fn up(instances: u32) -> World {
 
 pub fn slots(count: u32) -> Vec<u32> {
     (0..count).collect()
-}
-
-pub fn worker(slot: u32, generation: u32) -> WorkerId {
-    WorkerId {
-        slot: SlotId(slot),
-        generation: Generation(generation),
-    }
 }
 
 pub fn generations(world: &World, instances: u32) -> Vec<u32> {

@@ -12,7 +12,7 @@
 
 use super::files::PLACES;
 use super::target::{StreamId, StreamKind, Target};
-use ostler_core::{Generation, SlotId, WorkerId};
+use ostler_core::WorkerId;
 use rustix::fs::{FallocateFlags, fallocate, fstat};
 use rustix::io::{pread, pwrite};
 use serde::{Deserialize, Serialize};
@@ -344,10 +344,7 @@ impl Journal {
             return Ok(None);
         };
         Ok(Some(StreamId {
-            worker: WorkerId {
-                slot: SlotId(slot),
-                generation: Generation(generation),
-            },
+            worker: WorkerId::new(slot, generation),
             kind,
         }))
     }

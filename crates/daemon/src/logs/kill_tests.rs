@@ -5,7 +5,7 @@ use super::kill::run_until;
 use super::rotate::rotated_files;
 use super::target::{StreamId, StreamKind, Target};
 use super::vault::Vault;
-use ostler_core::{Generation, LogFormat, Rotation, SlotId, WorkerId};
+use ostler_core::{LogFormat, Rotation, WorkerId};
 use proptest::prelude::*;
 use rustix::event::epoll;
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -93,10 +93,7 @@ impl World {
 
 fn source(story: &Story<'_>, number: usize, directory: &Path) -> Source {
     let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).expect("a pipe");
-    let worker = WorkerId {
-        slot: SlotId(number as u32),
-        generation: Generation(1),
-    };
+    let worker = WorkerId::new(number as u32, 1);
     let name = if story.merged {
         "merged.log".into()
     } else {

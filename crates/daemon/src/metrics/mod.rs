@@ -237,15 +237,11 @@ fn record(series: &mut Series, now: Instant, report: &Report, rates: Option<&Rat
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ostler_core::Generation;
 
     const APP: AppId = AppId(3);
 
     fn worker(generation: u32) -> WorkerId {
-        WorkerId {
-            slot: SlotId(1),
-            generation: Generation(generation),
-        }
+        WorkerId::new(1, generation)
     }
 
     fn answered(requests: u64) -> Report {

@@ -70,31 +70,23 @@ impl Accepted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ostler_core::{Generation, SlotId};
-
-    fn worker(slot: u32, generation: u32) -> WorkerId {
-        WorkerId {
-            slot: SlotId(slot),
-            generation: Generation(generation),
-        }
-    }
 
     #[test]
     fn a_successor_knows_what_each_worker_had_taken() {
         let file = ostler_sys::memfd::create("accepted").expect("a file");
         let mut accepted = Accepted::open(file.try_clone().expect("a copy")).expect("empty");
         for (slot, count) in [(0, 7), (1, 1 << 40), (0, 8), (2, 3)] {
-            accepted.keep(worker(slot, 5), count).expect("kept");
+            accepted.keep(WorkerId::new(slot, 5), count).expect("kept");
         }
-        accepted.forget(worker(1, 5)).expect("forgotten");
+        accepted.forget(WorkerId::new(1, 5)).expect("forgotten");
         let mut successor = Accepted::open(file.try_clone().expect("a copy")).expect("the same");
-        assert_eq!([0, 1, 2].map(|slot| successor.of(worker(slot, 5))), [8, 0, 3]);
-        assert_eq!(successor.of(worker(0, 6)), 0, "another one");
-        successor.keep(worker(9, 1), 2).expect("kept");
+        assert_eq!([0, 1, 2].map(|slot| successor.of(WorkerId::new(slot, 5))), [8, 0, 3]);
+        assert_eq!(successor.of(WorkerId::new(0, 6)), 0, "another one");
+        successor.keep(WorkerId::new(9, 1), 2).expect("kept");
         successor
-            .forget_others(&BTreeSet::from([worker(9, 1)]))
+            .forget_others(&BTreeSet::from([WorkerId::new(9, 1)]))
             .expect("forgotten");
         let last = Accepted::open(file).expect("the same");
-        assert_eq!((last.of(worker(9, 1)), last.of(worker(0, 5))), (2, 0));
+        assert_eq!((last.of(WorkerId::new(9, 1)), last.of(WorkerId::new(0, 5))), (2, 0));
     }
 }

@@ -1,7 +1,7 @@
 //! What tests of the log thread share: a private folder, streams whose pipes the test writes to, and waiting on conditions.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
-use ostler_core::{Generation, LogFormat, Rotation, SlotId, WorkerId};
+use ostler_core::{LogFormat, Rotation, WorkerId};
 use ostler_daemon::logs::{Logs, Note, StreamId, StreamKind, Target, Vault, rotated_files};
 use std::fs::File;
 use std::io::{PipeWriter, Read, Write, pipe};
@@ -143,10 +143,7 @@ pub fn error(slot: u32) -> StreamId {
 
 pub fn stream(slot: u32, generation: u32, kind: StreamKind) -> StreamId {
     StreamId {
-        worker: WorkerId {
-            slot: SlotId(slot),
-            generation: Generation(generation),
-        },
+        worker: WorkerId::new(slot, generation),
         kind,
     }
 }

@@ -26,9 +26,9 @@ struct Commands {
     get: String,
     /// Files it reads, besides `package.json`.
     files: Vec<&'static str>,
-    all: &'static str,
+    all: String,
     /// Without what is for development only.
-    production: &'static str,
+    production: String,
     build: &'static str,
     prune: &'static str,
 }
@@ -82,7 +82,7 @@ fn build(project: &Project, package: &Value, commands: &Commands) -> String {
     }
     text.push_str(&format!(
         "RUN {}\n",
-        if builds { commands.all } else { commands.production }
+        if builds { &commands.all } else { &commands.production }
     ));
     text.push_str("COPY . .\n");
     if builds {
@@ -129,16 +129,14 @@ fn commands(installer: Installer, project: &Project, package: &Value, remarks: &
     if !locked {
         remarks.say("there is no lock file: each build may install other versions; commit the one that your package manager writes");
     }
+    let install = if locked { "ci" } else { "install" };
+    let frozen = if locked { " --frozen-lockfile" } else { "" };
     match installer {
         Installer::Npm => Commands {
             get: String::new(),
             files: vec!["package-lock.json", "npm-shrinkwrap.json", ".npmrc"],
-            all: if locked { "npm ci" } else { "npm install" },
-            production: if locked {
-                "npm ci --omit=dev"
-            } else {
-                "npm install --omit=dev"
-            },
+            all: format!("npm {install}"),
+            production: format!("npm {install} --omit=dev"),
             build: "npm run build",
             prune: "npm prune --omit=dev",
         },
@@ -152,16 +150,8 @@ fn commands(installer: Installer, project: &Project, package: &Value, remarks: &
             Commands {
                 get: format!("RUN npm install --global {version}\n"),
                 files: vec!["pnpm-lock.yaml", "pnpm-workspace.yaml", ".npmrc"],
-                all: if locked {
-                    "pnpm install --frozen-lockfile"
-                } else {
-                    "pnpm install"
-                },
-                production: if locked {
-                    "pnpm install --frozen-lockfile --prod"
-                } else {
-                    "pnpm install --prod"
-                },
+                all: format!("pnpm install{frozen}"),
+                production: format!("pnpm install{frozen} --prod"),
                 build: "pnpm run build",
                 prune: "pnpm prune --prod",
             }
@@ -169,16 +159,8 @@ fn commands(installer: Installer, project: &Project, package: &Value, remarks: &
         Installer::YarnClassic => Commands {
             get: "RUN npm install --global --force yarn@1\n".to_owned(),
             files: vec!["yarn.lock", ".yarnrc", ".npmrc"],
-            all: if locked {
-                "yarn install --frozen-lockfile"
-            } else {
-                "yarn install"
-            },
-            production: if locked {
-                "yarn install --frozen-lockfile --production"
-            } else {
-                "yarn install --production"
-            },
+            all: format!("yarn install{frozen}"),
+            production: format!("yarn install{frozen} --production"),
             build: "yarn run build",
             prune: "yarn install --frozen-lockfile --production --ignore-scripts --prefer-offline",
         },
@@ -187,8 +169,8 @@ fn commands(installer: Installer, project: &Project, package: &Value, remarks: &
             Commands {
                 get: "RUN npm install --global --force corepack && corepack enable\n".to_owned(),
                 files: vec!["yarn.lock", ".yarnrc.yml"],
-                all: "yarn install --immutable",
-                production: "yarn workspaces focus --all --production",
+                all: "yarn install --immutable".to_owned(),
+                production: "yarn workspaces focus --all --production".to_owned(),
                 build: "yarn run build",
                 prune: "yarn workspaces focus --all --production",
             }
