@@ -278,7 +278,9 @@ async fn collect(response: Response<Incoming>) -> Result<Bytes, Broken> {
 }
 
 fn read<T: DeserializeOwned>(call: &str, body: &[u8]) -> Result<T, CallError> {
-    serde_json::from_slice(body).map_err(|cause| malformed(call, &cause))
+    // Whether it is text is looked at once, not string by string.
+    let text = std::str::from_utf8(body).map_err(|cause| malformed(call, &cause))?;
+    serde_json::from_str(text).map_err(|cause| malformed(call, &cause))
 }
 
 fn refused(call: &str, status: StatusCode, body: &[u8]) -> CallError {

@@ -11,30 +11,39 @@ use crate::commands::{
     prettylist, reload, reload_logs, reset, restart, resurrect, runtime, save, scale, send, send_signal, start,
     start_or_reload, start_or_restart, startup, stop, unstartup, why,
 };
-use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
-
+use clap::{Args, Command, FromArgMatches, Subcommand};
 use std::cell::LazyCell;
 
-/// Runs your programs, keeps them up, and tells you what happened.
-#[derive(Debug, Parser)]
-#[command(
-    name = "ostler",
-    version,
-    disable_version_flag = true,
-    arg_required_else_help = true,
-    max_term_width = 100
-)]
-#[command(after_help = "Examples:
+const EXAMPLES: &str = "Examples:
   ostler start app.js --name api      start a script
   ostler start ecosystem.config.js    start what a config file declares
   ostler list                         see what runs
   ostler logs api                     follow its output
-  ostler why api                      learn why it restarted")]
+  ostler why api                      learn why it restarted";
+
+/// What was typed.
+#[derive(Debug)]
 pub struct CommandLine {
-    #[command(flatten)]
     pub common: Common,
-    #[command(subcommand)]
     pub verb: Verb,
+}
+
+/// The whole grammar.
+pub fn grammar() -> Command {
+    grammar_of(Verb::augment_subcommands)
+}
+
+/// The grammar with these verbs.
+fn grammar_of(with_verbs: impl FnOnce(Command) -> Command) -> Command {
+    // Their derived descriptions are for readers of the code.
+    with_verbs(Common::augment_args(Command::new("ostler")))
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Runs your programs, keeps them up, and tells you what happened")
+        .after_help(EXAMPLES)
+        .disable_version_flag(true)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .max_term_width(100)
 }
 
 /// Options of every verb.
@@ -115,18 +124,31 @@ pub struct Parsed {
 
 /// Understands the words after the program's name.
 pub fn parse(words: &[String]) -> Result<Parsed, clap::Error> {
-    let mut root = CommandLine::command();
+    let all = grammar();
     let general: LazyCell<Command> = LazyCell::new(|| app_options::AppOptions::augment_args(Command::new("general")));
-    let normalised = normalise::normalise(words, &root, &general, passes_arguments_on);
+    let normalised = normalise::normalise(words, &all, &general, passes_arguments_on);
     let verb = normalised.words.first().cloned().unwrap_or_default();
-    if root.find_subcommand(&verb).is_none() {
+    let mut root = match all.find_subcommand(&verb).cloned() {
+        // Alone: the parser would describe to each verb what is common to them.
+        Some(typed) => grammar_of(|root| root.subcommand(typed)),
         // Help, or a mistake: whoever reads the answer reads of all verbs.
-        root.build();
-    }
+        None => {
+            let mut all = all.clone();
+            all.build();
+            all
+        }
+    };
+    // Thousands of small pieces, and the process is about to end: the kernel frees them all at once.
+    std::mem::forget(all);
     let words = std::iter::once("ostler".to_owned()).chain(normalised.words);
     let matches = root.try_get_matches_from_mut(words)?;
-    let line = CommandLine::from_arg_matches(&matches).map_err(|error| error.format(&mut root))?;
-    // Thousands of small pieces, and the process is about to end: the kernel frees them all at once.
+    let read = || {
+        Ok(CommandLine {
+            common: Common::from_arg_matches(&matches)?,
+            verb: Verb::from_arg_matches(&matches)?,
+        })
+    };
+    let line = read().map_err(|error: clap::Error| error.format(&mut root))?;
     std::mem::forget(root);
     Ok(Parsed {
         line,

@@ -245,7 +245,7 @@ fn the_version_has_three_names() {
 
 #[test]
 fn every_verb_has_a_help_with_an_example() {
-    let mut root = CommandLine::command().term_width(100);
+    let mut root = grammar().term_width(100);
     root.build();
     let mut text = format!("$ ostler --help\n{}\n", root.render_help());
     for verb in root.get_subcommands_mut().filter(|verb| verb.get_name() != "help") {
@@ -258,5 +258,5 @@ fn every_verb_has_a_help_with_an_example() {
 
 #[test]
 fn the_grammar_is_sound() {
-    CommandLine::command().debug_assert();
+    grammar().debug_assert();
 }

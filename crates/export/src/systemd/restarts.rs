@@ -36,9 +36,13 @@ pub(super) fn restarts(app: &App<'_>, unit: &mut Unit) {
     }
     unit.line("Restart", "always");
     unit.line("RestartSec", span(delay(app.spec)));
-    if let Some(first) = policy.backoff.filter(|first| *first < LONGEST_DELAY) {
-        let steps = (LONGEST_DELAY.as_secs_f64() / first.as_secs_f64()).log(GROWTH).ceil();
-        unit.line("RestartSteps", format!("{steps:.0}"));
+    if let Some(first) = policy
+        .backoff
+        .filter(|first| !first.is_zero() && *first < LONGEST_DELAY)
+    {
+        let delays = std::iter::successors(Some(first), |delay| Some(delay.mul_f64(GROWTH)));
+        let steps = delays.take_while(|delay| *delay < LONGEST_DELAY).count();
+        unit.line("RestartSteps", steps);
         unit.line("RestartMaxDelaySec", span(LONGEST_DELAY));
     }
     if !policy.stop_exit_codes.is_empty() {
