@@ -1,6 +1,6 @@
 //! One run of the command line: the surroundings, the words, the command, the exit code. Called by `main`.
 
-use crate::arguments::{self, Parsed, Verb};
+use crate::arguments::{self, Parsed};
 use crate::commands;
 use crate::container;
 use crate::error::{Error, Kind, Result};
@@ -81,6 +81,8 @@ fn carry_out(parsed: Parsed, printer: Printer, surroundings: Surroundings) -> Ex
     };
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_io()
+        // There are a few descriptors, and room for a thousand events is three pages.
+        .max_io_events_per_tick(16)
         .enable_time()
         .build()
     {
@@ -92,51 +94,12 @@ fn carry_out(parsed: Parsed, printer: Printer, surroundings: Surroundings) -> Ex
             );
         }
     };
-    let result = runtime.block_on(dispatch(parsed.line.verb, &session));
+    let result = runtime.block_on(parsed.line.verb.run(&session));
     // A thread that waits for standard input must not hold the process up.
     runtime.shutdown_background();
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => finish(&session.printer, &error),
-    }
-}
-
-/// Runs a verb.
-pub async fn dispatch(verb: Verb, session: &Session) -> Result {
-    match verb {
-        Verb::Start(command) => command.run(session).await,
-        Verb::Stop(command) => command.run(session).await,
-        Verb::Restart(command) => command.run(session).await,
-        Verb::Reload(command) => command.run(session).await,
-        Verb::StartOrRestart(command) => command.run(session).await,
-        Verb::StartOrReload(command) => command.run(session).await,
-        Verb::Delete(command) => command.run(session).await,
-        Verb::Scale(command) => command.run(session).await,
-        Verb::Reset(command) => command.run(session).await,
-        Verb::List(command) => command.run(session).await,
-        Verb::Jlist(command) => command.run(session).await,
-        Verb::Prettylist(command) => command.run(session).await,
-        Verb::Describe(command) => command.run(session).await,
-        Verb::Why(command) => command.run(session).await,
-        Verb::Logs(command) => command.run(session).await,
-        Verb::Flush(command) => command.run(session).await,
-        Verb::ReloadLogs(command) => command.run(session).await,
-        Verb::Env(command) => command.run(session).await,
-        Verb::Id(command) => command.run(session).await,
-        Verb::Pid(command) => command.run(session).await,
-        Verb::Save(command) => command.run(session).await,
-        Verb::Resurrect(command) => command.run(session).await,
-        Verb::SendSignal(command) => command.run(session).await,
-        Verb::Send(command) => command.run(session).await,
-        Verb::Attach(command) => command.run(session).await,
-        Verb::Ping(command) => command.run(session).await,
-        Verb::Kill(command) => command.run(session).await,
-        Verb::Daemon(command) => command.run(session).await,
-        Verb::Startup(command) => command.run(session).await,
-        Verb::Unstartup(command) => command.run(session).await,
-        Verb::Export(command) => command.run(session).await,
-        Verb::Runtime(command) => command.run(session).await,
-        Verb::Completion(command) => command.run(session).await,
     }
 }
 

@@ -5,14 +5,12 @@ pub mod attributes;
 mod normalise;
 #[cfg(test)]
 mod tests;
+mod verbs;
 
-use crate::commands::{
-    attach, completion, daemon, delete, describe, env, export, flush, id, jlist, kill, list, logs, pid, ping,
-    prettylist, reload, reload_logs, reset, restart, resurrect, runtime, save, scale, send, send_signal, start,
-    start_or_reload, start_or_restart, startup, stop, unstartup, why,
-};
-use clap::{Args, Command, FromArgMatches, Subcommand};
+use clap::{Args, Command, FromArgMatches};
 use std::cell::LazyCell;
+
+pub use verbs::Verb;
 
 const EXAMPLES: &str = "Examples:
   ostler start app.js --name api      start a script
@@ -30,20 +28,20 @@ pub struct CommandLine {
 
 /// The whole grammar.
 pub fn grammar() -> Command {
-    grammar_of(Verb::augment_subcommands)
+    let root = grammar_of(Verb::all());
+    root.subcommand_required(true).arg_required_else_help(true)
 }
 
 /// The grammar with these verbs.
-fn grammar_of(with_verbs: impl FnOnce(Command) -> Command) -> Command {
-    // Their derived descriptions are for readers of the code.
-    with_verbs(Common::augment_args(Command::new("ostler")))
+fn grammar_of(verbs: impl IntoIterator<Item = Command>) -> Command {
+    // What it is derived from describes itself to readers of the code.
+    Common::augment_args(Command::new("ostler"))
         .version(env!("CARGO_PKG_VERSION"))
         .about("Runs your programs, keeps them up, and tells you what happened")
         .after_help(EXAMPLES)
         .disable_version_flag(true)
-        .subcommand_required(true)
-        .arg_required_else_help(true)
         .max_term_width(100)
+        .subcommands(verbs)
 }
 
 /// Options of every verb.
@@ -58,55 +56,6 @@ pub struct Common {
     /// Print the version
     #[arg(short = 'V', visible_short_alias = 'v', long, action = clap::ArgAction::Version, display_order = 902)]
     version: (),
-}
-
-/// The verbs, PM2's and ours. The options of a verb are told to the parser once it was typed: describing those of all takes
-/// longer than most commands altogether.
-#[derive(Debug, Subcommand)]
-#[command(defer = true)]
-pub enum Verb {
-    Start(Box<start::Start>),
-    Stop(stop::Stop),
-    Restart(Box<restart::Restart>),
-    Reload(Box<reload::Reload>),
-    #[command(name = "startOrRestart")]
-    StartOrRestart(Box<start_or_restart::StartOrRestart>),
-    #[command(name = "startOrReload", alias = "startOrGracefulReload")]
-    StartOrReload(Box<start_or_reload::StartOrReload>),
-    #[command(visible_alias = "del")]
-    Delete(delete::Delete),
-    Scale(scale::Scale),
-    Reset(reset::Reset),
-    #[command(visible_aliases = ["ls", "l", "ps", "status"])]
-    List(list::List),
-    Jlist(jlist::Jlist),
-    Prettylist(prettylist::Prettylist),
-    #[command(visible_aliases = ["desc", "show", "info"])]
-    Describe(describe::Describe),
-    Why(why::Why),
-    #[command(visible_alias = "log")]
-    Logs(logs::Logs),
-    Flush(flush::Flush),
-    #[command(name = "reloadLogs")]
-    ReloadLogs(reload_logs::ReloadLogs),
-    Env(env::Env),
-    Id(id::Id),
-    Pid(pid::Pid),
-    #[command(visible_alias = "dump")]
-    Save(save::Save),
-    Resurrect(resurrect::Resurrect),
-    #[command(name = "sendSignal")]
-    SendSignal(send_signal::SendSignal),
-    Send(send::Send),
-    Attach(attach::Attach),
-    Ping(ping::Ping),
-    Kill(kill::Kill),
-    Daemon(daemon::Daemon),
-    Startup(startup::Startup),
-    Unstartup(unstartup::Unstartup),
-    Export(export::Export),
-    Runtime(Box<runtime::Runtime>),
-    Completion(completion::Completion),
 }
 
 /// A command line, understood.
@@ -124,31 +73,31 @@ pub struct Parsed {
 
 /// Understands the words after the program's name.
 pub fn parse(words: &[String]) -> Result<Parsed, clap::Error> {
-    let all = grammar();
+    let common = Common::augment_args(Command::new("common"));
     let general: LazyCell<Command> = LazyCell::new(|| app_options::AppOptions::augment_args(Command::new("general")));
-    let normalised = normalise::normalise(words, &all, &general, passes_arguments_on);
+    let normalised = normalise::normalise(words, &common, &general, Verb::grammar, passes_arguments_on);
     let verb = normalised.words.first().cloned().unwrap_or_default();
-    let mut root = match all.find_subcommand(&verb).cloned() {
-        // Alone: the parser would describe to each verb what is common to them.
-        Some(typed) => grammar_of(|root| root.subcommand(typed)),
-        // Help, or a mistake: whoever reads the answer reads of all verbs.
+    // Help and mistakes are answered with all verbs. Else the parser is told of the one, since it describes what is common to all to
+    // each of them.
+    let mut root = match Verb::grammar(&verb) {
+        Some(typed) => grammar_of([typed]),
         None => {
-            let mut all = all.clone();
+            let mut all = grammar();
             all.build();
             all
         }
     };
-    // Thousands of small pieces, and the process is about to end: the kernel frees them all at once.
-    std::mem::forget(all);
     let words = std::iter::once("ostler".to_owned()).chain(normalised.words);
     let matches = root.try_get_matches_from_mut(words)?;
     let read = || {
+        let (name, options) = matches.subcommand().expect("invariant: a verb is required");
         Ok(CommandLine {
             common: Common::from_arg_matches(&matches)?,
-            verb: Verb::from_arg_matches(&matches)?,
+            verb: Verb::read(name, options)?.expect("invariant: the parser knows the verbs of the table only"),
         })
     };
     let line = read().map_err(|error: clap::Error| error.format(&mut root))?;
+    // Thousands of small pieces, and the process is about to end: the kernel frees them all at once.
     std::mem::forget(root);
     Ok(Parsed {
         line,

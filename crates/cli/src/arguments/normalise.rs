@@ -27,23 +27,25 @@ enum Value {
     Required,
 }
 
-/// Brings `words` (without the program's name) into order. `root` is the whole command, `general` a command with the
-/// options that PM2 knows everywhere (many, and most command lines have none that is not the verb's own), `passes_on` tells which verbs give the words after `--` to the app.
+/// Brings `words` (without the program's name) into order. `common` has the options of every verb, `general` those that PM2
+/// knows everywhere (many, and most command lines have none that is not the verb's own), `verbs` gives the grammar of a verb by its name, `passes_on`
+/// tells which verbs give the words after `--` to the app.
 pub fn normalise(
     words: &[String],
-    root: &Command,
+    common: &Command,
     general: &LazyCell<Command>,
+    verbs: fn(&str) -> Option<Command>,
     passes_on: impl Fn(&str) -> bool,
 ) -> Normalised {
     let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
     let (front, back) = words.split_at(end);
-    let Some(at) = verb_position(front, root, general) else {
+    let Some(at) = verb_position(front, common, general, verbs) else {
         return Normalised {
             words: words.iter().map(version_word).collect(),
             ..Normalised::default()
         };
     };
-    let Some(mut verb) = root.find_subcommand(&front[at]).cloned() else {
+    let Some(mut verb) = verbs(&front[at]) else {
         let words = [&front[at..=at], &front[..at], &front[at + 1..], back].concat();
         return Normalised {
             words,
@@ -56,7 +58,7 @@ pub fn normalise(
         ..Normalised::default()
     };
     let mut walk = Walk {
-        root,
+        common,
         verb: &verb,
         general,
         result: &mut result,
@@ -80,7 +82,12 @@ fn version_word(word: &String) -> String {
     }
 }
 
-fn verb_position(words: &[String], root: &Command, general: &LazyCell<Command>) -> Option<usize> {
+fn verb_position(
+    words: &[String],
+    common: &Command,
+    general: &LazyCell<Command>,
+    verbs: fn(&str) -> Option<Command>,
+) -> Option<usize> {
     let mut at = 0;
     while let Some(word) = words.get(at) {
         if !word.starts_with('-') {
@@ -88,19 +95,19 @@ fn verb_position(words: &[String], root: &Command, general: &LazyCell<Command>) 
         }
         let next = words.get(at + 1);
         let takes_next = !word.contains('=')
-            && match value_of_word(word, root, general) {
+            && match value_of_word(word, common, general) {
                 Value::No => false,
                 Value::Required => true,
                 // `--watch start app.js`: the verb is not a folder to watch.
-                Value::Optional => next.is_some_and(|next| is_value(next) && root.find_subcommand(next).is_none()),
+                Value::Optional => next.is_some_and(|next| is_value(next) && verbs(next).is_none()),
             };
         at += if takes_next { 2 } else { 1 };
     }
     None
 }
 
-fn value_of_word(word: &str, root: &Command, general: &LazyCell<Command>) -> Value {
-    let commands = [root, &**general];
+fn value_of_word(word: &str, common: &Command, general: &LazyCell<Command>) -> Value {
+    let commands = [common, &**general];
     if let Some(long) = word.strip_prefix("--") {
         return commands
             .iter()
@@ -121,7 +128,7 @@ fn value_of_word(word: &str, root: &Command, general: &LazyCell<Command>) -> Val
 }
 
 struct Walk<'a> {
-    root: &'a Command,
+    common: &'a Command,
     verb: &'a Command,
     general: &'a LazyCell<Command>,
     result: &'a mut Normalised,
@@ -178,7 +185,7 @@ impl<'a> Walk<'a> {
 
     /// The option, and whether this verb has a use for it.
     fn find(&self, by: impl Fn(&'a Command) -> Option<&'a Arg>) -> Option<(&'a Arg, bool)> {
-        let own = by(self.verb).or_else(|| by(self.root)).map(|arg| (arg, true));
+        let own = by(self.verb).or_else(|| by(self.common)).map(|arg| (arg, true));
         own.or_else(|| by(self.general).map(|arg| (arg, false)))
     }
 

@@ -4,7 +4,7 @@ use crate::arguments::{Verb, parse};
 use crate::error::{Kind, Result};
 use crate::fake_daemon::{Asked, FakeDaemon, Reply, Stage, json};
 use crate::samples;
-use crate::{application, targets};
+use crate::targets;
 use ostler_core::{ExitStatus, Failure, Outcome, Pid, SlotId, SlotOutcome, Verdict};
 use ostler_wire::control::{Action, Answer, ApiError, ApiErrorKind, ProcessRows, Processes};
 
@@ -17,7 +17,7 @@ fn verb(line: &str) -> Verb {
 }
 
 async fn run(stage: &Stage, line: &str) -> Result {
-    application::dispatch(verb(line), &stage.session).await
+    verb(line).run(&stage.session).await
 }
 
 /// A daemon that gives one answer to every operation and has no processes.

@@ -1,0 +1,93 @@
+//! The verbs, PM2's and ours: one table of names and of what carries each out.
+
+use crate::commands::{
+    attach, completion, daemon, delete, describe, env, export, flush, id, jlist, kill, list, logs, pid, ping,
+    prettylist, reload, reload_logs, reset, restart, resurrect, runtime, save, scale, send, send_signal, start,
+    start_or_reload, start_or_restart, startup, stop, unstartup, why,
+};
+use crate::error::Result;
+use crate::session::Session;
+use clap::{ArgMatches, Args, Command, FromArgMatches};
+
+/// Each with its name, other names that help tells, other names that it does not, and its options. These are described to the
+/// parser once the verb was typed: describing those of all takes longer than most commands altogether.
+macro_rules! verbs {
+    ($($variant:ident = $name:literal $(or $others:tt)? $(hidden $hidden:tt)? => $options:ty;)+) => {
+        /// A verb with its options.
+        #[derive(Debug)]
+        pub enum Verb {
+            $($variant(Box<$options>),)+
+        }
+
+        impl Verb {
+            /// The grammar of the verb with this name.
+            pub fn grammar(name: &str) -> Option<Command> {
+                let known = |names: &[&str]| names.contains(&name);
+                $(if name == $name $(|| known(&$others))? $(|| known(&$hidden))? {
+                    return Some(command::<$options>($name)$(.visible_aliases($others))?$(.aliases($hidden))?);
+                })+
+                None
+            }
+
+            /// The grammars of all.
+            pub fn all() -> impl Iterator<Item = Command> {
+                [$($name),+].into_iter().filter_map(Self::grammar)
+            }
+
+            /// What the parser has understood; nothing for a name that is not in the table.
+            pub fn read(name: &str, matches: &ArgMatches) -> std::result::Result<Option<Self>, clap::Error> {
+                Ok(match name {
+                    $($name => Some(Self::$variant(Box::new(<$options>::from_arg_matches(matches)?))),)+
+                    _ => None,
+                })
+            }
+
+            /// Carries it out.
+            pub async fn run(self, session: &Session) -> Result {
+                match self {
+                    $(Self::$variant(command) => command.run(session).await,)+
+                }
+            }
+        }
+    };
+}
+
+fn command<O: Args>(name: &'static str) -> Command {
+    Command::new(name).defer(O::augment_args)
+}
+
+verbs! {
+    Start = "start" => start::Start;
+    Stop = "stop" => stop::Stop;
+    Restart = "restart" => restart::Restart;
+    Reload = "reload" => reload::Reload;
+    StartOrRestart = "startOrRestart" => start_or_restart::StartOrRestart;
+    StartOrReload = "startOrReload" hidden ["startOrGracefulReload"] => start_or_reload::StartOrReload;
+    Delete = "delete" or ["del"] => delete::Delete;
+    Scale = "scale" => scale::Scale;
+    Reset = "reset" => reset::Reset;
+    List = "list" or ["ls", "l", "ps", "status"] => list::List;
+    Jlist = "jlist" => jlist::Jlist;
+    Prettylist = "prettylist" => prettylist::Prettylist;
+    Describe = "describe" or ["desc", "show", "info"] => describe::Describe;
+    Why = "why" => why::Why;
+    Logs = "logs" or ["log"] => logs::Logs;
+    Flush = "flush" => flush::Flush;
+    ReloadLogs = "reloadLogs" => reload_logs::ReloadLogs;
+    Env = "env" => env::Env;
+    Id = "id" => id::Id;
+    Pid = "pid" => pid::Pid;
+    Save = "save" or ["dump"] => save::Save;
+    Resurrect = "resurrect" => resurrect::Resurrect;
+    SendSignal = "sendSignal" => send_signal::SendSignal;
+    Send = "send" => send::Send;
+    Attach = "attach" => attach::Attach;
+    Ping = "ping" => ping::Ping;
+    Kill = "kill" => kill::Kill;
+    Daemon = "daemon" => daemon::Daemon;
+    Startup = "startup" => startup::Startup;
+    Unstartup = "unstartup" => unstartup::Unstartup;
+    Export = "export" => export::Export;
+    Runtime = "runtime" => runtime::Runtime;
+    Completion = "completion" => completion::Completion;
+}
