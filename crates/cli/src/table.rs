@@ -103,9 +103,19 @@ fn row<'a>(text: &mut String, widths: &[usize], cells: impl IntoIterator<Item = 
         } else {
             text.push_str(&shown);
         }
-        text.extend(std::iter::repeat_n(' ', width.saturating_sub(1 + used)));
+        pad(text, width.saturating_sub(1 + used));
     }
     text.push_str("│\n");
+}
+
+/// Appends so many blanks. One by one they were a tenth of what a list costs.
+fn pad(text: &mut String, mut blanks: usize) {
+    const BLANKS: &str = "                                ";
+    while blanks > 0 {
+        let now = blanks.min(BLANKS.len());
+        text.push_str(&BLANKS[..now]);
+        blanks -= now;
+    }
 }
 
 /// How many terminal columns a text takes. Most texts are plain, and that is soon found out.
