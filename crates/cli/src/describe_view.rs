@@ -6,7 +6,7 @@ use crate::units;
 use crate::verdicts::ended;
 use ostler_core::{Interpreter, Mode, SlotView, Status, WallTime};
 use ostler_wire::control::Process;
-use ostler_wire::metrics::NodeMetrics;
+use ostler_wire::metrics::{CustomMetric, NodeMetrics};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -19,9 +19,25 @@ pub fn text(process: &Process, environment: &BTreeMap<String, String>, now: Wall
     let title = format!(" Describing process with id {} - name {} ", view.id, spec.name);
     let mut text = format!("{}\n", paint(colour, HEADER.invert(), &title));
     text.push_str(&table::draw_pairs(&rows(process, now), colour));
-    if let Some(node) = &process.node {
+    let mut measures = process.node.as_ref().map(measured).unwrap_or_default();
+    measures.extend(
+        process
+            .custom
+            .iter()
+            .map(|(name, metric)| (name.as_str(), custom(metric))),
+    );
+    if !measures.is_empty() {
         text.push_str(&format!("{}\n", paint(colour, HEADER.invert(), " Code metrics value ")));
-        text.push_str(&table::draw_pairs(&measured(node), colour));
+        text.push_str(&table::draw_pairs(&measures, colour));
+    }
+    if !process.actions.is_empty() {
+        text.push_str(&format!("{}\n", paint(colour, HEADER.invert(), " Actions available ")));
+        let call = |name: &str| Cell::plain(format!("ostler trigger {} {name}", view.id));
+        let actions = process
+            .actions
+            .iter()
+            .map(|action| (action.name.as_str(), call(&action.name)));
+        text.push_str(&table::draw_pairs(&actions.collect::<Vec<_>>(), colour));
     }
     let differing = differing_variables(process, environment);
     if !differing.is_empty() {
@@ -66,6 +82,18 @@ fn measured(node: &NodeMetrics) -> Vec<(&'static str, Cell<'_>)> {
     ];
     let cell = |value: Option<String>| Cell::plain(value.map_or(Cow::Borrowed(MISSING), Cow::Owned));
     rows.into_iter().map(|(name, value)| (name, cell(value))).collect()
+}
+
+/// What the app measures itself.
+fn custom(metric: &CustomMetric) -> Cell<'_> {
+    let value = match &metric.value {
+        serde_json::Value::String(text) => text.clone(),
+        value => value.to_string(),
+    };
+    Cell::plain(match &metric.unit {
+        Some(unit) => format!("{value} {unit}"),
+        None => value,
+    })
 }
 
 fn rows(process: &Process, now: WallTime) -> Vec<(&'static str, Cell<'_>)> {

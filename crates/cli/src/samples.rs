@@ -117,5 +117,7 @@ pub fn process(id: u32, name: &str) -> Process {
         pid_file: format!("/home/u/.ostler/pids/{name}-{id}.pid"),
         dropped_log_bytes: 0,
         said: None,
+        custom: Default::default(),
+        actions: Vec::new(),
     }
 }

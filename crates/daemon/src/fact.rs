@@ -39,6 +39,8 @@ pub enum Fact {
     },
     /// What a worker says of itself, for people.
     Said(WorkerId, String),
+    /// What came of an action of apps was waited for long enough: the operation's id.
+    RepliesOverdue(String),
     /// A worker that finishes with its connections has so many left.
     Draining(WorkerId, u32),
     /// Nobody is left who could write into the pipes of a worker that has ended.

@@ -6,7 +6,7 @@
 
 use crate::api::Reply;
 use ostler_core::{Outcome, Ticket};
-use ostler_wire::control::{Answer, ApiError};
+use ostler_wire::control::{Answer, ApiError, ApiErrorKind};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -47,6 +47,8 @@ pub enum Form {
     },
     /// The answer came without the machine.
     Immediate,
+    /// Workers are asked, once.
+    Asked,
 }
 
 /// All operations known.
@@ -77,7 +79,11 @@ impl Operations {
             next_turn: records.last().map_or(0, |newest| newest.turn + 1),
             ..Self::default()
         };
-        for record in records {
+        for mut record in records {
+            if matches!(record.form, Form::Asked) && record.answer.is_none() {
+                record.turn = operations.take_turn();
+                record.answer = Some(Err(interrupted()));
+            }
             operations.insert(record);
         }
         operations
@@ -111,9 +117,29 @@ impl Operations {
         self.conclude(id)
     }
 
+    /// Notes an operation that is about to be carried out without the machine, and never again: whoever takes over from us does not know
+    /// how far it came, and says so.
+    pub fn hold(&mut self, id: &str, reply: Reply<Answer>) -> Vec<Kept> {
+        self.waiting.entry(id.to_owned()).or_default().push(reply);
+        let record = Record {
+            id: id.to_owned(),
+            form: Form::Asked,
+            parts: Vec::new(),
+            answer: None,
+            turn: 0,
+        };
+        self.insert(record.clone());
+        vec![Kept::Put(record)]
+    }
+
     /// Notes an answer that needed no machine.
     pub fn answer(&mut self, id: &str, answer: Result<Answer, ApiError>, reply: Reply<Answer>) -> Vec<Kept> {
         self.waiting.entry(id.to_owned()).or_default().push(reply);
+        self.settle(id, answer)
+    }
+
+    /// Notes the answer to an operation that needed no machine, for whoever waits for it.
+    pub fn settle(&mut self, id: &str, answer: Result<Answer, ApiError>) -> Vec<Kept> {
         let turn = self.take_turn();
         self.insert(Record {
             id: id.to_owned(),
@@ -194,7 +220,7 @@ impl Operations {
                 present,
                 warnings,
             },
-            Form::Slots | Form::Immediate => Answer::Slots(outcome),
+            Form::Slots | Form::Immediate | Form::Asked => Answer::Slots(outcome),
         }));
         record.turn = turn;
         self.answered.push_back(id.to_owned());
@@ -218,6 +244,14 @@ impl Operations {
             }
         }
         kept
+    }
+}
+
+fn interrupted() -> ApiError {
+    ApiError {
+        kind: ApiErrorKind::System,
+        message: "the daemon was replaced while the processes were being asked".to_owned(),
+        hint: Some("Whether they have done it their logs know; it was not asked again.".to_owned()),
     }
 }
 

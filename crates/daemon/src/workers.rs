@@ -9,6 +9,7 @@ use crate::sockets::notify;
 use ostler_core::{ExitStatus, Launch, Mode, Pid, Place, WorkerId};
 use ostler_sys::proc::StartTime;
 use ostler_sys::spawn::{ExecOutcome, Outcome};
+use ostler_wire::metrics::{CustomAction, CustomMetric};
 use ostler_wire::node_ipc::{self, Decoder, ToPreload};
 use rustix::net::RecvFlags;
 use std::collections::BTreeMap;
@@ -63,6 +64,10 @@ pub struct Worker {
     pub connections: Option<u32>,
     /// What it said of itself last.
     pub said: Option<String>,
+    /// What its app measures itself, by name.
+    pub custom: BTreeMap<String, CustomMetric>,
+    /// What its app does when it is told to.
+    pub actions: Vec<CustomAction>,
     tasks: Vec<AbortHandle>,
 }
 
@@ -86,6 +91,8 @@ impl Worker {
             launching: false,
             connections: None,
             said: None,
+            custom: BTreeMap::new(),
+            actions: Vec::new(),
             tasks: Vec::new(),
         };
         worker.listen(facts)?;

@@ -318,10 +318,17 @@ impl Home {
     /// # Errors
     /// When the daemon does not answer.
     pub fn control(&self, path: &str) -> std::io::Result<Value> {
+        serde_json::from_str(&self.control_text(path)?).map_err(std::io::Error::other)
+    }
+
+    /// One call of the control API (`GET`), as text.
+    ///
+    /// # Errors
+    /// When the daemon does not answer.
+    pub fn control_text(&self, path: &str) -> std::io::Result<String> {
         let stream = UnixStream::connect(self.path.join("ostler.sock"))?;
         stream.set_read_timeout(Some(DEADLINE))?;
-        let body = crate::http::exchange(stream, path)?;
-        serde_json::from_str(&body).map_err(std::io::Error::other)
+        crate::http::exchange(stream, path)
     }
 
     /// All there is to know when something went wrong: list, histories, processes, ends of logs.

@@ -16,7 +16,7 @@
 //!
 //! A failed call answers with a status of 400 or above and an [`ApiError`].
 
-use crate::metrics::NodeMetrics;
+use crate::metrics::{CustomAction, CustomMetric, NodeMetrics};
 use ostler_core::history::Entry;
 use ostler_core::{Outcome, Pid, RollView, SlotId, SlotView, Spec, Status, WallTime};
 use serde::{Deserialize, Serialize};
@@ -143,6 +143,12 @@ pub struct Process {
     /// What it says it is at (`STATUS=` of sd_notify(3)).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub said: Option<String>,
+    /// What the app measures itself, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub custom: BTreeMap<String, CustomMetric>,
+    /// What the app does when it is told to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<CustomAction>,
 }
 
 /// The answer to `GET /v1/history`, oldest first.
@@ -245,6 +251,17 @@ pub enum Action {
         /// The text, written as it is (the client adds the newline).
         line: String,
     },
+    /// Have apps do something of their own (PM2's `trigger`).
+    Trigger {
+        /// Which.
+        selector: Selector,
+        /// The action's name, as the app has told it.
+        action: String,
+        /// What it is given.
+        parameters: Option<String>,
+        /// How long their answers are waited for, ms.
+        within_ms: u64,
+    },
     /// Empty log files.
     Flush {
         /// Whose; all and the daemon's own when absent.
@@ -319,6 +336,8 @@ pub enum Answer {
         /// What had to be said about the file (e.g. that it was broken and an older one was taken).
         warnings: Vec<String>,
     },
+    /// What came of an action of theirs.
+    Triggered(Vec<ActionReply>),
     /// Done, nothing more to say.
     Done {
         /// How many slots or files it concerned.
@@ -326,6 +345,19 @@ pub enum Answer {
     },
     /// Everything was stopped; the daemon ends.
     Killed(Outcome),
+}
+
+/// What a worker answered to an action.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ActionReply {
+    /// The slot.
+    pub id: SlotId,
+    /// The app's name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// What the action gave back; nothing if the worker ended before, or gave no answer in time.
+    pub value: Option<serde_json::Value>,
 }
 
 /// Why a call failed.

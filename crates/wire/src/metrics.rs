@@ -5,6 +5,7 @@
 use crate::control::ProcessRow;
 use ostler_core::SlotId;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The answer to `GET /v1/metrics`. Asking has workers of Node report every second for a while.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -23,6 +24,51 @@ pub struct WorkerMetrics {
     pub row: ProcessRow,
     /// What a program of Node says of itself.
     pub node: Option<NodeMetrics>,
+    /// What the app measures itself, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub custom: BTreeMap<String, CustomMetric>,
+}
+
+/// Something that an app measures itself (PM2's `axm:monitor`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CustomMetric {
+    /// A number, or text as the app has written it.
+    pub value: serde_json::Value,
+    /// Its unit, in the app's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// What it is of, in the app's words.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Whether it is worth a chart, says the app.
+    #[serde(default)]
+    pub historic: bool,
+}
+
+impl CustomMetric {
+    /// The number that it is, also of one that is written as text with two decimals or with its unit behind it, as `@pm2/io` does.
+    pub fn number(&self) -> Option<f64> {
+        let number = match &self.value {
+            serde_json::Value::String(text) => text.split_whitespace().next()?.parse().ok(),
+            serde_json::Value::Bool(yes) => Some(f64::from(u8::from(*yes))),
+            value => value.as_f64(),
+        };
+        number.filter(|number: &f64| number.is_finite())
+    }
+}
+
+/// Something that an app does when it is told to (PM2's `axm:action`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CustomAction {
+    /// What it is called.
+    #[serde(rename = "action_name")]
+    pub name: String,
+    /// `custom`, `internal` or `scoped`.
+    #[serde(default, rename = "action_type")]
+    pub kind: Option<String>,
+    /// How many arguments the function behind it takes.
+    #[serde(default)]
+    pub arity: u32,
 }
 
 /// What a program of Node says of itself, by its last report.

@@ -3,7 +3,7 @@
 use crate::commands::{
     attach, completion, daemon, delete, describe, env, export, flush, id, jlist, kill, list, logs, pid, ping,
     prettylist, reload, reload_logs, reset, restart, resurrect, runtime, save, scale, send, send_signal, start,
-    start_or_reload, start_or_restart, startup, stop, unstartup, why,
+    start_or_reload, start_or_restart, startup, stop, trigger, unstartup, why,
 };
 use crate::error::Result;
 use crate::session::Session;
@@ -81,6 +81,7 @@ verbs! {
     Resurrect = "resurrect" => resurrect::Resurrect;
     SendSignal = "sendSignal" => send_signal::SendSignal;
     Send = "send" => send::Send;
+    Trigger = "trigger" => trigger::Trigger;
     Attach = "attach" => attach::Attach;
     Ping = "ping" => ping::Ping;
     Kill = "kill" => kill::Kill;

@@ -31,6 +31,7 @@ pub mod start_or_reload;
 pub mod start_or_restart;
 pub mod startup;
 pub mod stop;
+pub mod trigger;
 pub mod unstartup;
 pub mod why;
 
@@ -117,7 +118,9 @@ pub async fn report(session: &Session, client: &mut Client, answer: Answer, inte
 pub fn verdicts_of(answer: Answer) -> Result<Outcome> {
     match answer {
         Answer::Slots(outcome) | Answer::Killed(outcome) | Answer::Resurrected { outcome, .. } => Ok(outcome),
-        Answer::Saved { .. } | Answer::NothingToSave | Answer::Done { .. } => Err(unexpected(&answer)),
+        Answer::Saved { .. } | Answer::NothingToSave | Answer::Triggered(_) | Answer::Done { .. } => {
+            Err(unexpected(&answer))
+        }
     }
 }
 

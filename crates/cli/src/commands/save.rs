@@ -39,7 +39,7 @@ impl Save {
                     .warn("there is no process to save; the saved list is left as it is");
                 session.printer.hint("`ostler save --force` saves an empty list");
             }
-            Answer::Slots(_) | Answer::Resurrected { .. } | Answer::Done { .. } | Answer::Killed(_) => {
+            _ => {
                 return Err(unexpected(&answer));
             }
         }

@@ -82,8 +82,8 @@ pub fn pm2_env(process: &Process, home: &Path) -> Map<String, Value> {
         }
     }
     set(&mut map, "unique_id", spec.environment.unique_id.as_str());
-    set(&mut map, "axm_actions", json!([]));
-    set(&mut map, "axm_monitor", json!({}));
+    set(&mut map, "axm_actions", &process.actions);
+    set(&mut map, "axm_monitor", &process.custom);
     set(&mut map, "axm_options", options);
     set(&mut map, "axm_dynamic", json!({}));
     map.extend(state);

@@ -130,6 +130,8 @@ fn process(spec: Spec) -> Process {
         pid_file,
         dropped_log_bytes: 0,
         said: None,
+        custom: Default::default(),
+        actions: Vec::new(),
     }
 }
 

@@ -5,7 +5,7 @@
 //! known is left out.
 
 use ostler_core::Status;
-use ostler_wire::metrics::{AppMetrics, Metrics, NodeMetrics, WorkerMetrics};
+use ostler_wire::metrics::{AppMetrics, CustomMetric, Metrics, NodeMetrics, WorkerMetrics};
 use std::fmt::Write as _;
 
 /// What the answer says it is.
@@ -38,7 +38,7 @@ struct Sample {
     /// What the family's name is continued by.
     suffix: &'static str,
     /// What tells it from others of the same worker or app.
-    label: Option<(&'static str, String)>,
+    labels: Labels,
     value: f64,
 }
 
@@ -61,7 +61,7 @@ const fn counter<T>(name: &'static str, help: &'static str, samples: fn(&T) -> V
 }
 
 #[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
-const WORKERS: [Family<WorkerMetrics>; 13] = [
+const WORKERS: [Family<WorkerMetrics>; 14] = [
     gauge("ostler_worker_up", "Whether it is online.", |worker| {
         one(f64::from(u8::from(worker.row.status == Status::Online)))
     }),
@@ -130,6 +130,22 @@ const WORKERS: [Family<WorkerMetrics>; 13] = [
             labelled("quantile", quantiles.map(|(quantile, ms)| (quantile, ms / 1000.0)))
         },
     ),
+    gauge(
+        "ostler_worker_custom",
+        "What the app measures itself, if it is a number.",
+        |worker| {
+            let sample = |(name, metric): (&String, &CustomMetric)| {
+                let mut labels = vec![("metric", name.clone())];
+                labels.extend(metric.unit.clone().map(|unit| ("unit", unit)));
+                Some(Sample {
+                    suffix: "",
+                    labels,
+                    value: metric.number()?,
+                })
+            };
+            worker.custom.iter().filter_map(sample).collect()
+        },
+    ),
 ];
 
 #[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
@@ -174,14 +190,14 @@ fn latency(app: &AppMetrics) -> Vec<Sample> {
             .map_or("+Inf".to_owned(), |ms| (ms / 1000.0).to_string());
         samples.push(Sample {
             suffix: "_bucket",
-            label: Some(("le", bound)),
+            labels: vec![("le", bound)],
             value: count as f64,
         });
     }
     for (suffix, value) in [("_sum", app.latency_sum_ms / 1000.0), ("_count", count as f64)] {
         samples.push(Sample {
             suffix,
-            label: None,
+            labels: Labels::new(),
             value,
         });
     }
@@ -195,7 +211,7 @@ fn one(value: f64) -> Vec<Sample> {
 fn known(value: Option<f64>) -> Vec<Sample> {
     let sample = |value| Sample {
         suffix: "",
-        label: None,
+        labels: Labels::new(),
         value,
     };
     value.map(sample).into_iter().collect()
@@ -208,7 +224,7 @@ fn of_node(worker: &WorkerMetrics, value: impl Fn(&NodeMetrics) -> Option<f64>) 
 fn labelled(label: &'static str, values: impl IntoIterator<Item = (&'static str, f64)>) -> Vec<Sample> {
     let sample = |(of, value): (&str, f64)| Sample {
         suffix: "",
-        label: Some((label, of.to_owned())),
+        labels: vec![(label, of.to_owned())],
         value,
     };
     values.into_iter().map(sample).collect()
@@ -236,10 +252,7 @@ impl Page {
             self.family(family.name, family.kind, family.help);
             for one in all {
                 for sample in (family.samples)(one) {
-                    let labels = match sample.label {
-                        Some((label, value)) => with(labels(one), label, &value),
-                        None => labels(one),
-                    };
+                    let labels = [labels(one), sample.labels].concat();
                     self.sample(&format!("{}{}", family.name, sample.suffix), &labels, sample.value);
                 }
             }
@@ -276,6 +289,7 @@ mod tests {
     use ostler_core::{Mode, Pid, SlotId};
     use ostler_wire::control::{Connections, ProcessRow, Usage};
     use ostler_wire::metrics::{LatencyBucket, LoopDelay};
+    use std::collections::BTreeMap;
 
     fn worker(name: &str, instance: u32) -> WorkerMetrics {
         let row = ProcessRow {
@@ -297,7 +311,11 @@ mod tests {
             user: "root".to_owned(),
             watching: false,
         };
-        WorkerMetrics { row, node: None }
+        WorkerMetrics {
+            row,
+            node: None,
+            custom: BTreeMap::new(),
+        }
     }
 
     #[test]
@@ -325,6 +343,18 @@ mod tests {
             accepted: Some(7),
             active: Some(2),
         });
+        let custom = |value: serde_json::Value, unit: Option<&str>| CustomMetric {
+            value,
+            unit: unit.map(str::to_owned),
+            kind: None,
+            historic: false,
+        };
+        serving.custom = [
+            ("queue".to_owned(), custom(3.into(), None)),
+            ("heap".to_owned(), custom("7.5".into(), Some("MiB"))),
+            ("mood".to_owned(), custom("fine".into(), None)),
+        ]
+        .into();
         let mut down = worker("quo\"te\\d", 0);
         down.row.pid = None;
         down.row.status = Status::Stopped;

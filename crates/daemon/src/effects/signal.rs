@@ -1,9 +1,8 @@
 //! `Effect::Signal` and `Effect::SendShutdown`: telling a worker or its whole tree something.
 
-use crate::primary::Command;
 use crate::reactor::Daemon;
 use crate::tree;
-use crate::workers::{Part, Worker};
+use crate::workers::Part;
 use ostler_core::{Scope, WorkerId};
 use ostler_sys::proc::Stat;
 use ostler_sys::{Pid, pidfd};
@@ -61,17 +60,7 @@ impl Daemon {
 
     /// Sends `"shutdown"` over the worker's IPC channel.
     pub(crate) fn send_shutdown(&self, worker: WorkerId) {
-        if self.workers.get(&worker).is_some_and(Worker::is_of_cluster) {
-            return self.primary.send(Command::Say(worker, json!("shutdown")));
-        }
-        if let Some(record) = self.workers.get(&worker)
-            && let Err(error) = record.send(&json!("shutdown"))
-        {
-            self.note(&format!(
-                "the shutdown message to process {} of `{}`: {error}",
-                record.pid, record.launch.spec.name
-            ));
-        }
+        self.say_to(worker, json!("shutdown"), "the shutdown message");
     }
 }
 

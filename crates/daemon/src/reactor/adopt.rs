@@ -86,6 +86,7 @@ impl Daemon {
             keeper,
             workers: BTreeMap::new(),
             logs,
+            triggered: Vec::new(),
             operations: Operations::restore(restored.operations.into_iter()),
             scribe: Scribe::start()?,
             usages: Usages::default(),
@@ -127,6 +128,7 @@ impl Daemon {
         daemon.adopt_sockets();
         daemon.adopt_workers();
         daemon.adopt_said(restored.said);
+        daemon.adopt_actions(restored.actions);
         daemon.logs.adopted();
         daemon.look_for_starter();
         for note in notes {

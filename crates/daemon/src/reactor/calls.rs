@@ -133,6 +133,7 @@ impl Daemon {
 
     fn process(&self, view: SlotView, usages: &BTreeMap<WorkerId, Usage>) -> Process {
         let (spec, id) = (&view.spec, view.id);
+        let record = self.workers.get(&worker(&view));
         Process {
             usage: usages.get(&worker(&view)).copied(),
             connections: None,
@@ -144,7 +145,9 @@ impl Daemon {
             combined_log: spec.logs.combined.as_ref().map(|file| paths::log_file(file, id)),
             pid_file: paths::filled(&spec.pid_file, id),
             dropped_log_bytes: self.dropped_log_bytes(id),
-            said: self.workers.get(&worker(&view)).and_then(|record| record.said.clone()),
+            said: record.and_then(|record| record.said.clone()),
+            custom: record.map(|record| record.custom.clone()).unwrap_or_default(),
+            actions: record.map(|record| record.actions.clone()).unwrap_or_default(),
             view,
         }
     }

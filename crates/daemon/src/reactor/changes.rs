@@ -2,8 +2,10 @@
 
 use super::Daemon;
 use super::boot::RESTORED_KEY;
+use super::custom::ACTIONS;
 use crate::operations::{Kept, Record};
 use ostler_core::{Change, Effect, Machine, Settings, WorkerId};
+use ostler_wire::metrics::CustomAction;
 use rustix::io::dup;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -39,7 +41,8 @@ impl Daemon {
         }
     }
 
-    fn commit(&mut self) {
+    /// Writes out what was put.
+    pub(super) fn commit(&mut self) {
         let done = self.journal.commit().and_then(|()| self.journal.compact());
         match done {
             Ok(true) => self.deposit_journal(),
@@ -105,7 +108,7 @@ fn put(journal: &mut crate::journal::Journal, change: &Change) {
     }
 }
 
-fn put_json(journal: &mut crate::journal::Journal, key: &str, value: &impl Serialize) {
+pub(super) fn put_json(journal: &mut crate::journal::Journal, key: &str, value: &impl Serialize) {
     // Our own records are strings, numbers and maps with string keys: they always have a JSON form.
     if let Ok(bytes) = serde_json::to_vec(value) {
         journal.put(key, &bytes);
@@ -122,6 +125,8 @@ pub struct Restored {
     pub restored: bool,
     /// What workers said of themselves.
     pub said: BTreeMap<WorkerId, String>,
+    /// What workers do when they are told to.
+    pub actions: BTreeMap<WorkerId, Vec<CustomAction>>,
 }
 
 /// Reads a predecessor's journal.
@@ -136,7 +141,7 @@ pub fn restore(
     let mut changes = Vec::new();
     let mut operations = Vec::new();
     let mut restored = false;
-    let mut said = BTreeMap::new();
+    let (mut said, mut actions) = (BTreeMap::new(), BTreeMap::new());
     for (key, bytes) in journal.entries()? {
         if key == RESTORED_KEY {
             restored = true;
@@ -144,6 +149,10 @@ pub fn restore(
             let mut texts = Vec::new();
             read_into(&mut texts, &key, &bytes, notes);
             said.extend(texts.pop().map(|text| (worker, text)));
+        } else if let Some(worker) = key.strip_prefix(ACTIONS).and_then(crate::workers::named) {
+            let mut lists = Vec::new();
+            read_into(&mut lists, &key, &bytes, notes);
+            actions.extend(lists.pop().map(|list| (worker, list)));
         } else if key.starts_with("operation/") {
             read_into(&mut operations, &key, &bytes, notes);
         } else {
@@ -155,6 +164,7 @@ pub fn restore(
         operations,
         restored,
         said,
+        actions,
     })
 }
 

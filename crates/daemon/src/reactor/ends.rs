@@ -113,6 +113,7 @@ impl Daemon {
     pub(crate) fn bury(&mut self, worker: WorkerId) {
         if let Some(record) = self.workers.remove(&worker) {
             self.unsay(worker);
+            self.forget_actions(worker);
             self.counted_last(record.launch.app, worker);
             if let Some(pidfd) = record.descriptor(Part::Pidfd) {
                 let _ = pidfd::wait(pidfd);

@@ -123,6 +123,7 @@ impl Daemon {
         WorkerMetrics {
             row: self.row(slot, usages),
             node: self.node(slot),
+            custom: (self.workers.get(&worker(slot))).map_or_else(BTreeMap::new, |record| record.custom.clone()),
         }
     }
 

@@ -11,6 +11,7 @@ mod adopt;
 mod boot;
 mod calls;
 mod changes;
+mod custom;
 mod ending;
 mod ends;
 mod log_files;
@@ -61,6 +62,8 @@ pub struct Daemon {
     pub(crate) workers: Workers,
     pub(crate) logs: Logs,
     pub(crate) operations: Operations,
+    /// Actions of apps that have been called and not all answered.
+    pub(crate) triggered: Vec<custom::Triggered>,
     pub(crate) scribe: Scribe,
     pub(crate) usages: Usages,
     pub(crate) metrics: Metrics,
@@ -189,6 +192,7 @@ impl Daemon {
             Fact::StatusOverdue(worker) => self.status_overdue(worker),
             Fact::Launched(worker, outcome) => self.launched(worker, &outcome),
             Fact::Said(worker, text) => self.said(worker, text),
+            Fact::RepliesOverdue(operation) => self.replies_overdue(&operation),
             Fact::Message(worker, message) => self.message(worker, message),
             Fact::Draining(worker, connections) => {
                 if let Some(record) = self.workers.get_mut(&worker) {
@@ -267,8 +271,13 @@ impl Daemon {
                     "worker {worker} sent {length} bytes over its IPC channel that are not JSON"
                 ));
             }
-            // Apps may say what they like; who listens to it is a matter of the event stream.
-            Message::Internal | Message::User(_) => {}
+            Message::User(value) => {
+                // Whatever else apps say is between them and whoever follows events.
+                if let Some(said) = ostler_wire::node_ipc::custom(&value) {
+                    self.hear_custom(worker, said);
+                }
+            }
+            Message::Internal => {}
         }
     }
 }

@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What an operation comes to.
 pub(super) enum Plan {
@@ -39,7 +40,7 @@ impl Daemon {
             pid: Pid(peer.pid),
             verb: operation.verb,
         };
-        let kept = match self.plan(operation.action, &by) {
+        let kept = match self.plan(&operation.id, operation.action, &by) {
             Ok(Plan::Requests(form, tickets)) => self.operations.begin(&operation.id, form, tickets, reply),
             Ok(Plan::Done(answer)) => self.operations.answer(&operation.id, Ok(answer), reply),
             Err(error) => self.operations.answer(&operation.id, Err(error), reply),
@@ -48,7 +49,7 @@ impl Daemon {
         self.keep_operations(kept);
     }
 
-    fn plan(&mut self, action: Action, by: &Origin) -> Result<Plan, ApiError> {
+    fn plan(&mut self, id: &str, action: Action, by: &Origin) -> Result<Plan, ApiError> {
         match action {
             Action::Start {
                 existing,
@@ -83,6 +84,12 @@ impl Daemon {
             }
             Action::Scale { selector, to } => self.plan_scale(&selector, to, by),
             Action::SendLine { slot, line } => self.send_line(slot, &line),
+            Action::Trigger {
+                selector,
+                action,
+                parameters,
+                within_ms,
+            } => self.plan_trigger(id, &selector, action, parameters, Duration::from_millis(within_ms)),
             Action::Flush { selector } => self.plan_flush(selector.as_ref()),
             Action::ReloadLogs => Ok(self.plan_reopen()),
             Action::Save { force } => self.plan_save(force),
@@ -91,7 +98,7 @@ impl Daemon {
         }
     }
 
-    fn chosen(&self, selector: &Selector) -> Result<BTreeSet<SlotId>, ApiError> {
+    pub(super) fn chosen(&self, selector: &Selector) -> Result<BTreeSet<SlotId>, ApiError> {
         select(selector, &self.slots())
     }
 
@@ -381,7 +388,7 @@ fn user_name(uid: u32) -> String {
     users::name_of(uid).ok().flatten().unwrap_or_else(|| uid.to_string())
 }
 
-fn user_error(message: String) -> ApiError {
+pub(super) fn user_error(message: String) -> ApiError {
     ApiError {
         kind: ApiErrorKind::User,
         message,

@@ -7,6 +7,7 @@
 
 pub mod advanced;
 mod bounded;
+mod custom;
 mod framing;
 mod from_worker;
 mod report;
@@ -14,6 +15,7 @@ mod scalar;
 mod to_worker;
 
 pub use bounded::MAX_MEMORY;
+pub use custom::{Custom, custom};
 pub use framing::{Frame, Frames, MAX_FRAME, Splitter, complete, frames};
 pub use from_worker::{AddressType, FromPreload, FromWorker, Query, SocketQuestion, SocketsAsked, parse};
 pub use report::Report;
