@@ -190,5 +190,6 @@ quietly(() => {
     const measure = require('./measure.cjs')(say);
     finish = measure.finish;
     obey('watch', measure.watch);
+    obey('beat', () => say({ act: 'beat' })); // whoever asks wants to know whether the event loop turns
   })).unref();
 });

@@ -6,7 +6,7 @@ use crate::units;
 use crate::verdicts::ended;
 use anstyle::Style;
 use ostler_core::history::{Cause, EndCause, Entry, Next, What};
-use ostler_core::{ExitStatus, Origin};
+use ostler_core::{ExitStatus, Origin, ProbeKind};
 use unicode_width::UnicodeWidthStr;
 
 /// One line of the table.
@@ -91,6 +91,11 @@ fn line(entry: &Entry, when: String) -> Line {
                 String::new(),
             ],
         ),
+        What::Probed { kind, failure } => {
+            let (style, what) = probed(*kind, failure.is_some());
+            let found = failure.clone().unwrap_or_default();
+            (style, [what.to_owned(), found, String::new(), String::new()])
+        }
         What::Ended {
             status,
             uptime,
@@ -122,6 +127,15 @@ fn line(entry: &Entry, when: String) -> Line {
     Line {
         style,
         cells: [when, app, what, cause, uptime, next].map(|cell| one_line(&cell)),
+    }
+}
+
+fn probed(kind: ProbeKind, fails: bool) -> (Style, &'static str) {
+    match (kind, fails) {
+        (ProbeKind::Health, true) => (BAD, "is not well"),
+        (ProbeKind::Health, false) => (GOOD, "is well again"),
+        (ProbeKind::Ready, true) => (WARNING, "is not ready"),
+        (ProbeKind::Ready, false) => (GOOD, "is ready again"),
     }
 }
 
@@ -173,6 +187,7 @@ fn cause_of_start(cause: &Cause) -> String {
         Cause::Restart => "the one before had ended".to_owned(),
         Cause::FileChanged { path } => format!("{path} changed"),
         Cause::Cron { pattern } => format!("cron {pattern}"),
+        Cause::Unhealthy { why, hung: _ } => format!("not well: {why}"),
         Cause::MemoryLimit { bytes, limit } => {
             format!(
                 "memory {} over the limit of {}",

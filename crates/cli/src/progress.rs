@@ -206,6 +206,7 @@ fn awaited(awaits: &[Awaited]) -> String {
         .iter()
         .map(|awaited| match awaited {
             Awaited::Ready => "say `ready`".to_owned(),
+            Awaited::Probe => "pass its probe".to_owned(),
             Awaited::Listening => "listen".to_owned(),
             Awaited::ListeningAt(address) => format!("listen on {address}"),
         })

@@ -186,9 +186,22 @@ pub fn reason(failure: &Failure) -> String {
         } => {
             format!("{} after {}; {}", died(*status), millis(*after_ms), next(*retrying))
         }
-        Failure::NotReady { waited_ms, retrying } => {
-            format!("was not ready within {}; {}", millis(*waited_ms), next(*retrying))
-        }
+        Failure::NotReady {
+            waited_ms,
+            retrying,
+            probe,
+        } => format!(
+            "was not ready within {}{}; {}",
+            millis(*waited_ms),
+            found(probe.as_ref()),
+            next(*retrying)
+        ),
+        Failure::Unready { waited_ms, probe } => format!(
+            "runs, and was not ready within {}{}; it is given connections as soon as it is",
+            millis(*waited_ms),
+            found(probe.as_ref())
+        ),
+        Failure::Unhealthy { why } => format!("is not well ({why})"),
         Failure::NotListening { missing, waited_ms } => format!(
             "did not listen on {} within {}, where those before it do; if that is meant, use `ostler restart`",
             missing.join(", "),
@@ -198,6 +211,11 @@ pub fn reason(failure: &Failure) -> String {
         Failure::Unkillable => "did not end, not even by SIGKILL".to_owned(),
         Failure::NotRunning => "is not running".to_owned(),
     }
+}
+
+/// What a probe has found, in brackets.
+fn found(probe: Option<&String>) -> String {
+    probe.map_or_else(String::new, |found| format!(" ({found})"))
 }
 
 fn millis(millis: u64) -> String {
@@ -238,7 +256,7 @@ impl Known {
         let errors = latest.filter_map(|entry| match &entry.what {
             What::ListenFailed { error } => Some(error.as_str()),
             What::Started { .. } | What::StartFailed { .. } | What::Ended { .. } => None,
-            What::Stopped { .. } | What::Deleted { .. } => None,
+            What::Stopped { .. } | What::Deleted { .. } | What::Probed { .. } => None,
         });
         // An app that is started again and again says the same each time.
         errors.collect::<std::collections::BTreeSet<&str>>().into_iter()
@@ -256,6 +274,7 @@ fn explain(printer: &Printer, slot: &SlotOutcome, failure: &Failure, known: &Kno
     }
     match failure {
         Failure::Exited { .. } | Failure::NotReady { .. } | Failure::NotListening { .. } => {}
+        Failure::Unready { .. } | Failure::Unhealthy { .. } => {}
         Failure::Spawn { .. } | Failure::Unkillable | Failure::NotRunning | Failure::Busy => return,
     }
     for error in known.not_listened(slot.slot) {
@@ -370,7 +389,8 @@ mod tests {
         assert_eq!(
             reason(&Failure::NotReady {
                 waited_ms: 3000,
-                retrying: false
+                retrying: false,
+                probe: None
             }),
             "was not ready within 3.0 s; it stays down"
         );

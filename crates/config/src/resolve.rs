@@ -6,9 +6,9 @@ use crate::diagnostic::Problem;
 use crate::interpreter::Search;
 use crate::paths::Base;
 use crate::pm2::environment::Blocks;
-use crate::pm2::{cluster, environment, listen, logs, process, restart, stop, watch};
+use crate::pm2::{cluster, environment, health, listen, logs, process, restart, stop, watch};
 use crate::users::{self, User};
-use ostler_core::{Environment, Mode, Program, Spec};
+use ostler_core::{Environment, Mode, Program, Runtime, Spec};
 use serde_json::Value;
 
 /// A spec, and what its user should know about it.
@@ -83,6 +83,17 @@ pub(crate) fn assemble(
         ));
     }
     listen::check_references(&listen, &program, &environment.declared)?;
+    let cluster_policy = cluster::policy(attributes, runtime);
+    let mode = if cluster { Mode::Cluster } else { Mode::Fork };
+    let probes = health::probes(
+        attributes,
+        &health::Around {
+            mode,
+            program: &program,
+            listen: &listen,
+            preload: cluster_policy.preload && !matches!(runtime, Some(Runtime::Bun | Runtime::Deno)),
+        },
+    )?;
     let instances = process::instances(attributes);
     let several = cluster || attributes.has("instances");
     let log_context = logs::LogContext {
@@ -99,8 +110,9 @@ pub(crate) fn assemble(
             .filter(|name| !name.is_empty())
             .unwrap_or("default")
             .to_owned(),
-        mode: if cluster { Mode::Cluster } else { Mode::Fork },
-        cluster: cluster::policy(attributes, runtime),
+        mode,
+        cluster: cluster_policy,
+        probes,
         listen,
         instances,
         environment,

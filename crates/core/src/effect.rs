@@ -5,6 +5,7 @@ use crate::history::Entry;
 use crate::ids::{AppId, SlotId, Ticket, WorkerId};
 use crate::listen::Address;
 use crate::outcome::Outcome;
+use crate::probe::{Check, ProbeKind};
 use crate::spec::Spec;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -59,6 +60,19 @@ pub enum Effect {
         worker: WorkerId,
         /// How often.
         every: Duration,
+    },
+    /// Look at a worker once; answered by one `Probed` within `after` and `timeout`, or by nothing if the worker exits.
+    Probe {
+        /// Which.
+        worker: WorkerId,
+        /// For which of its probes.
+        kind: ProbeKind,
+        /// At what.
+        check: Check,
+        /// When that has failed for lack of an answer.
+        timeout: Duration,
+        /// How long from now.
+        after: Duration,
     },
     /// A cluster worker may be given connections from now on.
     Admit {

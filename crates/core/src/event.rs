@@ -2,6 +2,7 @@
 
 use crate::effect::Place;
 use crate::ids::{Pid, SlotId, Ticket, WorkerId};
+use crate::probe::{ProbeKind, ProbeResult};
 use crate::spec::Spec;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -85,6 +86,17 @@ pub enum Event {
         worker: WorkerId,
         /// Bytes.
         bytes: u64,
+    },
+    /// What came of a probe. Answers [`Effect::Probe`](crate::Effect::Probe), unless the worker has ended.
+    Probed {
+        /// Which worker.
+        worker: WorkerId,
+        /// Which of its probes.
+        kind: ProbeKind,
+        /// What was found.
+        result: ProbeResult,
+        /// How long it took to find out.
+        took: Duration,
     },
     /// Something changed below an app's watched paths and was not ignored.
     FileChanged {

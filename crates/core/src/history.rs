@@ -2,6 +2,7 @@
 
 use crate::event::{ExitStatus, Origin};
 use crate::ids::{Generation, Pid, SlotId};
+use crate::probe::ProbeKind;
 use crate::time::WallTime;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -45,6 +46,13 @@ pub enum What {
     ListenFailed {
         /// On which address, and why.
         error: String,
+    },
+    /// What its probes say of a worker has changed.
+    Probed {
+        /// Which probe.
+        kind: ProbeKind,
+        /// What was found; absent when it passes again.
+        failure: Option<String>,
     },
     /// A process ended.
     Ended {
@@ -93,6 +101,13 @@ pub enum Cause {
         bytes: u64,
         /// How much it may have.
         limit: u64,
+    },
+    /// Its health probe failed.
+    Unhealthy {
+        /// What was found last.
+        why: String,
+        /// Its event loop did not turn.
+        hung: bool,
     },
 }
 

@@ -17,6 +17,7 @@
 //! ordered, so the same events give the same effects.
 
 mod app;
+mod health;
 mod idle;
 mod journal;
 mod progress;
@@ -102,6 +103,12 @@ impl Machine {
             Event::ListenFailed { worker, error } => self.listen_failed(worker, error, now),
             Event::Drained { worker } => self.fact(worker, Input::Drained, now),
             Event::MemorySample { worker, bytes } => self.memory(worker, bytes, now),
+            Event::Probed {
+                worker,
+                kind,
+                result,
+                took,
+            } => self.probed(worker, kind, result, took, now),
             Event::FileChanged { slot, path } => self.file_changed(slot, path, now),
             Event::ClockStepped => self.reschedule_all(now),
             Event::StarterEnded { status } => self.starter_ended(status),

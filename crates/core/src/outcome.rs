@@ -99,6 +99,22 @@ pub enum Failure {
         waited_ms: u64,
         /// Whether it is going to be started again by its restart policy.
         retrying: bool,
+        /// What its readiness probe has found last, if it has one that fails.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        probe: Option<String>,
+    },
+    /// It runs, and has not been found ready yet: it is given no work before.
+    Unready {
+        /// Milliseconds waited.
+        waited_ms: u64,
+        /// What its readiness probe has found last, if anything.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        probe: Option<String>,
+    },
+    /// Its health probe has failed before it took over.
+    Unhealthy {
+        /// What was found last.
+        why: String,
     },
     /// It became ready, but does not listen where those before it do.
     NotListening {

@@ -23,6 +23,7 @@ mod state;
 mod stuck;
 #[cfg(test)]
 mod table;
+mod vitals;
 mod waiters;
 
 pub(crate) use budget::Ledger;
@@ -31,6 +32,7 @@ pub(crate) use ending::is_success;
 pub(crate) use ladder::Press;
 pub(crate) use rest::Rest;
 pub(crate) use state::{Intent, Order, Run, Spawning, State, Stopping, Stuck, Sweeping, Then, Why};
+pub(crate) use vitals::{Vitals, first_probes};
 pub(crate) use waiters::Aim;
 
 use crate::effect::{Effect, Launch, Notice, NoticeKind, Place};
@@ -38,6 +40,7 @@ use crate::event::{ExitStatus, Origin, SpawnError};
 use crate::history::{Cause, Entry, What};
 use crate::ids::{AppId, Generation, Pid, SlotId, Ticket, WorkerId};
 use crate::outcome::Verdict;
+use crate::probe::Health;
 use crate::schedule::cron::Due;
 use crate::settings::Settings;
 use crate::spec::Spec;
@@ -75,6 +78,9 @@ pub struct Slot {
     pub(crate) pinned: Option<Place>,
     /// Whether the current worker listens, or takes what comes in on what it inherited.
     pub(crate) listens: bool,
+    /// What the current worker's probes have found.
+    #[serde(default)]
+    pub(crate) vitals: Vitals,
     /// A worker beside the current one.
     pub(crate) companion: Option<Companion>,
     pub(crate) ledger: Ledger,
@@ -200,6 +206,7 @@ impl Slot {
             place: None,
             pinned: None,
             listens: false,
+            vitals: Vitals::default(),
             companion: None,
             ledger: Ledger::default(),
             waiters: Vec::new(),
@@ -285,6 +292,16 @@ impl Slot {
         !matches!(self.state, State::Down { .. }) || self.companion.is_some()
     }
 
+    /// Whether one worker of it has ended, or is to, and the next is not up yet.
+    pub(crate) fn is_in_transit(&self) -> bool {
+        match &self.state {
+            State::Spawning(_) | State::Launching { .. } | State::Stopping(_) | State::Sweeping(_) => true,
+            State::Down { .. } | State::Waiting { .. } | State::Online(_) | State::Stuck(_) | State::Leaving { .. } => {
+                false
+            }
+        }
+    }
+
     /// Whether something of it is on its way out that may have been launched with a spec it has no more.
     pub(crate) fn is_leaving_behind(&self) -> bool {
         let ends = match &self.state {
@@ -358,6 +375,11 @@ impl Slot {
             unstable_restarts: self.ledger.unstable,
             last_exit: self.ledger.last_exit,
             restart_delay_ms: self.ledger.delay_ms,
+            health: if self.is_up() {
+                self.vitals.view(&spec.probes)
+            } else {
+                Health::default()
+            },
             watching: self.watching(spec),
             spec: Arc::clone(spec),
         }
@@ -368,6 +390,7 @@ impl Slot {
         self.generation = self.next_generation();
         self.place = None;
         self.listens = false;
+        self.vitals = Vitals::default();
         if order.counts {
             self.ledger.restarts = self.ledger.restarts.saturating_add(1);
         }
@@ -434,6 +457,10 @@ impl Slot {
 fn is_automatic(cause: &Cause) -> bool {
     match cause {
         Cause::Asked(_) => false,
-        Cause::Restart | Cause::FileChanged { .. } | Cause::Cron { .. } | Cause::MemoryLimit { .. } => true,
+        Cause::Restart
+        | Cause::FileChanged { .. }
+        | Cause::Cron { .. }
+        | Cause::MemoryLimit { .. }
+        | Cause::Unhealthy { .. } => true,
     }
 }

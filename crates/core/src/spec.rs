@@ -2,6 +2,7 @@
 //! aliases and units have been resolved by `ostler-config`. Pure data, immutable once made.
 
 use crate::listen::Listen;
+use crate::probe::Probes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,6 +40,9 @@ pub struct Spec {
     pub stop: StopPolicy,
     /// When it counts as ready.
     pub ready: ReadyPolicy,
+    /// How its workers are looked at while they run.
+    #[serde(default)]
+    pub probes: Probes,
     /// When it is restarted by the clock, in croner's dialect and local time.
     pub cron: Option<String>,
     /// Which files restart it.

@@ -2,6 +2,7 @@
 
 use crate::event::ExitStatus;
 use crate::ids::{AppId, Generation, Pid, SlotId};
+use crate::probe::Health;
 use crate::spec::Spec;
 use crate::time::{Instant, WallTime};
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,8 @@ pub struct SlotView {
     pub last_exit: Option<ExitStatus>,
     /// The delay before the pending or last delayed restart, ms (PM2: `prev_restart_delay`).
     pub restart_delay_ms: u64,
+    /// What its probes say.
+    pub health: Health,
     /// Whether files are being watched for it now.
     pub watching: bool,
     /// What it runs.
@@ -137,6 +140,8 @@ pub enum Step {
 pub enum Awaited {
     /// Say `ready`.
     Ready,
+    /// Pass its readiness probe.
+    Probe,
     /// Listen, wherever.
     Listening,
     /// Listen at an address where its predecessor does.

@@ -72,7 +72,8 @@ fn an_app_that_is_never_ready_has_failed_and_is_retried_until_its_limit() {
         verdict,
         Verdict::Failed(Failure::NotReady {
             waited_ms: 3000,
-            retrying: true
+            retrying: true,
+            probe: None,
         })
     );
     assert!(world.view(0).pid.is_none(), "the failed one has been stopped");

@@ -68,6 +68,8 @@ pub enum Fact {
     ObserveStarts,
     /// How many connections workers of clusters have open.
     Open(Vec<(WorkerId, u64)>),
+    /// Time to look at a worker.
+    Look(crate::effects::probe::Look),
     /// Time to sample the memory of this worker.
     SampleMemory(WorkerId),
     /// Somebody set the wall clock, so much further than it would have been.

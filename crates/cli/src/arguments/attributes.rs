@@ -29,7 +29,7 @@ fn put(map: &mut Map<String, Value>, key: &str, value: Option<Value>) {
     }
 }
 
-fn texts(o: &AppOptions) -> [(&'static str, &Option<String>); 16] {
+fn texts(o: &AppOptions) -> [(&'static str, &Option<String>); 18] {
     [
         ("name", &o.name),
         ("namespace", &o.namespace),
@@ -47,6 +47,8 @@ fn texts(o: &AppOptions) -> [(&'static str, &Option<String>); 16] {
         ("cron_restart", &o.cron_restart),
         ("ignore_watch", &o.ignore_watch),
         ("balance", &o.balance),
+        ("health", &o.health),
+        ("ready", &o.ready),
     ]
 }
 

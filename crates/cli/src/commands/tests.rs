@@ -198,6 +198,7 @@ async fn log_lines_from_before_are_not_taken_for_the_reason() {
     let answer = Answer::Slots(outcome(Verdict::Failed(Failure::NotReady {
         waited_ms: 3000,
         retrying: false,
+        probe: None,
     })));
     let _daemon = FakeDaemon::start(&stage.session.home, move |(method, path, _): &Asked| {
         match (method.as_str(), path.as_str()) {

@@ -45,6 +45,8 @@ pub enum Kind {
     TableOrFalse,
     /// A socket's address, an object with one, or a list of these.
     Listen,
+    /// What is looked at, and how often: a string, an object, or `false`.
+    Probe,
     /// Whatever it is, it is kept as it is.
     Anything,
 }
@@ -82,6 +84,7 @@ impl Kind {
             Self::Variables => "an object of names and values: { PORT: 3000 }".into(),
             Self::TableOrFalse => "an object, or false".into(),
             Self::Listen => "an address such as \"tcp://0.0.0.0:3000\" or \"unix:///run/app.sock\", an object { address, name, backlog, mode }, or a list of these".into(),
+            Self::Probe => "a path such as \"/healthz\", \"tcp\", \"heartbeat\", or an object { http, tcp, heartbeat, port, interval, timeout, failure_threshold, success_threshold, start_period }".into(),
             Self::Anything => "any value".into(),
         }
     }
@@ -118,6 +121,10 @@ impl Kind {
             Self::Variables => value.is_object().then(|| value.clone()),
             Self::TableOrFalse => (value.is_object() || *value == Value::Bool(false)).then(|| value.clone()),
             Self::Listen => (!value.is_boolean()).then(|| value.clone()),
+            Self::Probe => {
+                let fits = value.is_string() || value.is_object() || *value == Value::Bool(false);
+                fits.then(|| value.clone())
+            }
             Self::Anything => Some(value.clone()),
         }
     }

@@ -8,6 +8,7 @@ pub(crate) mod attribute;
 pub(crate) mod cluster;
 pub(crate) mod deploy;
 pub(crate) mod environment;
+pub(crate) mod health;
 pub(crate) mod kind;
 pub(crate) mod listen;
 pub(crate) mod logs;
@@ -49,6 +50,10 @@ pub const FAMILIES: &[Family] = &[
     Family {
         title: "Restarts and readiness",
         attributes: restart::ATTRIBUTES,
+    },
+    Family {
+        title: "Health",
+        attributes: health::ATTRIBUTES,
     },
     Family {
         title: "Cluster and reload",

@@ -111,6 +111,7 @@ fn process(spec: Spec) -> Process {
         unstable_restarts: 0,
         last_exit: Some(ExitStatus::Code(1)),
         restart_delay_ms: 0,
+        health: ostler_core::Health::default(),
         watching: false,
         spec: Arc::new(spec),
     };

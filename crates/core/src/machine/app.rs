@@ -88,7 +88,7 @@ impl Machine {
         instances.saturating_sub(present)
     }
 
-    fn slots_of(&self, app: AppId) -> impl Iterator<Item = &Slot> {
+    pub(super) fn slots_of(&self, app: AppId) -> impl Iterator<Item = &Slot> {
         self.apps
             .get(&app)
             .into_iter()

@@ -14,7 +14,7 @@ use crate::outcome::{Outcome, Verdict};
 use crate::schedule::agenda::Key;
 use crate::schedule::watch::Debounce;
 use crate::settings::Settings;
-use crate::slot::{Companion, Phase, Slot, SpecKey, State};
+use crate::slot::{Companion, Phase, Slot, SpecKey, State, first_probes};
 use crate::spec::{Mode, Spec};
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
@@ -273,6 +273,7 @@ impl Machine {
                 .extend(anew(slot, self.specs.get(slot.spec), &self.settings));
             if let Some(companion) = &slot.companion {
                 self.effects.extend(companion_anew(slot, companion, &self.specs));
+                self.effects.extend(companion_probes(slot, companion, &self.specs));
             }
         }
         if self
@@ -309,11 +310,13 @@ fn anew(slot: &Slot, spec: &Arc<Spec>, settings: &Settings) -> Vec<Effect> {
             })]
         }
         // It was to say that it is ready, and is given nothing before.
-        State::Launching { .. } => sample.into_iter().collect(),
+        State::Launching { .. } => sample.into_iter().chain(first_probes(worker, spec)).collect(),
         State::Online(_) => {
             let observed = spec.mode == Mode::Fork && (slot.is_awaited() || spec.can_overlap());
             let observe = observed.then_some(Effect::ObserveStart { worker });
-            sample.into_iter().chain(observe).chain(admit(worker, spec)).collect()
+            let admit = admit(worker, spec).filter(|_| slot.vitals.serves(&spec.probes));
+            let probes = first_probes(worker, spec);
+            sample.into_iter().chain(observe).chain(admit).chain(probes).collect()
         }
         State::Sweeping(_) => vec![Effect::Sweep { worker }],
         State::Stuck(stuck) if stuck.main.is_none() => vec![Effect::Sweep { worker }],
@@ -323,6 +326,14 @@ fn anew(slot: &Slot, spec: &Arc<Spec>, settings: &Settings) -> Vec<Effect> {
 
 fn admit(worker: WorkerId, spec: &Spec) -> Option<Effect> {
     (spec.mode == Mode::Cluster).then_some(Effect::Admit { worker })
+}
+
+/// The probes of a companion that comes.
+fn companion_probes(slot: &Slot, companion: &Companion, specs: &Specs) -> Vec<Effect> {
+    let comes = matches!(companion.phase, Phase::Starting(_) | Phase::Proving { .. });
+    let worker = slot.companion_worker().filter(|_| comes);
+    let probes = worker.map(|worker| first_probes(worker, specs.get(companion.spec)));
+    probes.into_iter().flatten().collect()
 }
 
 /// The orders that the companion's phase rests on.

@@ -64,12 +64,14 @@ impl Machine {
         };
         let said = starting.said_ready || !self.specs.get(companion.spec).ready.wait_ready;
         let ready = (!said).then_some(Awaited::Ready);
+        let probed = companion.vitals.serves(&self.specs.get(companion.spec).probes);
+        let probe = (!probed).then_some(Awaited::Probe);
         let listening: Vec<Awaited> = match &starting.missing {
             _ if !slot.listens => Vec::new(),
             None => vec![Awaited::Listening],
             Some(missing) => missing.iter().cloned().map(Awaited::ListeningAt).collect(),
         };
-        ready.into_iter().chain(listening).collect()
+        ready.into_iter().chain(listening).chain(probe).collect()
     }
 }
 

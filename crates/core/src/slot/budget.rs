@@ -15,7 +15,7 @@ use crate::event::ExitStatus;
 use crate::history::Next;
 use crate::settings::Settings;
 use crate::spec::{RestartLimit, RestartPolicy};
-use crate::time::{Now, millis};
+use crate::time::{Instant, Now, millis};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -47,6 +47,12 @@ pub(crate) struct Ledger {
     spaced: u32,
     /// Launches in a row that failed for a passing reason.
     pub(crate) spawn_failures: u32,
+    /// Replacements in a row of workers that were not well, none of which was well for long.
+    #[serde(default)]
+    pub(crate) reliefs: u32,
+    /// The next of these does not begin before.
+    #[serde(default)]
+    pub(crate) relief_at: Option<Instant>,
 }
 
 /// What is to become of a slot whose process ended.
@@ -86,6 +92,8 @@ impl Default for Ledger {
             credit_ms: FULL_CREDIT_MS,
             spaced: 0,
             spawn_failures: 0,
+            reliefs: 0,
+            relief_at: None,
         }
     }
 }
@@ -141,6 +149,22 @@ impl Ledger {
     pub(crate) fn delay_after_transient_failure(&mut self, settings: &Settings) -> Duration {
         self.spawn_failures = self.spawn_failures.saturating_add(1);
         Duration::from_millis(doubled(self.spawn_failures, settings))
+    }
+
+    /// A worker that is not well is replaced now. The first few in a row at once, as for those that end by themselves; then they are spaced, so
+    /// that an app whose successors are no better is not launched again and again.
+    pub(crate) fn relieve(&mut self, policy: &RestartPolicy, settings: &Settings, now: Now) {
+        self.reliefs = self.reliefs.saturating_add(1);
+        let credit = u32::try_from(FULL_CREDIT_MS / PRICE_MS).unwrap_or(u32::MAX);
+        let spaced = doubled(self.reliefs.saturating_sub(credit), settings);
+        let delay = spaced.max(policy.delay.map_or(0, millis));
+        self.relief_at = (delay > 0).then(|| now.instant + Duration::from_millis(delay));
+    }
+
+    /// What went before is forgiven.
+    pub(crate) fn forget_reliefs(&mut self) {
+        self.reliefs = 0;
+        self.relief_at = None;
     }
 
     /// Within PM2's window of `min_uptime * max_restarts` since it was made.

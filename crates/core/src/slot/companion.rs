@@ -9,9 +9,10 @@
 
 mod coming;
 mod going;
+mod probed;
 
 use super::ladder::{Ladder, ask};
-use super::{Context, Decision, Input, Reason, SPAWN_TIMEOUT, Slot, SpecKey, State};
+use super::{Context, Decision, Input, Reason, SPAWN_TIMEOUT, Slot, SpecKey, State, Vitals};
 use crate::effect::{Effect, Launch, NoticeKind, Place};
 use crate::event::ExitStatus;
 use crate::history::{Cause, EndCause, Entry, Next, What};
@@ -30,6 +31,9 @@ pub(crate) struct Companion {
     pub(crate) spec: SpecKey,
     pub(crate) launched: Option<Now>,
     pub(crate) place: Option<Place>,
+    /// What its probes have found.
+    #[serde(default)]
+    pub(crate) vitals: Vitals,
     /// Why the slot's worker is being replaced.
     pub(crate) cause: Cause,
     pub(crate) phase: Phase,
@@ -164,6 +168,7 @@ impl Slot {
             spec: key,
             launched: None,
             place: place.clone(),
+            vitals: Vitals::default(),
             cause,
             phase: Phase::Spawning {
                 until: cx.now.instant + SPAWN_TIMEOUT,

@@ -3,7 +3,7 @@
 use super::companion::{Companion, Phase, Starting};
 use super::ladder::{Ladder, Step};
 use super::table::{NOW, PAST, asked, effect_name, inputs, ladder_name, name_of, slot, spec};
-use super::{Context, Decision, Input, Run, Slot, SpecKey, State};
+use super::{Context, Decision, Input, Run, Slot, SpecKey, State, Vitals};
 use crate::history::{EndCause, Next};
 use crate::ids::{Generation, Pid};
 use crate::listen::{Address, Listen};
@@ -22,6 +22,7 @@ fn companion(phase: Phase) -> Companion {
         spec: SpecKey(1),
         launched: Some(NOW),
         place: None,
+        vitals: Vitals::default(),
         cause: asked(),
         phase,
     }

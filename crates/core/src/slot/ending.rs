@@ -220,7 +220,15 @@ impl Slot {
                 self.note_end(status, cause, judgement.next(), cx);
                 let waited_ms = millis(cx.spec.ready.listen_timeout);
                 let retrying = matches!(judgement, Judgement::Restart { .. });
-                self.answer(&Verdict::Failed(Failure::NotReady { waited_ms, retrying }), cx);
+                let probe = self.vitals.why_not_ready();
+                self.answer(
+                    &Verdict::Failed(Failure::NotReady {
+                        waited_ms,
+                        retrying,
+                        probe,
+                    }),
+                    cx,
+                );
                 self.then_by(judgement, cx)
             }
         };

@@ -3,7 +3,7 @@
 
 use super::budget::Judgement;
 use super::{Context, Input, Intent, Order, Reason, Run, SPAWN_TIMEOUT, Slot, Spawning, State, Then, Turn};
-use super::{ignored, is_automatic, took};
+use super::{first_probes, ignored, is_automatic, took};
 use crate::effect::{Effect, NoticeKind};
 use crate::event::SpawnError;
 use crate::history::{Cause, What};
@@ -167,6 +167,7 @@ impl Slot {
                 every: cx.settings.memory_interval,
             });
         }
+        cx.effects.extend(first_probes(self.worker(), cx.spec));
         if cx.spec.ready.wait_ready {
             return took(State::Launching {
                 run,

@@ -1,12 +1,12 @@
 //! A slot whose main process runs and is meant to: [`State::Launching`] and [`State::Online`].
 
-use super::{Context, Input, Intent, Order, Reason, Run, Slot, State, Turn, ignored, took};
+use super::{Context, Input, Intent, Order, Reason, Run, Slot, State, Turn, ignored, is_automatic, took};
 use crate::effect::Effect;
 use crate::history::Cause;
-use crate::outcome::Verdict;
+use crate::outcome::{Failure, Verdict};
 use crate::settings::Settings;
 use crate::spec::{Mode, OnReadyTimeout, Spec};
-use crate::time::Instant;
+use crate::time::{Instant, millis};
 use std::time::Duration;
 
 impl Slot {
@@ -16,7 +16,10 @@ impl Slot {
             Input::Ready => took(self.up_at_last(run, cx)),
             Input::Deadline if cx.now.instant < until => ignored(same, Reason::NotDue),
             Input::Deadline => match cx.spec.ready.on_timeout {
-                OnReadyTimeout::Accept => took(self.up_at_last(run, cx)),
+                OnReadyTimeout::Accept => {
+                    self.vitals.take_for_ready();
+                    took(self.up_at_last(run, cx))
+                }
                 OnReadyTimeout::Fail => took(match self.step_in_for_overdue(run.pid, cx) {
                     Some(state) => state,
                     None => self.tell_to_end(run, Intent::Judge, cx),
@@ -70,18 +73,24 @@ impl Slot {
 
     /// From now on it may be given connections.
     pub(super) fn admit(&self, cx: &mut Context<'_>) {
-        if cx.spec.mode == Mode::Cluster {
+        if cx.spec.mode == Mode::Cluster && self.vitals.serves(&cx.spec.probes) {
             cx.effects.push_back(Effect::Admit { worker: self.worker() });
         }
     }
 
-    /// It is proven to be up.
+    /// It is proven to be up, unless it has to be found ready yet.
     fn up(&mut self, run: Run, cx: &mut Context<'_>) -> State {
+        if !self.vitals.serves(&cx.spec.probes) {
+            return State::Online(run);
+        }
         self.answer(&Verdict::Online { pid: run.pid }, cx);
         State::Online(run)
     }
 
     fn restart_running(&mut self, run: Run, cause: Cause, cx: &mut Context<'_>) -> State {
+        if !is_automatic(&cause) {
+            self.ledger.forget_reliefs();
+        }
         self.pinned = None;
         self.ledger.renew(cx.now);
         self.tell_to_end(run, Intent::Restart(Order::new(cause, true)), cx)
@@ -98,6 +107,18 @@ impl Slot {
     fn online_for_long(&mut self, run: Run, cx: &mut Context<'_>) -> Turn {
         let age = self.age(cx.now.instant);
         let proven = self.is_awaited() && age >= proof(cx.spec);
+        let overdue = self.vitals.awaits_ready(&cx.spec.probes) && age >= cx.spec.ready.listen_timeout;
+        if overdue && cx.spec.ready.on_timeout == OnReadyTimeout::Accept {
+            self.vitals.take_for_ready();
+            return took(self.up_at_last(run, cx));
+        }
+        if proven && !self.vitals.serves(&cx.spec.probes) {
+            // It runs on, and is given work as soon as it is found ready.
+            let waited_ms = millis(age);
+            let probe = self.vitals.why_not_ready();
+            self.answer(&Verdict::Failed(Failure::Unready { waited_ms, probe }), cx);
+            return took(State::Online(run));
+        }
         let calmed = self.ledger.delay_ms > 0 && age >= cx.settings.backoff_reset;
         if calmed {
             self.ledger.delay_ms = 0;
@@ -113,7 +134,9 @@ impl Slot {
         let launched = self.ledger.launched?.instant;
         let proven = self.is_awaited().then_some(launched + proof(spec));
         let calmed = (self.ledger.delay_ms > 0).then_some(launched + settings.backoff_reset);
-        proven.into_iter().chain(calmed).min()
+        let accepts = spec.ready.on_timeout == OnReadyTimeout::Accept && self.vitals.awaits_ready(&spec.probes);
+        let accepted = accepts.then_some(launched + spec.ready.listen_timeout);
+        proven.into_iter().chain(calmed).chain(accepted).min()
     }
 
     /// How long the current or last process has lived, or would have.
@@ -128,7 +151,7 @@ impl Slot {
 /// cluster say so themselves by listening, and are given the time for it.
 fn proof(spec: &Spec) -> Duration {
     match spec.mode {
-        Mode::Fork => spec.restart.min_uptime,
-        Mode::Cluster => spec.restart.min_uptime.max(spec.ready.listen_timeout),
+        Mode::Fork if spec.probes.ready.is_none() => spec.restart.min_uptime,
+        Mode::Fork | Mode::Cluster => spec.restart.min_uptime.max(spec.ready.listen_timeout),
     }
 }

@@ -1,8 +1,8 @@
 //! What may happen to the machine, in any order: apps that differ in every rule, programs that do all that programs do.
 
-use crate::support::programs::{self, Leftovers, Program, Reaction, listen, spec};
+use crate::support::programs::{self, Leftovers, Program, Reaction, Sick, listen, spec};
 use crate::support::{ms, secs};
-use ostler_core::{ExitStatus, Mode, OnReadyTimeout, Spec, WatchSpec};
+use ostler_core::{ExitStatus, Mode, OnReadyTimeout, Probe, ProbeKind, Spec, WatchSpec};
 use proptest::prelude::*;
 
 /// Something that happens to the machine.
@@ -102,7 +102,7 @@ pub fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-pub const KINDS: usize = 15;
+pub const KINDS: usize = 19;
 
 /// Apps that differ in every rule that matters here.
 pub fn app(kind: usize) -> Spec {
@@ -157,6 +157,34 @@ pub fn app(kind: usize) -> Spec {
                 delay: ms(0),
             });
         }
+        15 => {
+            app.mode = Mode::Cluster;
+            app.probes.health = Some(programs::probe());
+        }
+        16 => {
+            app.mode = Mode::Cluster;
+            app.probes.health = Some(programs::probe());
+            app.probes.ready = Some(Probe {
+                success_threshold: 2,
+                ..programs::probe()
+            });
+            app.ready.wait_ready = true;
+            app.cluster.drain_timeout = secs(2);
+        }
+        17 => {
+            app.probes.health = Some(Probe {
+                failure_threshold: 1,
+                start_period: secs(2),
+                ..programs::probe()
+            });
+            app.probes.ready = Some(programs::probe());
+        }
+        18 => {
+            app.listen = vec![listen("/run/three.sock")];
+            app.probes.ready = Some(programs::probe());
+            app.ready.on_timeout = OnReadyTimeout::Accept;
+            app.stop.tree = false;
+        }
         _ => {
             app.mode = Mode::Cluster;
             app.cluster.drain_timeout = secs(3);
@@ -169,6 +197,16 @@ pub fn app(kind: usize) -> Spec {
         }
     }
     app
+}
+
+fn sick() -> impl Strategy<Value = Vec<Sick>> {
+    let probe = prop_oneof![Just(ProbeKind::Health), Just(ProbeKind::Ready)];
+    let one = (probe, 0..20_000_u64, 0..20_000_u64, any::<bool>()).prop_map(|(probe, from, span, hung)| Sick {
+        probe,
+        span: ms(from)..ms(from + span),
+        hung,
+    });
+    prop::collection::vec(one, 0..3)
 }
 
 pub fn program() -> impl Strategy<Value = Program> {
@@ -195,9 +233,10 @@ pub fn program() -> impl Strategy<Value = Program> {
         ends,
         waits,
         prop::collection::vec(0..120_u64, 0..4),
+        sick(),
     )
         .prop_map(
-            |(leftovers, reaction, fails_to_spawn, boot, ends, (ready, settles), memory)| Program {
+            |(leftovers, reaction, fails_to_spawn, boot, ends, (ready, settles), memory, sick)| Program {
                 boot: ms(boot),
                 fails_to_spawn,
                 ends: ends.map(|(after, status)| (ms(after), status)),
@@ -209,6 +248,7 @@ pub fn program() -> impl Strategy<Value = Program> {
                 reaction,
                 leftovers,
                 memory,
+                sick,
             },
         )
 }

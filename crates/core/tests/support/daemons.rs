@@ -13,6 +13,7 @@ impl World {
             let _lost = self.ordered();
         }
         self.machine = self.twin.as_ref().expect("a journal").heir(true);
+        self.forget_probes();
         let effects: Vec<Effect> = std::iter::from_fn(|| self.machine.poll_effect()).collect();
         self.carry_out_all(effects);
     }

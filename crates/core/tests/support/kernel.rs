@@ -3,7 +3,8 @@
 use super::programs::{Leftovers, Program, Reaction};
 use super::{Happening, Process, SIGINT, SIGKILL, World, generations_of};
 use ostler_core::{
-    Address, AppId, Effect, Event, ExitStatus, Launch, Mode, Pid, Place, Scope, SlotId, SpawnError, WorkerId,
+    Address, AppId, Effect, Event, ExitStatus, Launch, Mode, Pid, Place, ProbeKind, ProbeResult, Scope, SlotId,
+    SpawnError, WorkerId,
 };
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -47,6 +48,13 @@ impl World {
                 }
             }
             Effect::SampleMemory { worker, every } => self.sample(worker, every),
+            Effect::Probe {
+                worker,
+                kind,
+                timeout,
+                after,
+                check: _,
+            } => self.probe(worker, kind, timeout, after),
             Effect::Admit { worker } => self.processes.get_mut(&worker).expect("launched").admitted = true,
             Effect::Withdraw { worker } => self.processes.get_mut(&worker).expect("launched").admitted = false,
             Effect::Drain { worker } => self.drain(worker),
@@ -91,6 +99,38 @@ impl World {
         if let Some(after) = process.program.drains {
             self.later(after, Event::Drained { worker });
         }
+    }
+
+    /// Whoever asks for a probe waits for the answer before it asks again.
+    fn probe(&mut self, worker: WorkerId, kind: ProbeKind, timeout: Duration, after: Duration) {
+        let process = self.processes.get_mut(&worker).expect("launched");
+        assert!(
+            process.main && process.reported,
+            "{worker} is probed though it does not run"
+        );
+        assert!(process.probed.insert(kind), "{worker} is probed twice at once");
+        let age = self.now.instant.since(process.born) + after;
+        let sick = process.program.sick.iter();
+        let sick = sick
+            .filter(|sick| sick.probe == kind && sick.span.contains(&age))
+            .next_back();
+        let (result, took) = match sick.map(|sick| sick.hung) {
+            None => (ProbeResult::Passed, Duration::ZERO),
+            Some(hung) => {
+                let took = if hung { timeout } else { Duration::ZERO };
+                let why = format!("{} fails", kind.as_str());
+                (ProbeResult::Failed { why, hung }, took)
+            }
+        };
+        self.later(
+            after + took,
+            Event::Probed {
+                worker,
+                kind,
+                result,
+                took,
+            },
+        );
     }
 
     fn sample(&mut self, worker: WorkerId, every: Duration) {
@@ -157,6 +197,8 @@ impl World {
             overlaps: spec.can_overlap(),
             listens: false,
             admitted: spec.mode == Mode::Fork,
+            born: self.now.instant,
+            probed: BTreeSet::new(),
         };
         self.open
             .entry(launch.app)

@@ -13,8 +13,8 @@ mod questions;
 pub mod twin;
 
 use ostler_core::{
-    Address, AppId, Effect, Event, ExitStatus, Generation, Instant, Machine, Now, Origin, Outcome, Pid, Request,
-    Settings, SlotId, Spec, Status, Ticket, Verdict, WallTime, WorkerId,
+    Address, AppId, Effect, Event, ExitStatus, Generation, Instant, Machine, Now, Origin, Outcome, Pid, ProbeKind,
+    Request, Settings, SlotId, Spec, Status, Ticket, Verdict, WallTime, WorkerId,
 };
 use programs::Program;
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,6 +47,7 @@ impl Happening {
                 | Event::Listening { worker, .. }
                 | Event::ListenFailed { worker, .. }
                 | Event::Drained { worker }
+                | Event::Probed { worker, .. }
                 | Event::MemorySample { worker, .. } => Some(worker.slot),
                 Event::FileChanged { slot, .. } => Some(*slot),
                 Event::Request { .. } | Event::ClockStepped | Event::StarterEnded { .. } | Event::Hurry => None,
@@ -73,6 +74,10 @@ pub struct Process {
     inherits: BTreeSet<Address>,
     /// Another worker of its slot can serve beside it.
     overlaps: bool,
+    /// When it was launched.
+    born: Instant,
+    /// Which of its probes are under way.
+    probed: BTreeSet<ProbeKind>,
     listens: bool,
     /// It may be given connections, or takes them itself.
     admitted: bool,
@@ -258,6 +263,13 @@ impl World {
         self.replies[&ticket].clone()
     }
 
+    /// Whether a worker may be given connections.
+    pub fn is_in_rotation(&self, worker: WorkerId) -> bool {
+        self.processes
+            .get(&worker)
+            .is_some_and(|process| process.main && process.admitted)
+    }
+
     /// The verdict of a request about one slot.
     pub fn verdict(&mut self, ticket: Ticket) -> Verdict {
         let outcome = self.reply(ticket);
@@ -319,6 +331,12 @@ impl World {
                 if let Event::Spawned { worker, .. } = &event {
                     self.processes.get_mut(worker).expect("launched").reported = true;
                 }
+                if let Event::Probed { worker, kind, .. } = &event {
+                    match self.processes.get_mut(worker).filter(|process| process.main) {
+                        Some(process) => assert!(process.probed.remove(kind), "a probe that nobody ordered"),
+                        None => return,
+                    }
+                }
                 if let Event::Listening { worker, .. } = &event {
                     match self.processes.get_mut(worker).filter(|process| process.main) {
                         Some(process) => process.listens = true,
@@ -336,6 +354,13 @@ impl World {
                 self.report_gone(worker);
             }
         }
+    }
+
+    /// What was under way when a daemon died nobody hears of.
+    fn forget_probes(&mut self) {
+        let probed = |happening: &Happening| matches!(happening, Happening::Fact(Event::Probed { .. }));
+        self.calendar.retain(|_, happening| !probed(happening));
+        self.processes.values_mut().for_each(|process| process.probed.clear());
     }
 
     fn end_main(&mut self, worker: WorkerId, status: ExitStatus) {

@@ -2,9 +2,10 @@
 
 use super::{ms, secs};
 use ostler_core::{
-    Address, Environment, ExitStatus, Interpreter, Listen, LogFile, LogFormat, LogSpec, Mode, OnReadyTimeout,
-    Program as Run, ReadyPolicy, RestartLimit, RestartPolicy, Spec, StopPolicy,
+    Address, Check, Environment, ExitStatus, Interpreter, Listen, LogFile, LogFormat, LogSpec, Mode, OnReadyTimeout,
+    Probe, ProbeKind, Probes, Program as Run, ReadyPolicy, RestartLimit, RestartPolicy, Spec, StopPolicy,
 };
+use std::ops::Range;
 use std::time::Duration;
 
 /// How a program behaves in one launch.
@@ -32,6 +33,18 @@ pub struct Program {
     pub leftovers: Leftovers,
     /// What each sample of its memory says.
     pub memory: Vec<u64>,
+    /// When which of its probes fail.
+    pub sick: Vec<Sick>,
+}
+
+/// A time in which a probe fails.
+#[derive(Clone, Debug)]
+pub struct Sick {
+    pub probe: ProbeKind,
+    /// Since its launch was ordered.
+    pub span: Range<Duration>,
+    /// Its event loop does not turn.
+    pub hung: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -75,6 +88,7 @@ impl Program {
             },
             leftovers: Leftovers::None,
             memory: Vec::new(),
+            sick: Vec::new(),
         }
     }
 
@@ -85,6 +99,13 @@ impl Program {
             settles: None,
             ..Self::server()
         }
+    }
+
+    /// One of its probes fails in this time, in ms since its launch was ordered.
+    pub fn sick(mut self, probe: ProbeKind, span: Range<u64>, hung: bool) -> Self {
+        let span = ms(span.start)..ms(span.end);
+        self.sick.push(Sick { probe, span, hung });
+        self
     }
 
     pub fn missing() -> Self {
@@ -110,6 +131,21 @@ impl Program {
 
     pub fn with_leftovers(self, leftovers: Leftovers) -> Self {
         Self { leftovers, ..self }
+    }
+}
+
+/// Looks each second, for 500 ms; two failures are believed.
+pub fn probe() -> Probe {
+    Probe {
+        check: Check::Http {
+            path: "/healthz".into(),
+            port: None,
+        },
+        interval: secs(1),
+        timeout: ms(500),
+        failure_threshold: 2,
+        success_threshold: 1,
+        start_period: secs(0),
     }
 }
 
@@ -181,6 +217,7 @@ pub fn spec(name: &str) -> Spec {
             listen_timeout: secs(3),
             on_timeout: OnReadyTimeout::Fail,
         },
+        probes: Probes::default(),
         cron: None,
         watch: None,
         memory_limit: None,

@@ -102,6 +102,7 @@ fn is_repeatable(effect: &Effect) -> bool {
         | Effect::Sweep { .. }
         | Effect::Watch { .. }
         | Effect::SampleMemory { .. }
+        | Effect::Probe { .. }
         | Effect::Admit { .. }
         | Effect::Drain { .. }
         | Effect::Exit { .. } => true,

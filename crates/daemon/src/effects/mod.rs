@@ -1,6 +1,7 @@
 //! What the machine orders, one file a family. An effect never answers: what comes of it is a fact.
 
 pub mod observe;
+pub mod probe;
 mod signal;
 pub mod spawn;
 mod sweep;
@@ -31,6 +32,13 @@ impl Daemon {
             Effect::Reply { .. } => {}
             Effect::Record(entry) => self.history.push(entry),
             Effect::Publish(notice) => self.publish(&notice),
+            Effect::Probe {
+                worker,
+                kind,
+                check,
+                timeout,
+                after,
+            } => self.probe(worker, kind, check, timeout, after),
             Effect::Admit { worker } => self.primary.send(Command::Admit(worker)),
             Effect::Withdraw { worker } => self.primary.send(Command::Withdraw(worker)),
             Effect::Drain { worker } => self.drain(worker),

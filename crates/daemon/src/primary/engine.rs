@@ -163,13 +163,15 @@ impl Engine {
             Command::Unlisten(app) => self.unlisten(app),
             Command::Kept(worker) => self.kept(worker),
             Command::Say(worker, message) => self.say(worker, &message),
-            Command::Watch(worker) => self.watch(worker),
+            Command::Watch(worker) => self.tell_preload(worker, ToPreload::Watch),
+            Command::Probe(worker, port, to) => self.probe(worker, port, to),
+            Command::Beat(worker) => self.ask_for_beat(worker),
             Command::Count(reply) => self.ask_for_counts(reply),
             Command::Counted(found) => self.counted(found),
         }
     }
 
-    fn token_of(&self, worker: WorkerId) -> Option<u64> {
+    pub(super) fn token_of(&self, worker: WorkerId) -> Option<u64> {
         self.tokens.get(&worker).copied()
     }
 
@@ -243,7 +245,7 @@ impl Engine {
     }
 
     /// Listens to a channel as its state asks: not while what was read is not kept, and for room only if it was full.
-    fn rewatch(&mut self, token: u64) {
+    pub(super) fn rewatch(&mut self, token: u64) {
         let Some(link) = self.links.get_mut(&token) else { return };
         let mut flags = epoll::EventFlags::empty();
         flags.set(reading(), link.untaken == 0);
@@ -268,13 +270,27 @@ impl Engine {
         self.rewatch(token);
     }
 
-    /// Somebody looks at how a worker is doing. One whose channel is full has other worries.
-    fn watch(&mut self, worker: WorkerId) {
+    /// Tells a worker's preload something that need not be told. One whose channel is full has other worries.
+    pub(super) fn tell_preload(&mut self, worker: WorkerId, message: ToPreload) {
         self.with(worker, |link| {
             if link.preload && !link.is_full {
-                let _ = link.send(&ToWorker::Ostler(ToPreload::Watch));
+                let _ = link.send(&ToWorker::Ostler(message));
             }
         });
+    }
+
+    pub(super) fn link(&self, token: u64) -> Option<&Link> {
+        self.links.get(&token)
+    }
+
+    pub(super) fn link_mut(&mut self, token: u64) -> Option<&mut Link> {
+        self.links.get_mut(&token)
+    }
+
+    /// What an app calls so.
+    pub(super) fn listener(&self, app: AppId, key: &str) -> Option<&Listener> {
+        let door = self.door(app, key).and_then(|token| self.doors.get(&token))?;
+        Some(&door.listener)
     }
 
     fn say(&mut self, worker: WorkerId, message: &serde_json::Value) {

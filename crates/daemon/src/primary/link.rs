@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 
 /// How long a worker may leave a connection untaken before its clients are somebody else's.
 const STALL: Duration = Duration::from_secs(1);
@@ -131,6 +132,8 @@ pub struct Link {
     /// The kernel is to tell when there is room.
     pub awaits_room: bool,
     given: VecDeque<Given>,
+    /// Connections of probes that it has not taken yet, and who waits for that.
+    probes: Vec<(u64, oneshot::Sender<bool>)>,
     /// When it last took something of it.
     took: Option<Instant>,
     /// Frames without a descriptor that wait for room.
@@ -184,6 +187,7 @@ impl Link {
             is_full: false,
             awaits_room: false,
             given: VecDeque::new(),
+            probes: Vec::new(),
             took: None,
             unsent: VecDeque::new(),
             seq: epoch,
@@ -359,6 +363,32 @@ impl Link {
         let position = self.given.iter().position(|given| given.seq == seq)?;
         self.took = Some(Instant::now());
         self.given.remove(position)
+    }
+
+    /// Hands it a connection of ours, which is nobody else's if it does not take it. One that has not taken the last one in time gets no
+    /// other.
+    ///
+    /// # Errors
+    /// `Full` also for that.
+    pub fn probe(&mut self, key: &str, socket: OwnedFd, taken: oneshot::Sender<bool>) -> Result<(), Unsent> {
+        let owing = self.probes.iter().any(|(_, taken)| taken.is_closed());
+        if owing || self.is_full || !self.may_send_handle() {
+            return Err(Unsent::Full);
+        }
+        let seq = self.seq;
+        self.send_with(&ToWorker::NewConnection { key }, Some(socket.as_fd()))?;
+        self.probes.push((seq, taken));
+        Ok(())
+    }
+
+    /// Whether this is about the connection of a probe; then whoever waits for it is told.
+    pub fn probe_taken(&mut self, seq: u64, accepted: bool) -> bool {
+        let Some(place) = self.probes.iter().position(|(probe, _)| *probe == seq) else {
+            return false;
+        };
+        let (_, taken) = self.probes.swap_remove(place);
+        let _ = taken.send(accepted);
+        true
     }
 
     /// What it has not taken and, since it is gone, never will.

@@ -14,11 +14,13 @@ mod census;
 mod engine;
 mod link;
 mod listener;
+mod probe;
 mod queue;
 
 pub(crate) use accepted::{ACCEPTED, Accepted};
 pub(crate) use engine::Reply;
 pub(crate) use link::Member;
+pub(crate) use probe::{Handed, HandedTo, NotHanded};
 
 use crate::fact::Fact;
 use crate::keeper_link::Deposit;
@@ -85,6 +87,10 @@ pub(crate) enum Command {
     Say(WorkerId, serde_json::Value),
     /// Somebody looks at how it is doing.
     Watch(WorkerId),
+    /// It is to be handed a connection of ours, by its server at this port.
+    Probe(WorkerId, Option<u16>, HandedTo),
+    /// It is to say whether its event loop turns.
+    Beat(WorkerId),
     /// Somebody wants to know what workers have.
     Count(Reply),
     /// What has been counted.

@@ -96,6 +96,7 @@ impl Daemon {
             starts: Starts::default(),
             containment,
             sampling: BTreeMap::new(),
+            beats: BTreeMap::new(),
             sweeping: BTreeSet::new(),
             sweep_due: false,
             remains: BTreeMap::new(),

@@ -70,6 +70,7 @@ impl Daemon {
     pub(super) fn drained(&mut self, worker: WorkerId) {
         self.stop_observing(worker);
         self.sampling.remove(&worker);
+        self.beats.remove(&worker);
         let Some(record) = self.workers.get_mut(&worker) else {
             return;
         };

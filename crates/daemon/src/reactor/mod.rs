@@ -26,6 +26,7 @@ use crate::api::Connections;
 use crate::container::Container;
 use crate::containment::Containment;
 use crate::effects::observe::Starts;
+use crate::effects::probe::Beats;
 use crate::fact::Fact;
 use crate::journal::Journal;
 use crate::keeper_link::KeeperLink;
@@ -72,6 +73,8 @@ pub struct Daemon {
     pub(crate) starts: Starts,
     pub(crate) containment: Containment,
     pub(crate) sampling: BTreeMap<WorkerId, Duration>,
+    /// Who waits for which event loop to turn.
+    pub(crate) beats: Beats,
     pub(crate) sweeping: BTreeSet<WorkerId>,
     pub(crate) sweep_due: bool,
     /// Workers whose main process has ended, as long as something of them may be left.
@@ -214,6 +217,7 @@ impl Daemon {
             Fact::LeftoverEnded(_) => self.leftover_ended(),
             Fact::ObserveStarts => self.look_at_starts(),
             Fact::Open(connections) => self.open_now(connections),
+            Fact::Look(look) => self.look(look),
             Fact::SampleMemory(worker) => self.sample_memory(worker),
             Fact::ClockSet { by_millis } => self.clock_set(by_millis),
             Fact::Booted(lines) => {
@@ -265,6 +269,7 @@ impl Daemon {
         use ostler_wire::node_ipc::Message;
         match message {
             Message::Ready => self.tell(Event::ReadyMessage { worker }),
+            Message::Beat => self.beat(worker),
             Message::Report(report) => self.reported(worker, *report),
             Message::Garbage(length) => {
                 self.note(&format!(

@@ -101,7 +101,7 @@ fn internet(line: &str, wanted: SocketAddr, state: &str) -> Option<u64> {
 }
 
 /// Words of 32 bits, each in the byte order of the machine.
-fn address(hex: &str) -> Option<IpAddr> {
+pub(super) fn address(hex: &str) -> Option<IpAddr> {
     let mut bytes = Vec::with_capacity(16);
     for at in (0..hex.len()).step_by(8) {
         let word = u32::from_str_radix(hex.get(at..at + 8)?, 16).ok()?;

@@ -1,12 +1,14 @@
 //! Whether a process accepts connections: a sign that a server is up.
 
 use super::file::{leading_number, open, open_of};
+use super::holder::address;
 use super::stat::Stat;
 use rustix::fs::{Dir, OFlags, readlinkat_raw};
 use rustix::process::Pid;
 use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader};
 use std::mem::MaybeUninit;
+use std::net::SocketAddr;
 
 /// Whether a process holds a TCP or unix socket that listens, its own or an inherited one. Costs one `readlink` a
 /// descriptor, and the kernel's tables of sockets only if any of them is a socket.
@@ -37,6 +39,34 @@ pub fn any_listens(members: &[Stat]) -> io::Result<bool> {
         }
     }
     Ok(false)
+}
+
+/// Where a process listens for TCP connections.
+///
+/// # Errors
+/// As [`listens`].
+pub fn tcp_listeners(pid: Pid) -> io::Result<BTreeSet<SocketAddr>> {
+    let sockets = socket_inodes(pid)?;
+    let mut found = BTreeSet::new();
+    for table in ["net/tcp", "net/tcp6"] {
+        let Some(file) = open_of(pid, table)? else { continue };
+        let lines = BufReader::with_capacity(16 * 1024, std::fs::File::from(file)).lines();
+        for line in lines.skip(1) {
+            let line = line?;
+            match listening_inode(line.as_bytes(), TCP) {
+                Some(inode) if sockets.contains(&inode) => found.extend(local_address(&line)),
+                Some(_) => {}
+                None => break,
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The second field of a line: address and port, in hexadecimal.
+fn local_address(line: &str) -> Option<SocketAddr> {
+    let (ip, port) = line.split_ascii_whitespace().nth(1)?.split_once(':')?;
+    Some(SocketAddr::new(address(ip)?, u16::from_str_radix(port, 16).ok()?))
 }
 
 /// The inodes of all sockets that a process holds.

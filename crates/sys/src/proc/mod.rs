@@ -17,7 +17,7 @@ pub use cpu::{cpu_nanos, cpu_nanos_of_threads};
 pub use environment::{MARKER, environment_entry};
 pub use holder::{Bound, holder_of};
 pub(crate) use listening::socket_inodes;
-pub use listening::{any_listens, listens};
+pub use listening::{any_listens, listens, tcp_listeners};
 pub use stat::{StartTime, Stat, State, Usage, millis_of_ticks, page_size};
 pub use table::ProcessTable;
 pub use tree::Tree;

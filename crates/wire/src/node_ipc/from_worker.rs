@@ -81,6 +81,8 @@ pub enum FromPreload {
     },
     /// No connection of its servers is open any more.
     Drained,
+    /// Its event loop turns: it was asked.
+    Beat,
 }
 
 /// A question about sockets that were sent to us.
@@ -318,6 +320,7 @@ impl Members<'_> {
     fn preload(&self) -> Option<FromPreload> {
         match self.act.text()? {
             "drained" => Some(FromPreload::Drained),
+            "beat" => Some(FromPreload::Beat),
             "draining" => Some(FromPreload::Draining {
                 connections: self.connections.number()?,
             }),

@@ -97,6 +97,8 @@ pub enum Message {
     User(serde_json::Value),
     /// What our preload has measured.
     Report(Box<Report>),
+    /// Our preload answers that the event loop turns.
+    Beat,
     /// A line that is not JSON; its length.
     Garbage(usize),
 }
@@ -112,6 +114,7 @@ impl From<FromWorker> for Message {
             FromWorker::Close { .. } | FromWorker::ExitedAfterDisconnect { .. } => Self::Internal,
             FromWorker::Accepted { .. } | FromWorker::HandleAck | FromWorker::HandleNack => Self::Internal,
             FromWorker::Handle { .. } | FromWorker::Sockets(_) => Self::Internal,
+            FromWorker::Ostler(FromPreload::Beat) => Self::Beat,
             FromWorker::Ostler(_) | FromWorker::OtherInternal => Self::Internal,
         }
     }

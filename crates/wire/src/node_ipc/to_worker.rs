@@ -76,6 +76,8 @@ pub enum ToPreload {
     Drain,
     /// Somebody looks: report at once, and often for a while.
     Watch,
+    /// Say so if the event loop turns.
+    Beat,
 }
 
 impl ToPreload {
@@ -83,6 +85,7 @@ impl ToPreload {
         match self {
             Self::Drain => "drain",
             Self::Watch => "watch",
+            Self::Beat => "beat",
         }
     }
 }

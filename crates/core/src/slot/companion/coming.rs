@@ -5,13 +5,15 @@ use super::super::{Context, Decision, Input, Order, Reason, Run, SPAWN_TIMEOUT, 
 use super::{Companion, News, Phase, Starting, age_of, spec_of};
 use crate::effect::{Effect, NoticeKind};
 use crate::event::{ExitStatus, SpawnError};
-use crate::history::{EndCause, Next, What};
+use crate::history::{Cause, EndCause, Next, What};
 use crate::ids::Pid;
 use crate::outcome::{Failure, Verdict};
 use crate::slot::resting;
+use crate::slot::{Vitals, first_probes};
 use crate::spec::{Mode, OnReadyTimeout, Spec};
 use crate::time::{Instant, millis};
 use std::sync::Arc;
+use std::time::Duration;
 
 impl Slot {
     pub(super) fn companion_spawning(
@@ -48,7 +50,8 @@ impl Slot {
                         worker: self.worker_of(&companion),
                     });
                 }
-                let phase = self.starting_or_proving(starting, &spec, cx.now.instant);
+                cx.effects.extend(first_probes(self.worker_of(&companion), &spec));
+                let phase = self.starting_or_proving(starting, &companion.vitals, &spec, cx.now.instant);
                 self.keep(companion, phase, Decision::Took)
             }
             Input::SpawnFailed { error } => self.companion_not_spawned(&companion, error, cx),
@@ -119,20 +122,24 @@ impl Slot {
             }
         }
         let spec = spec_of(cx);
-        let phase = self.starting_or_proving(starting, &spec, cx.now.instant);
+        let phase = self.starting_or_proving(starting, &companion.vitals, &spec, cx.now.instant);
         self.keep(companion, phase, Decision::Took)
     }
 
     /// Ready means in a cluster: it has said so, if it is to, and it listens wherever its predecessor does. Else it has said so; or
     /// it takes what comes in on what it inherited; or it has come to rest, and of its predecessor no more was known.
-    fn starting_or_proving(&self, starting: Starting, spec: &Spec, now: Instant) -> Phase {
+    /// Its probes must not speak against it in any case; one that passes a readiness probe need not have come to rest.
+    pub(super) fn starting_or_proving(&self, starting: Starting, vitals: &Vitals, spec: &Spec, now: Instant) -> Phase {
         let listens = starting.missing.as_ref().is_some_and(Vec::is_empty);
         let ready = match (spec.mode, spec.ready.wait_ready) {
             (Mode::Cluster, wait) => (!wait || starting.said_ready) && (!self.listens || listens),
             (Mode::Fork, true) => starting.said_ready,
-            (Mode::Fork, false) => starting.said_ready || listens || (starting.settled && !self.listens),
+            (Mode::Fork, false) => {
+                let asked = spec.probes.ready.is_some();
+                starting.said_ready || listens || ((starting.settled || asked) && !self.listens)
+            }
         };
-        if ready {
+        if ready && vitals.serves(&spec.probes) {
             Phase::Proving {
                 pid: starting.pid,
                 until: now + spec.cluster.min_ready,
@@ -142,27 +149,30 @@ impl Slot {
         }
     }
 
-    fn companion_overdue(&mut self, companion: Companion, starting: Starting, cx: &mut Context<'_>) -> Decision {
+    fn companion_overdue(&mut self, mut companion: Companion, starting: Starting, cx: &mut Context<'_>) -> Decision {
         let spec = spec_of(cx);
         let Starting { pid, missing, .. } = starting;
-        if spec.mode == Mode::Fork && !spec.ready.wait_ready && !self.listens {
+        if spec.mode == Mode::Fork && !spec.ready.wait_ready && !self.listens && spec.probes.ready.is_none() {
             // Always at work, so that it never came to rest; it lives, and of its predecessor no more was known.
             let until = cx.now.instant + spec.cluster.min_ready;
             return self.keep(companion, Phase::Proving { pid, until }, Decision::Took);
         }
         if spec.ready.on_timeout == OnReadyTimeout::Accept {
+            companion.vitals.take_for_ready();
             return self.change_places(companion, pid, cx);
         }
+        let probe = companion.vitals.why_not_ready();
         let waited_ms = millis(spec.ready.listen_timeout);
         cx.news.push(News::NotReplaced(match missing {
             Some(missing) if !missing.is_empty() => Failure::NotListening { missing, waited_ms },
-            None if spec.mode == Mode::Fork && !spec.ready.wait_ready => Failure::NotListening {
+            None if spec.mode == Mode::Fork && !spec.ready.wait_ready && probe.is_none() => Failure::NotListening {
                 missing: spec.listen.iter().map(|listen| listen.address.to_string()).collect(),
                 waited_ms,
             },
             Some(_) | None => Failure::NotReady {
                 waited_ms,
                 retrying: false,
+                probe,
             },
         }));
         let ladder = self.tell_companion(&companion, &spec, cx);
@@ -224,7 +234,14 @@ impl Slot {
             self.companion = Some(Companion { phase, ..companion });
             return self.abandon(cx);
         };
-        let until = cx.now.instant + before.cluster.drain_timeout;
+        // One whose event loop does not turn finishes nothing.
+        let hung = matches!(companion.cause, Cause::Unhealthy { hung: true, .. });
+        let patience = if hung {
+            Duration::ZERO
+        } else {
+            before.cluster.drain_timeout
+        };
+        let until = cx.now.instant + patience;
         self.put_in_place(
             companion,
             Phase::Draining { pid: old, until },
@@ -246,7 +263,7 @@ impl Slot {
 
     /// What belongs to a current worker from now on.
     fn take_up_work(&mut self, spec: &Spec, cx: &mut Context<'_>) {
-        if spec.mode == Mode::Cluster {
+        if spec.mode == Mode::Cluster && self.vitals.serves(&spec.probes) {
             cx.effects.push_back(Effect::Admit { worker: self.worker() });
         }
         self.be_sampled(spec, cx);
@@ -295,6 +312,7 @@ impl Slot {
         let failure = Failure::NotReady {
             waited_ms: millis(cx.spec.ready.listen_timeout),
             retrying: true,
+            probe: self.vitals.why_not_ready(),
         };
         self.answer(&Verdict::Failed(failure), cx);
         let worker = self.worker();
@@ -343,6 +361,7 @@ impl Slot {
             spec,
             launched,
             place,
+            vitals,
             cause,
             phase: _,
         } = companion;
@@ -351,6 +370,7 @@ impl Slot {
             spec: std::mem::replace(&mut self.spec, spec),
             launched: std::mem::replace(&mut self.ledger.launched, launched),
             place: std::mem::replace(&mut self.place, place),
+            vitals: std::mem::replace(&mut self.vitals, vitals),
             cause,
             phase,
         });

@@ -106,6 +106,7 @@ impl Engine {
                 self.tell(Fact::Machine(Event::Drained { worker }));
                 return true;
             }
+            FromWorker::Ostler(FromPreload::Beat) => self.tell(Fact::Message(worker, Message::Beat)),
             FromWorker::Report(report) => self.tell(Fact::Message(worker, Message::Report(report))),
             FromWorker::Ready => {
                 self.tell(Fact::Message(worker, Message::Ready));
@@ -307,6 +308,9 @@ impl Engine {
 
     pub(super) fn taken(&mut self, token: u64, ack: u64, accepted: bool) {
         let Some(link) = self.links.get_mut(&token) else { return };
+        if link.probe_taken(ack, accepted) {
+            return;
+        }
         link.accepted += u64::from(accepted);
         self.keep_at = self.keep_at.or_else(|| Some(Instant::now() + KEEP));
         let Some(given) = link.taken(ack) else { return };

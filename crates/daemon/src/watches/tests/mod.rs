@@ -233,6 +233,7 @@ fn spec(home: &Path, cwd: &Path) -> Spec {
             ignore: vec![DEFAULT_IGNORE.to_owned()],
             delay: Duration::ZERO,
         }),
+        probes: ostler_core::Probes::default(),
         memory_limit: None,
         autostart: true,
         pid_file: home.join("pids/app-{id}.pid").display().to_string(),

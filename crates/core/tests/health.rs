@@ -1,0 +1,428 @@
+//! Probes: who is given work, who is replaced, and when.
+
+mod support;
+
+use ostler_core::history::{Cause, EndCause, What};
+use ostler_core::{
+    Effect, Event, ExitStatus, Failure, Generation, OnReadyTimeout, Probe, ProbeKind, SlotId, Spec, Status, Verdict,
+    WorkerId,
+};
+use support::programs::{self, Program, cluster, probe};
+use support::{World, ms, secs};
+
+use ProbeKind::{Health, Ready};
+
+const FOR_EVER: u64 = u32::MAX as u64;
+
+fn worker(slot: u32, generation: u32) -> WorkerId {
+    WorkerId {
+        slot: SlotId(slot),
+        generation: Generation(generation),
+    }
+}
+
+fn with_health(instances: u32) -> Spec {
+    let mut spec = cluster("app", instances);
+    spec.probes.health = Some(probe());
+    spec
+}
+
+fn with_ready(instances: u32) -> Spec {
+    let mut spec = cluster("app", instances);
+    spec.probes.ready = Some(probe());
+    spec
+}
+
+fn in_rotation(world: &World) -> Vec<WorkerId> {
+    let all = world.processes.keys().copied();
+    all.filter(|worker| world.is_in_rotation(*worker)).collect()
+}
+
+fn launches(world: &World) -> Vec<(u64, WorkerId)> {
+    let spawned = world.log.iter().filter_map(|(at, effect)| match effect {
+        Effect::Spawn(launch) => Some((*at, launch.worker)),
+        _ => None,
+    });
+    spawned.collect()
+}
+
+fn at_of(world: &World, wanted: impl Fn(&Effect) -> bool) -> Option<u64> {
+    let found = world.log.iter().find(|(_, effect)| wanted(effect));
+    found.map(|(at, _)| *at)
+}
+
+fn withdrawn(world: &World, worker: WorkerId) -> Option<u64> {
+    at_of(world, |effect| *effect == Effect::Withdraw { worker })
+}
+
+#[test]
+fn one_of_four_that_hangs_is_taken_out_of_rotation_and_replaced_by_one_that_is_up_before_it_goes() {
+    let mut world = World::new();
+    world.script_slot(
+        2,
+        vec![
+            Program::stubborn().sick(Health, 5000..FOR_EVER, true),
+            Program::server(),
+        ],
+    );
+    let start = world.start(with_health(4));
+    world.reply(start);
+    world.run(secs(20));
+    let (old, new) = (worker(2, 1), worker(2, 2));
+    let out = withdrawn(&world, old).expect("it leaves rotation");
+    // Two looks, a second apart, and what the last may take.
+    assert!((5000..=5000 + 2 * 1000 + 500).contains(&out), "{out}");
+    let takes_over = at_of(&world, |effect| *effect == Effect::Admit { worker: new }).expect("its successor serves");
+    let told = at_of(
+        &world,
+        |effect| matches!(effect, Effect::Signal { worker, .. } if *worker == old),
+    );
+    let told = told.expect("it is ended");
+    assert!(out < takes_over && takes_over <= told, "{out} {takes_over} {told}");
+    // A loop that does not turn finishes nothing: it is not given the time for that.
+    assert!(told - takes_over < 100, "{takes_over} {told}");
+    assert_eq!(
+        in_rotation(&world),
+        [worker(0, 1), worker(1, 1), new, worker(3, 1)],
+        "the others have stayed, and nobody else was replaced"
+    );
+    let cause = world.log.iter().find_map(|(_, effect)| match effect {
+        Effect::Record(entry) if entry.generation == old.generation && entry.slot == old.slot => match &entry.what {
+            What::Ended {
+                cause: EndCause::Told { cause, .. },
+                ..
+            } => Some(cause.clone()),
+            _ => None,
+        },
+        _ => None,
+    });
+    let hung = true;
+    let why = "health fails".into();
+    assert_eq!(cause, Some(Cause::Unhealthy { why, hung }));
+}
+
+#[test]
+fn when_all_are_unwell_at_once_they_are_replaced_one_at_a_time() {
+    let mut world = World::new();
+    let sick = Program::server().sick(Health, 5000..FOR_EVER, false);
+    world.script("app", vec![sick, Program::server()]);
+    let start = world.start(with_health(4));
+    world.reply(start);
+    let mut most = 0;
+    for _ in 0..600 {
+        world.run(ms(100));
+        let alive = world.processes.values().filter(|process| process.main).count();
+        most = most.max(alive);
+    }
+    assert_eq!(most, 5, "four workers and one that comes");
+    assert_eq!(launches(&world).len(), 8, "each was replaced once");
+    assert_eq!(in_rotation(&world).len(), 4);
+}
+
+#[test]
+fn fork_instances_that_are_unwell_are_restarted_one_at_a_time_too() {
+    let mut world = World::new();
+    let sick = Program::server().sick(Health, 5000..FOR_EVER, false);
+    world.script("app", vec![sick, Program::server()]);
+    let mut spec = programs::spec("app");
+    spec.instances = 3;
+    spec.probes.health = Some(probe());
+    let start = world.start(spec);
+    world.reply(start);
+    world.run(secs(30));
+    let times: Vec<u64> = launches(&world).iter().map(|(at, _)| *at).collect();
+    assert_eq!(times.len(), 6);
+    // Each waits until the one before is known to be well, which is looked at after a second.
+    assert!(times[3..].windows(2).all(|pair| pair[1] - pair[0] >= 1000), "{times:?}");
+}
+
+#[test]
+fn successors_that_are_no_better_are_spaced_further_and_further() {
+    let mut world = World::new();
+    world.script("app", vec![Program::server().sick(Health, 0..FOR_EVER, false)]);
+    let mut spec = programs::spec("app");
+    spec.probes.health = Some(Probe {
+        interval: ms(100),
+        timeout: ms(50),
+        failure_threshold: 1,
+        ..probe()
+    });
+    let start = world.start(spec);
+    world.reply(start);
+    world.run(secs(600));
+    let times: Vec<u64> = launches(&world).iter().map(|(at, _)| *at).collect();
+    let gaps: Vec<u64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(
+        gaps[..4].iter().all(|gap| *gap < 300),
+        "the first are replaced at once: {gaps:?}"
+    );
+    let last = gaps.last().expect("several");
+    assert!((15_000..16_000).contains(last), "{gaps:?}");
+    assert!(times.len() < 60, "no storm: {}", times.len());
+}
+
+#[test]
+fn one_that_was_well_for_long_is_replaced_at_once_whatever_was_before() {
+    let mut world = World::new();
+    let soon = Program::server().sick(Health, 0..FOR_EVER, false);
+    let late = Program::server().sick(Health, 60_000..FOR_EVER, false);
+    let mut programs = vec![soon; 9];
+    programs.extend([late, Program::server()]);
+    world.script("app", programs);
+    let mut spec = programs::spec("app");
+    spec.probes.health = Some(probe());
+    let start = world.start(spec);
+    world.reply(start);
+    world.run(secs(300));
+    let times: Vec<u64> = launches(&world).iter().map(|(at, _)| *at).collect();
+    let last = times[10] - times[9];
+    assert!((60_000..63_000).contains(&last), "{times:?}");
+}
+
+#[test]
+fn a_successor_that_is_unwell_before_it_takes_over_does_not() {
+    let mut world = World::new();
+    world.script(
+        "app",
+        vec![Program::server(), Program::server().sick(Health, 0..FOR_EVER, false)],
+    );
+    let mut spec = with_health(1);
+    spec.cluster.min_ready = secs(10);
+    let start = world.start(spec);
+    world.reply(start);
+    let reload = world.reload(&[0]);
+    let verdict = world.verdict(reload);
+    let why = "health fails".into();
+    assert_eq!(verdict, Verdict::NotReplaced(Failure::Unhealthy { why }));
+    assert_eq!(in_rotation(&world), [worker(0, 1)]);
+}
+
+#[test]
+fn a_worker_that_is_briefly_not_ready_leaves_rotation_and_comes_back() {
+    let mut world = World::new();
+    world.script_slot(1, vec![Program::server().sick(Ready, 5000..9000, false)]);
+    let start = world.start(with_ready(2));
+    world.reply(start);
+    assert_eq!(in_rotation(&world).len(), 2);
+    world.run(secs(7));
+    assert_eq!(in_rotation(&world), [worker(0, 1)]);
+    let health = world.view(1).health;
+    assert_eq!(
+        (health.ready, health.why.as_deref()),
+        (Some(false), Some("ready fails"))
+    );
+    world.run(secs(4));
+    assert_eq!(in_rotation(&world), [worker(0, 1), worker(1, 1)]);
+    assert_eq!(world.view(1).health.why, None);
+    assert_eq!(launches(&world).len(), 2, "nobody was replaced");
+}
+
+#[test]
+fn a_single_failure_is_not_believed() {
+    let mut world = World::new();
+    let blips = Program::server().sick(Ready, 5000..5900, false);
+    world.script("app", vec![blips.sick(Health, 8000..8900, false)]);
+    let mut spec = with_ready(1);
+    spec.probes.health = Some(probe());
+    let start = world.start(spec);
+    world.reply(start);
+    world.run(secs(30));
+    assert_eq!(withdrawn(&world, worker(0, 1)), None);
+    assert_eq!(launches(&world).len(), 1);
+}
+
+#[test]
+fn a_start_waits_for_readiness_and_says_when_it_takes_too_long() {
+    let mut world = World::new();
+    world.script("app", vec![Program::server().sick(Ready, 0..2000, false)]);
+    let start = world.start(with_ready(1));
+    world.run(ms(1900));
+    assert!(world.replies.is_empty() && in_rotation(&world).is_empty());
+    assert!(matches!(world.verdict(start), Verdict::Online { .. }));
+    assert_eq!(in_rotation(&world).len(), 1);
+
+    let mut world = World::new();
+    world.script("app", vec![Program::server().sick(Ready, 0..20_000, false)]);
+    let start = world.start(with_ready(1));
+    let verdict = world.verdict(start);
+    let probe = Some("ready fails".to_owned());
+    assert!(
+        matches!(&verdict, Verdict::Failed(Failure::Unready { probe: said, .. }) if *said == probe),
+        "{verdict:?}"
+    );
+    world.run(secs(30));
+    assert_eq!(
+        in_rotation(&world),
+        [worker(0, 1)],
+        "it was waited for, and not restarted"
+    );
+}
+
+#[test]
+fn ready_timeout_accept_takes_it_for_ready() {
+    let mut world = World::new();
+    world.script("app", vec![Program::server().sick(Ready, 0..FOR_EVER, false)]);
+    let mut spec = with_ready(1);
+    spec.ready.on_timeout = OnReadyTimeout::Accept;
+    let start = world.start(spec);
+    assert!(matches!(world.verdict(start), Verdict::Online { .. }));
+    assert_eq!(in_rotation(&world).len(), 1);
+    world.run(secs(5));
+    assert_eq!(in_rotation(&world).len(), 0, "from then on it is believed");
+}
+
+#[test]
+fn both_the_ready_message_and_the_probe_are_waited_for() {
+    for (message, sick_until) in [(1000, 2000), (2000, 1000)] {
+        let mut world = World::new();
+        let program = Program::ready_after(message).sick(Ready, 0..sick_until, false);
+        world.script("app", vec![program]);
+        let mut spec = with_ready(1);
+        spec.ready.wait_ready = true;
+        let start = world.start(spec);
+        world.run(ms(1900));
+        assert!(in_rotation(&world).is_empty());
+        assert!(matches!(world.verdict(start), Verdict::Online { .. }));
+        assert_eq!(in_rotation(&world).len(), 1);
+    }
+}
+
+#[test]
+fn a_reload_whose_new_workers_are_not_ready_in_time_is_rolled_back() {
+    for position in 0..3 {
+        let mut world = World::new();
+        let bad = Program::server().sick(Ready, 0..FOR_EVER, false);
+        world.script_slot(position, vec![Program::server(), bad]);
+        let start = world.start(with_ready(3));
+        world.reply(start);
+        let reload = world.reload(&[0, 1, 2]);
+        for slot in world.reply(reload).slots {
+            let fits = match slot.slot.0.cmp(&position) {
+                std::cmp::Ordering::Less => matches!(slot.verdict, Verdict::RolledBack { .. }),
+                std::cmp::Ordering::Equal => matches!(
+                    &slot.verdict,
+                    Verdict::NotReplaced(Failure::NotReady { probe: Some(_), .. })
+                ),
+                std::cmp::Ordering::Greater => slot.verdict == Verdict::Kept,
+            };
+            assert!(fits, "{slot:?}");
+        }
+        world.run(secs(5));
+        assert_eq!(in_rotation(&world).len(), 3);
+    }
+}
+
+#[test]
+fn a_new_worker_that_loses_its_readiness_again_does_not_take_over() {
+    let mut world = World::new();
+    let mut spec = with_ready(1);
+    spec.cluster.min_ready = secs(5);
+    let wavers = Program::server().sick(Ready, 1000..FOR_EVER, false);
+    world.script("app", vec![Program::server(), wavers]);
+    let start = world.start(spec);
+    world.reply(start);
+    let reload = world.reload(&[0]);
+    assert!(matches!(world.verdict(reload), Verdict::NotReplaced(_)));
+    assert_eq!(in_rotation(&world), [worker(0, 1)]);
+}
+
+#[test]
+fn failures_do_not_count_in_the_start_period_until_it_has_passed_once() {
+    let mut world = World::new();
+    world.script("app", vec![Program::server().sick(Health, 0..8000, false)]);
+    let mut spec = programs::spec("app");
+    spec.probes.health = Some(Probe {
+        start_period: secs(10),
+        ..probe()
+    });
+    let start = world.start(spec.clone());
+    world.reply(start);
+    world.run(secs(60));
+    assert_eq!(launches(&world).len(), 1);
+
+    let mut world = World::new();
+    let passes_once = Program::server().sick(Health, 3000..FOR_EVER, false);
+    world.script("app", vec![passes_once, Program::server()]);
+    let start = world.start(spec);
+    world.reply(start);
+    world.run(secs(9));
+    assert_eq!(launches(&world).len(), 2);
+}
+
+#[test]
+fn autorestart_false_leaves_an_unwell_worker_to_people() {
+    let mut world = World::new();
+    world.script("app", vec![Program::server().sick(Health, 2000..FOR_EVER, false)]);
+    let mut spec = with_health(1);
+    spec.restart.auto = false;
+    let start = world.start(spec);
+    world.reply(start);
+    world.run(secs(60));
+    assert_eq!(launches(&world).len(), 1);
+    assert!(in_rotation(&world).is_empty());
+}
+
+#[test]
+fn another_daemon_goes_on_with_what_is_known() {
+    let mut world = World::new();
+    world.script_slot(0, vec![Program::server().sick(Ready, 5000..30_000, false)]);
+    let mut spec = with_ready(2);
+    spec.probes.health = Some(probe());
+    let start = world.start(spec);
+    world.reply(start);
+    for _ in 0..50 {
+        world.run(ms(730));
+        let before = in_rotation(&world);
+        world.change_daemon(None);
+        assert_eq!(
+            in_rotation(&world),
+            before,
+            "a change of daemon changes nobody's rotation"
+        );
+    }
+    assert_eq!(in_rotation(&world).len(), 2, "and probes go on");
+    assert_eq!(launches(&world).len(), 2, "nobody was called unwell for it");
+}
+
+#[test]
+fn one_that_is_stopped_or_crashes_is_not_looked_at_any_more() {
+    let mut world = World::new();
+    let start = world.start(with_health(1));
+    world.reply(start);
+    world.run(secs(3));
+    world.kill(worker(0, 1), ExitStatus::Code(1));
+    world.run(secs(3));
+    let stop = world.stop(&[0]);
+    world.reply(stop);
+    let begun = world.log.len();
+    world.run(secs(10));
+    let later = world.log[begun..].iter();
+    assert_eq!(
+        later
+            .filter(|(_, effect)| matches!(effect, Effect::Probe { .. }))
+            .count(),
+        0
+    );
+    assert_eq!(world.view(0).status, Status::Stopped);
+    // Late news changes nothing.
+    let result = ostler_core::ProbeResult::Failed {
+        why: "late".into(),
+        hung: true,
+    };
+    let took = secs(1);
+    for _ in 0..5 {
+        let result = result.clone();
+        let worker = worker(0, 2);
+        let kind = Health;
+        world.machine.handle(
+            Event::Probed {
+                worker,
+                kind,
+                result,
+                took,
+            },
+            world.now,
+        );
+    }
+    assert!(world.machine.poll_effect().is_none());
+}
