@@ -4,7 +4,7 @@ use crate::printer::{BAD, GOOD, HEADER, NEUTRAL, WARNING, paint};
 use crate::table::{self, Cell};
 use crate::units;
 use crate::verdicts::ended;
-use ostler_core::{Interpreter, Mode, SlotView, Status, WallTime};
+use ostler_core::{Interpreter, Mode, Probe, SlotView, Status, WallTime};
 use ostler_wire::control::Process;
 use ostler_wire::metrics::{CustomMetric, NodeMetrics};
 use std::borrow::Cow;
@@ -150,11 +150,37 @@ fn rows(process: &Process, now: WallTime) -> Vec<(&'static str, Cell<'_>)> {
         rows.push(("connections taken", number(connections.accepted)));
         rows.push(("connections open", number(connections.active)));
     }
+    rows.extend(health(view));
     rows.extend(process.said.as_deref().map(|text| ("says", Cell::plain(text))));
     rows.extend(view.last_exit.map(|status| ("last exit", Cell::plain(ended(status)))));
     let dropped = process.dropped_log_bytes;
     rows.extend((dropped > 0).then(|| ("log bytes lost", Cell::styled(units::memory(dropped), BAD))));
     rows
+}
+
+/// What each declared probe says.
+fn health(view: &SlotView) -> Vec<(&'static str, Cell<'static>)> {
+    let (probes, health) = (&view.spec.probes, &view.health);
+    let asked = [
+        (
+            "health",
+            probes.health.as_ref(),
+            health.healthy,
+            ["healthy", "unhealthy"],
+        ),
+        ("ready", probes.ready.as_ref(), health.ready, ["ready", "not ready"]),
+    ];
+    let row = |(name, probe, says, [good, bad]): (_, Option<&Probe>, Option<bool>, [&'static str; 2])| {
+        probe?;
+        let cell = match (says, &health.why) {
+            (Some(true), _) => Cell::styled(good, GOOD),
+            (Some(false), Some(why)) => Cell::styled(format!("{bad}: {why}"), BAD),
+            (Some(false), None) => Cell::styled(bad, BAD),
+            (None, _) => Cell::plain("—"),
+        };
+        Some((name, cell))
+    };
+    asked.into_iter().filter_map(row).collect()
 }
 
 fn status(status: Status) -> Cell<'static> {

@@ -221,6 +221,11 @@ fn mode(row: &ProcessRow) -> Cell<'_> {
 }
 
 fn status(row: &ProcessRow) -> Cell<'_> {
+    match (row.status, row.health.healthy, row.health.ready) {
+        (Status::Online, Some(false), _) => return Cell::styled("unhealthy", BAD.bold()),
+        (Status::Online, _, Some(false)) => return Cell::styled("not ready", WARNING.bold()),
+        _ => {}
+    }
     let style = match row.status {
         Status::Online => GOOD.bold(),
         Status::Launching => NEUTRAL.bold(),
@@ -275,6 +280,7 @@ mod tests {
             restarts: 0,
             status: Status::Online,
             connections: None,
+            health: ostler_core::Health::default(),
             usage: Some(Usage {
                 memory: 51_941_376,
                 cpu: 0.0,
@@ -320,6 +326,20 @@ mod tests {
         assert_eq!(table(&rows, Some(79), false), condensed);
         assert_eq!(table(&rows, Some(78), false), mini);
         assert_eq!(table(&rows, Some(20), false), mini);
+    }
+
+    #[test]
+    fn who_is_online_and_not_well_is_shown_so() {
+        let mut unwell = row(0, "api");
+        unwell.health.healthy = Some(false);
+        let mut waits = row(1, "api");
+        waits.health.ready = Some(false);
+        let mut down = row(2, "api");
+        down.status = Status::Stopped;
+        let text = table(&[unwell, waits, down], None, false);
+        for word in ["unhealthy", "not ready", "stopped"] {
+            assert_eq!(text.matches(word).count(), 1, "{text}");
+        }
     }
 
     #[test]

@@ -19,6 +19,11 @@ pub struct Probes {
 }
 
 impl Probes {
+    /// Whether nothing is asked.
+    pub fn is_empty(&self) -> bool {
+        self.health.is_none() && self.ready.is_none()
+    }
+
     /// The one that asks this.
     pub fn get(&self, kind: ProbeKind) -> Option<&Probe> {
         match kind {

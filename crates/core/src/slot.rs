@@ -79,7 +79,7 @@ pub struct Slot {
     /// Whether the current worker listens, or takes what comes in on what it inherited.
     pub(crate) listens: bool,
     /// What the current worker's probes have found.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vitals::is_new")]
     pub(crate) vitals: Vitals,
     /// A worker beside the current one.
     pub(crate) companion: Option<Companion>,

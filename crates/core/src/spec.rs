@@ -41,7 +41,7 @@ pub struct Spec {
     /// When it counts as ready.
     pub ready: ReadyPolicy,
     /// How its workers are looked at while they run.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Probes::is_empty")]
     pub probes: Probes,
     /// When it is restarted by the clock, in croner's dialect and local time.
     pub cron: Option<String>,

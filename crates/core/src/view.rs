@@ -38,6 +38,7 @@ pub struct SlotView {
     /// The delay before the pending or last delayed restart, ms (PM2: `prev_restart_delay`).
     pub restart_delay_ms: u64,
     /// What its probes say.
+    #[serde(default)]
     pub health: Health,
     /// Whether files are being watched for it now.
     pub watching: bool,

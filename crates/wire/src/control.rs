@@ -77,6 +77,9 @@ pub struct ProcessRow {
     pub restarts: u32,
     /// Its status.
     pub status: Status,
+    /// What its probes say.
+    #[serde(default)]
+    pub health: ostler_core::Health,
     /// What its tree uses; absent when unknown or down.
     pub usage: Option<Usage>,
     /// The connections of a cluster's worker; absent where none runs, and in fork mode.

@@ -427,6 +427,7 @@ async fn a_command_that_is_overtaken_has_failed_only_if_its_wish_is_not_so() {
                 uptime_ms: 0,
                 restarts: 0,
                 status,
+                health: ostler_core::Health::default(),
                 usage: None,
                 connections: None,
                 user: "u".into(),

@@ -195,6 +195,9 @@ fn state(view: &SlotView, process: &Process) -> Map<String, Value> {
     if let Some(connections) = process.connections {
         set(&mut map, "connections", connections);
     }
+    if !view.spec.probes.is_empty() {
+        set(&mut map, "health", &view.health);
+    }
     set(&mut map, "version", process.version.as_deref().unwrap_or("N/A"));
     if let Some(version) = &process.node_version {
         set(&mut map, "node_version", version);

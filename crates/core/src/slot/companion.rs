@@ -32,7 +32,7 @@ pub(crate) struct Companion {
     pub(crate) launched: Option<Now>,
     pub(crate) place: Option<Place>,
     /// What its probes have found.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vitals::is_new")]
     pub(crate) vitals: Vitals,
     /// Why the slot's worker is being replaced.
     pub(crate) cause: Cause,

@@ -105,6 +105,11 @@ impl Tally {
 }
 
 impl Vitals {
+    /// Whether nothing is known yet.
+    pub(crate) fn is_new(&self) -> bool {
+        *self == Self::default()
+    }
+
     fn of(&self, kind: ProbeKind) -> &Tally {
         match kind {
             ProbeKind::Health => &self.health,

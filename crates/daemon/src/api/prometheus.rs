@@ -303,6 +303,7 @@ mod tests {
             uptime_ms: 61_500,
             restarts: 2,
             status: Status::Online,
+            health: ostler_core::Health::default(),
             usage: Some(Usage {
                 memory: 50_000_000,
                 cpu: 12.5,

@@ -107,6 +107,7 @@ impl Daemon {
             uptime_ms: u64::try_from(uptime(slot).as_millis()).unwrap_or(u64::MAX),
             restarts: slot.restarts,
             status: slot.status,
+            health: slot.health.clone(),
             usage: usages.get(&worker(slot)).copied(),
             connections: None,
             user: spec

@@ -170,7 +170,8 @@ impl Daemon {
             if effects.is_empty() {
                 break;
             }
-            self.stirred = true;
+            // Looking at workers is no more than a beat of the heart.
+            self.stirred |= effects.iter().any(|effect| !matches!(effect, Effect::Probe { .. }));
             for effect in effects {
                 self.run_effect(effect);
             }
