@@ -114,6 +114,10 @@ fn rows(process: &Process, now: WallTime) -> Vec<(&'static str, Cell<'_>)> {
         spec.memory_limit
             .map(|limit| ("max memory restart", Cell::plain(units::memory(limit)))),
     );
+    rows.extend(
+        spec.memory_kill
+            .map(|limit| ("max memory kill", Cell::plain(units::memory(limit)))),
+    );
     rows.extend(spec.cron.as_ref().map(|pattern| ("cron restart", Cell::plain(pattern))));
     rows.push(("uptime", Cell::plain(uptime(view, now))));
     rows.extend(

@@ -142,14 +142,16 @@ fn probed(kind: ProbeKind, fails: bool) -> (Style, &'static str) {
 fn ending(status: ExitStatus, cause: &EndCause) -> (Style, String) {
     let style = match (cause, status) {
         (EndCause::Told { killed: false, .. }, _) | (EndCause::Itself, ExitStatus::Code(0)) => Style::new(),
-        (EndCause::Told { killed: true, .. }, _) => WARNING,
+        (EndCause::Told { killed: true, .. } | EndCause::OverMemory { .. }, _) => WARNING,
         (EndCause::Itself | EndCause::OomKilled | EndCause::NeverReady, _) => BAD,
     };
     let what = match (cause, status) {
         (EndCause::Itself, ExitStatus::Code(0)) => "ended, exit code 0".to_owned(),
         (EndCause::Itself, status) if from_outside(status) => format!("was killed, {}", ended(status)),
         (EndCause::Itself | EndCause::OomKilled, status) => format!("crashed, {}", ended(status)),
-        (EndCause::Told { .. } | EndCause::NeverReady, status) => format!("was ended, {}", ended(status)),
+        (EndCause::Told { .. } | EndCause::NeverReady | EndCause::OverMemory { .. }, status) => {
+            format!("was ended, {}", ended(status))
+        }
     };
     (style, what)
 }
@@ -178,6 +180,11 @@ fn cause_of_end(status: ExitStatus, cause: &EndCause) -> String {
         EndCause::Told { cause, killed: false } => cause_of_start(cause),
         EndCause::Told { cause, killed: true } => format!("{}; kill_timeout ran out", cause_of_start(cause)),
         EndCause::NeverReady => "was not ready in time".to_owned(),
+        EndCause::OverMemory { bytes, limit } => format!(
+            "memory {} over max_memory_kill of {}",
+            units::memory(*bytes),
+            units::memory(*limit)
+        ),
     }
 }
 

@@ -73,6 +73,7 @@ pub fn spec(name: &str) -> Spec {
         cron: Some("0 4 * * *".into()),
         watch: None,
         memory_limit: Some(150 << 20),
+        memory_kill: None,
         autostart: true,
         pid_file: "/home/u/.ostler/pids/{id}.pid".into(),
         username: "u".into(),

@@ -128,6 +128,13 @@ pub enum EndCause {
     },
     /// It did not become ready within `listen_timeout`.
     NeverReady,
+    /// Its tree had more memory than it may ever have, and was killed for it.
+    OverMemory {
+        /// How much it had, in bytes.
+        bytes: u64,
+        /// How much it may have.
+        limit: u64,
+    },
 }
 
 impl EndCause {

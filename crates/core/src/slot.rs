@@ -78,6 +78,9 @@ pub struct Slot {
     pub(crate) pinned: Option<Place>,
     /// Whether the current worker listens, or takes what comes in on what it inherited.
     pub(crate) listens: bool,
+    /// The current worker has been killed for so much memory, over this limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) over: Option<(u64, u64)>,
     /// What the current worker's probes have found.
     #[serde(default, skip_serializing_if = "Vitals::is_new")]
     pub(crate) vitals: Vitals,
@@ -206,6 +209,7 @@ impl Slot {
             place: None,
             pinned: None,
             listens: false,
+            over: None,
             vitals: Vitals::default(),
             companion: None,
             ledger: Ledger::default(),
@@ -390,6 +394,7 @@ impl Slot {
         self.generation = self.next_generation();
         self.place = None;
         self.listens = false;
+        self.over = None;
         self.vitals = Vitals::default();
         if order.counts {
             self.ledger.restarts = self.ledger.restarts.saturating_add(1);

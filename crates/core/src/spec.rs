@@ -49,6 +49,9 @@ pub struct Spec {
     pub watch: Option<WatchSpec>,
     /// Restart above this many bytes of resident memory over the whole tree.
     pub memory_limit: Option<u64>,
+    /// Kill above this many, without asking.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_kill: Option<u64>,
     /// Whether `start` launches it (else it is only registered, stopped).
     pub autostart: bool,
     /// Where the pid file goes: a path in which `{id}` stands for the slot id.
@@ -74,6 +77,11 @@ impl Spec {
             spec
         };
         declared(self) == declared(other)
+    }
+
+    /// Whether its memory is of interest.
+    pub(crate) fn is_weighed(&self) -> bool {
+        self.memory_limit.is_some() || self.memory_kill.is_some()
     }
 
     /// Whether two of its workers can serve at once, since what they listen on is ours: then one can be replaced by another

@@ -385,6 +385,40 @@ fn another_daemon_goes_on_with_what_is_known() {
 }
 
 #[test]
+fn over_the_hard_limit_of_memory_it_is_killed_at_once_and_started_again() {
+    for mut spec in [cluster("app", 1), programs::spec("app")] {
+        let mut world = World::new();
+        let memory = vec![100, 151, 90];
+        let greedy = Program {
+            memory,
+            ..Program::stubborn()
+        };
+        world.script("app", vec![greedy, Program::server()]);
+        spec.memory_kill = Some(150);
+        let start = world.start(spec);
+        world.reply(start);
+        world.run(secs(10));
+        let killed = at_of(
+            &world,
+            |effect| matches!(effect, Effect::Signal { signal, .. } if *signal == support::SIGKILL),
+        );
+        assert_eq!(killed, Some(4005), "at the second look");
+        let asked = at_of(
+            &world,
+            |effect| matches!(effect, Effect::Signal { signal, .. } if *signal == support::SIGINT),
+        );
+        assert_eq!(asked, None);
+        assert_eq!(launches(&world).len(), 2);
+        let (bytes, limit) = (151, 150);
+        let cause = EndCause::OverMemory { bytes, limit };
+        let told = world.log.iter().any(|(_, effect)| {
+            matches!(effect, Effect::Record(entry) if matches!(&entry.what, What::Ended { cause: why, .. } if *why == cause))
+        });
+        assert!(told);
+    }
+}
+
+#[test]
 fn one_that_is_stopped_or_crashes_is_not_looked_at_any_more() {
     let mut world = World::new();
     let start = world.start(with_health(1));

@@ -1,10 +1,9 @@
 //! How others find out whether a worker is up, ready and well.
 //!
-//! A config tells of no path yet, so that the ones given on the command line, or a TCP connection, have to do. Keys of a config
-//! (`health`, `ready`) are one more way to make the same [`Probes`]: they belong into [`probes`] and nowhere else.
+//! By the config's `health` and `ready`, or by paths given on the command line, which stand above them; a TCP connection has to do where there is neither.
 
 use crate::port::Port;
-use ostler_core::Spec;
+use ostler_core::{ProbeKind, Spec};
 use std::time::Duration;
 
 /// Paths of HTTP that answer with a status from 200 to 399 while all is well.
@@ -33,6 +32,8 @@ pub(crate) struct Probe {
     pub(crate) timeout: Duration,
     /// How many failures in a row count.
     pub(crate) failures: u32,
+    /// How many successes in a row do.
+    pub(crate) successes: u32,
 }
 
 /// The three probes of a worker.
@@ -51,26 +52,74 @@ const STARTING: u32 = 30;
 
 /// The probes of an app that can be reached at a port.
 pub(crate) fn probes(spec: &Spec, port: &Port, paths: &Paths) -> Probes {
-    let check = |path: Option<&String>| match path {
-        Some(path) => Check::Http {
-            path: absolute(path),
-            port: port.number,
-        },
-        None => Check::Tcp { port: port.number },
-    };
-    let ready = check(paths.ready.as_ref().or(paths.health.as_ref()));
+    let health = looked_at(spec, ProbeKind::Health, paths.health.as_ref(), port);
+    let ready = looked_at(spec, ProbeKind::Ready, paths.ready.as_ref(), port).or_else(|| health.clone());
+    let tcp = Check::Tcp { port: port.number };
+    let (health, ready) = (health.unwrap_or_else(|| tcp.clone()), ready.unwrap_or(tcp));
     let seconds = u32::try_from(spec.ready.listen_timeout.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
-    let probe = |check: &Check, period: u64, timeout: u64, failures: u32| Probe {
-        check: check.clone(),
+    let probe = |check: Check, period: u64, timeout: u64, failures: u32| Probe {
+        check,
         period: Duration::from_secs(period),
         timeout: Duration::from_secs(timeout),
         failures,
+        successes: 1,
     };
     Probes {
-        startup: probe(&ready, 1, 1, seconds.max(STARTING)),
-        readiness: probe(&ready, 5, 2, 2),
-        liveness: probe(&check(paths.health.as_ref()), 10, 5, 3),
+        startup: probe(ready.clone(), 1, 1, seconds.max(STARTING)),
+        readiness: as_declared(spec, ProbeKind::Ready, probe(ready, 5, 2, 2)),
+        // A liveness probe believes one success, whatever is declared.
+        liveness: Probe {
+            successes: 1,
+            ..as_declared(spec, ProbeKind::Health, probe(health, 10, 5, 3))
+        },
     }
+}
+
+/// What answers this question, if anything does that can be asked from outside.
+fn looked_at(spec: &Spec, kind: ProbeKind, path: Option<&String>, port: &Port) -> Option<Check> {
+    if let Some(path) = path {
+        return Some(Check::Http {
+            path: absolute(path),
+            port: port.number,
+        });
+    }
+    match &spec.probes.get(kind)?.check {
+        ostler_core::Check::Http { path, port: own } => Some(Check::Http {
+            path: path.clone(),
+            port: own.unwrap_or(port.number),
+        }),
+        ostler_core::Check::Tcp { port: own } => Some(Check::Tcp {
+            port: own.unwrap_or(port.number),
+        }),
+        // Between Ostler and the worker, in the pod too.
+        ostler_core::Check::Heartbeat => None,
+    }
+}
+
+/// As often, and as patiently, as the config says, if it says anything.
+fn as_declared(spec: &Spec, kind: ProbeKind, probe: Probe) -> Probe {
+    let declared = spec.probes.get(kind);
+    let declared = declared.filter(|declared| declared.check != ostler_core::Check::Heartbeat);
+    match declared {
+        Some(declared) => Probe {
+            check: probe.check,
+            period: declared.interval,
+            timeout: declared.timeout,
+            failures: declared.failure_threshold,
+            successes: declared.success_threshold,
+        },
+        None => probe,
+    }
+}
+
+/// The path that says whether an app is alive.
+pub(crate) fn health_path(spec: &Spec, paths: &Paths) -> Option<String> {
+    let declared = spec.probes.health.as_ref().map(|probe| &probe.check);
+    let declared = match declared {
+        Some(ostler_core::Check::Http { path, .. }) => Some(path.clone()),
+        Some(ostler_core::Check::Tcp { .. } | ostler_core::Check::Heartbeat) | None => None,
+    };
+    paths.health.clone().or(declared)
 }
 
 fn absolute(path: &str) -> String {

@@ -96,6 +96,9 @@ pub struct AppOptions {
     /// Restart above this much memory, e.g. `300M`
     #[arg(long, value_name = "MEMORY", help_heading = "Restarts")]
     pub max_memory_restart: Option<String>,
+    /// Kill above this much memory
+    #[arg(long, value_name = "MEMORY", help_heading = "Restarts")]
+    pub max_memory_kill: Option<String>,
     /// Restart by the clock, e.g. `"0 4 * * *"`; `0` ends it
     #[arg(short, long, alias = "cron", value_name = "PATTERN", help_heading = "Restarts")]
     pub cron_restart: Option<String>,

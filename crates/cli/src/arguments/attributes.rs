@@ -29,7 +29,7 @@ fn put(map: &mut Map<String, Value>, key: &str, value: Option<Value>) {
     }
 }
 
-fn texts(o: &AppOptions) -> [(&'static str, &Option<String>); 18] {
+fn texts(o: &AppOptions) -> [(&'static str, &Option<String>); 19] {
     [
         ("name", &o.name),
         ("namespace", &o.namespace),
@@ -44,6 +44,7 @@ fn texts(o: &AppOptions) -> [(&'static str, &Option<String>); 18] {
         ("log_type", &o.log_type),
         ("log_date_format", &o.log_date_format),
         ("max_memory_restart", &o.max_memory_restart),
+        ("max_memory_kill", &o.max_memory_kill),
         ("cron_restart", &o.cron_restart),
         ("ignore_watch", &o.ignore_watch),
         ("balance", &o.balance),

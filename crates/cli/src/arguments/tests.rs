@@ -85,6 +85,9 @@ fn each_flag_of_pm2_becomes_its_attribute() {
             json!({"listen": ["tcp://127.0.0.1:3000", "unix:/tmp/a"]}),
         ),
         (&["--max-memory-restart", "150M"], json!({"max_memory_restart": "150M"})),
+        (&["--max-memory-kill", "300M"], json!({"max_memory_kill": "300M"})),
+        (&["--health", "/healthz"], json!({"health": "/healthz"})),
+        (&["--ready=tcp"], json!({"ready": "tcp"})),
         (&["--restart-delay", "100"], json!({"restart_delay": 100})),
         (
             &["--exp-backoff-restart-delay", "100"],

@@ -3,6 +3,7 @@
 use super::attribute::Attribute;
 use super::kind::Kind;
 use crate::attributes::Attributes;
+use crate::diagnostic::Problem;
 use crate::units::duration;
 use ostler_core::{OnReadyTimeout, ReadyPolicy, RestartLimit, RestartPolicy};
 
@@ -60,6 +61,12 @@ pub(crate) const ATTRIBUTES: &[Attribute] = &[
         Kind::Memory,
         "",
         "Restart when the whole tree of processes uses more resident memory.",
+    ),
+    Attribute::new(
+        "max_memory_kill",
+        Kind::Memory,
+        "",
+        "Kill the whole tree of processes, without asking, when it uses more resident memory: for what grows too fast to be replaced. Above `max_memory_restart`. Ostler's own.",
     ),
     Attribute::new(
         "wait_ready",
@@ -120,6 +127,20 @@ pub(crate) fn readiness(attributes: &Attributes) -> ReadyPolicy {
         } else {
             OnReadyTimeout::Fail
         },
+    }
+}
+
+/// The memory above which it is killed.
+pub(crate) fn memory_kill(attributes: &Attributes) -> Result<Option<u64>, Problem> {
+    let bytes = |name: &str| attributes.number(name).filter(|bytes| *bytes > 0);
+    let (soft, hard) = (bytes("max_memory_restart"), bytes("max_memory_kill"));
+    match (soft, hard) {
+        (Some(soft), Some(hard)) if hard <= soft => Err(Problem::invalid(
+            "max_memory_kill",
+            "it is not above `max_memory_restart`, which would never come to act",
+            "leave room between them for what is used while a successor starts",
+        )),
+        (Some(_) | None, hard) => Ok(hard),
     }
 }
 

@@ -5,6 +5,7 @@ mod formats;
 mod javascript;
 mod malformed;
 mod place;
+mod probes;
 mod processes;
 mod reference;
 mod saved;

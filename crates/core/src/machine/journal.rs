@@ -293,7 +293,7 @@ impl Machine {
 /// The orders that a slot's state rests on.
 fn anew(slot: &Slot, spec: &Arc<Spec>, settings: &Settings) -> Vec<Effect> {
     let worker = slot.worker();
-    let sample = spec.memory_limit.map(|_| Effect::SampleMemory {
+    let sample = spec.is_weighed().then_some(Effect::SampleMemory {
         worker,
         every: settings.memory_interval,
     });

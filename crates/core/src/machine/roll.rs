@@ -442,8 +442,12 @@ impl Machine {
             return;
         };
         let spec = self.specs.get(slot.spec);
+        let current = slot.worker() == worker && slot.is_up();
+        if let Some(limit) = spec.memory_kill.filter(|limit| current && bytes > *limit) {
+            return self.turn(worker.slot, now, |slot, cx| slot.kill_for_memory(bytes, limit, cx));
+        }
         let over = spec.memory_limit.filter(|limit| bytes > *limit);
-        let replaceable = spec.can_overlap() && slot.worker() == worker && slot.is_up();
+        let replaceable = spec.can_overlap() && current;
         match over.filter(|_| replaceable) {
             Some(limit) => self.restart_by_itself(&[worker.slot], &Cause::MemoryLimit { bytes, limit }, now),
             None => self.fact(worker, Input::Memory { bytes }, now),

@@ -166,7 +166,7 @@ impl Slot {
         let judgement = self
             .ledger
             .judge_exit(&cx.spec.restart, cx.settings, status, uptime, cx.now);
-        let cause = EndCause::unasked(oom_killed);
+        let cause = self.why_ended(oom_killed);
         self.note_end(status, cause, judgement.next(), cx);
         let retrying = matches!(judgement, Judgement::Restart { .. });
         let as_meant = matches!(judgement, Judgement::Done) && is_success(&cx.spec.restart, status);

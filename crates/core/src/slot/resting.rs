@@ -161,7 +161,7 @@ impl Slot {
         if let Some(intent) = spawning.intent {
             return took(self.tell_to_end(run, intent, cx));
         }
-        if cx.spec.memory_limit.is_some() {
+        if cx.spec.is_weighed() {
             cx.effects.push_back(Effect::SampleMemory {
                 worker: self.worker(),
                 every: cx.settings.memory_interval,

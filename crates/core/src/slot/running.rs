@@ -1,8 +1,9 @@
 //! A slot whose main process runs and is meant to: [`State::Launching`] and [`State::Online`].
 
-use super::{Context, Input, Intent, Order, Reason, Run, Slot, State, Turn, ignored, is_automatic, took};
+use super::ladder::{SIGKILL, scope};
+use super::{Context, Decision, Input, Intent, Order, Reason, Run, Slot, State, Turn, ignored, is_automatic, took};
 use crate::effect::Effect;
-use crate::history::Cause;
+use crate::history::{Cause, EndCause};
 use crate::outcome::{Failure, Verdict};
 use crate::settings::Settings;
 use crate::spec::{Mode, OnReadyTimeout, Spec};
@@ -100,6 +101,29 @@ impl Slot {
         match cx.spec.memory_limit {
             Some(limit) if bytes > limit => took(self.restart_running(run, Cause::MemoryLimit { bytes, limit }, cx)),
             Some(_) | None => ignored(same, Reason::WithinLimit),
+        }
+    }
+
+    /// It has more memory than it may ever have. Its end is as any that it comes to by itself, but for the reason.
+    pub(crate) fn kill_for_memory(&mut self, bytes: u64, limit: u64, cx: &mut Context<'_>) -> Decision {
+        let worker = self.worker();
+        if cx.spec.mode == Mode::Cluster {
+            cx.effects.push_back(Effect::Withdraw { worker });
+        }
+        cx.effects.push_back(Effect::Signal {
+            worker,
+            signal: SIGKILL,
+            scope: scope(cx.spec.stop.tree),
+        });
+        self.over = Some((bytes, limit));
+        Decision::Took
+    }
+
+    /// Why it has ended, though nobody had told it to.
+    pub(super) fn why_ended(&self, oom_killed: bool) -> EndCause {
+        match self.over {
+            Some((bytes, limit)) => EndCause::OverMemory { bytes, limit },
+            None => EndCause::unasked(oom_killed),
         }
     }
 

@@ -138,6 +138,7 @@ pub fn app(kind: usize) -> Spec {
         10 => {
             app.mode = Mode::Cluster;
             app.memory_limit = Some(100);
+            app.memory_kill = Some(110);
             app.stop.tree = false;
         }
         11 => app.listen = vec![listen("/run/one.sock")],
@@ -182,6 +183,7 @@ pub fn app(kind: usize) -> Spec {
         18 => {
             app.listen = vec![listen("/run/three.sock")];
             app.probes.ready = Some(programs::probe());
+            app.memory_kill = Some(110);
             app.ready.on_timeout = OnReadyTimeout::Accept;
             app.stop.tree = false;
         }

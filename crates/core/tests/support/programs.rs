@@ -221,6 +221,7 @@ pub fn spec(name: &str) -> Spec {
         cron: None,
         watch: None,
         memory_limit: None,
+        memory_kill: None,
         autostart: true,
         pid_file: "/run/{id}.pid".into(),
         username: "tester".into(),

@@ -7,7 +7,7 @@ mod python;
 
 use crate::container::{self, ROOT, USER};
 use crate::port;
-use crate::probe::Paths;
+use crate::probe::{self, Paths};
 use crate::remarks::{self, Remark, Remarks};
 use crate::secret;
 use crate::{Document, Export, Project};
@@ -330,8 +330,11 @@ fn text(
 
 /// Only where an answer tells something: Ostler starts again what ended, and accepts connections meanwhile.
 fn health(specs: &[Spec], base: Base, probes: &Paths) -> String {
-    let ports: Vec<port::Port> = specs.iter().flat_map(port::ports).filter(|port| !port.udp).collect();
-    let (Some(path), Some(port)) = (&probes.health, ports.first()) else {
+    let served = specs.iter().find_map(|spec| {
+        let port = port::ports(spec).into_iter().find(|port| !port.udp)?;
+        Some((probe::health_path(spec, probes)?, port))
+    });
+    let Some((path, port)) = served else {
         return String::new();
     };
     let address = format!("http://127.0.0.1:{}/{}", port.number, path.trim_start_matches('/'));

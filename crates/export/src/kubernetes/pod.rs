@@ -114,6 +114,9 @@ fn probe(probe: &Probe) -> Value {
     object.insert("periodSeconds".into(), seconds(probe.period).into());
     object.insert("timeoutSeconds".into(), seconds(probe.timeout).into());
     object.insert("failureThreshold".into(), probe.failures.into());
+    if probe.successes > 1 {
+        object.insert("successThreshold".into(), probe.successes.into());
+    }
     object.into()
 }
 

@@ -51,7 +51,7 @@ const CARRIED: [&str; 41] = [
 ];
 
 /// Keys that have no counterpart, and what there is instead.
-const REASONS: [(&str, &str); 13] = [
+const REASONS: [(&str, &str); 16] = [
     ("namespace", "systemd groups units by targets and slices"),
     ("watch", "systemd restarts nothing when files change"),
     ("log_file", "the journal has both streams together (journalctl -u)"),
@@ -65,6 +65,18 @@ const REASONS: [(&str, &str); 13] = [
         "there is no channel for messages; the signal is sent",
     ),
     ("balance", "it is Ostler that hands out connections"),
+    (
+        "max_memory_kill",
+        "MemoryMax= is the one limit there is; write it in a drop-in",
+    ),
+    (
+        "health",
+        "systemd looks at no worker; WatchdogSec= needs the app's own word",
+    ),
+    (
+        "ready",
+        "systemd looks at no worker; Type=notify needs the app's own word",
+    ),
     ("min_ready", "a restart does not wait for a successor"),
     ("serialization", "there is no channel for messages"),
     ("drain_timeout", "a stop takes as long as TimeoutStopSec= says"),

@@ -270,7 +270,7 @@ impl Slot {
     }
 
     fn be_sampled(&mut self, spec: &Spec, cx: &mut Context<'_>) {
-        if spec.memory_limit.is_some() {
+        if spec.is_weighed() {
             cx.effects.push_back(Effect::SampleMemory {
                 worker: self.worker(),
                 every: cx.settings.memory_interval,
@@ -287,7 +287,7 @@ impl Slot {
         cx: &mut Context<'_>,
     ) -> Option<State> {
         let companion = self.companion.take_if(|companion| companion.comes())?;
-        self.note_end(status, EndCause::unasked(oom_killed), Next::Replaced, cx);
+        self.note_end(status, self.why_ended(oom_killed), Next::Replaced, cx);
         let failure = Failure::Exited {
             status,
             after_ms: millis(self.age(cx.now.instant)),
@@ -375,6 +375,7 @@ impl Slot {
             phase,
         });
         self.state = state;
+        self.over = None;
         self.ledger.restarts = self.ledger.restarts.saturating_add(1);
         self.ledger.renew(cx.now);
     }

@@ -64,7 +64,10 @@ impl Slot {
                         cause,
                         killed: ladder.killed,
                     },
-                    other @ (EndCause::Itself | EndCause::OomKilled | EndCause::NeverReady) => other,
+                    other @ (EndCause::Itself
+                    | EndCause::OomKilled
+                    | EndCause::NeverReady
+                    | EndCause::OverMemory { .. }) => other,
                 };
                 self.companion_ended(companion, *status, why, next, Some(ladder), cx)
             }

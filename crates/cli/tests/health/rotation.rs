@@ -1,65 +1,9 @@
-//! Probes on real workers: who is given connections, who is replaced, and that nobody's request is lost by it.
+//! Who is given connections, who is replaced, and that nobody's request is lost by it.
 
-use ostler_testkit::{Connections, Home, Load, Manager, Row, Signal, apps, free_port, process};
-use serde_json::{Value, json};
+use crate::support::{all_say, home, probe, rows, says, serving, set, wait_replaced};
+use ostler_testkit::{Connections, Load, Row, Signal, process};
+use serde_json::json;
 use std::time::{Duration, Instant};
-
-fn home() -> Home {
-    Home::new(Manager::ostler(env!("CARGO_BIN_EXE_ostler")))
-}
-
-/// The app that is up on a port.
-fn serving(home: &Home, workers: u32, more: Value) -> u16 {
-    let port = free_port();
-    let mut app = json!({
-        "name": "web", "script": apps::path("health.cjs"), "instances": workers, "exec_mode": "cluster",
-        "min_ready": 300, "drain_timeout": 5000, "env": { "PORT": port, "FLAGS": home.work() },
-    });
-    for (key, value) in more.as_object().into_iter().flatten() {
-        app[key] = value.clone();
-    }
-    home.start(json!([app]));
-    port
-}
-
-/// Looks five times a second; two failures are believed.
-fn probe(check: Value) -> Value {
-    let mut probe = json!({ "interval": 200, "timeout": 200, "failure_threshold": 2 });
-    for (key, value) in check.as_object().into_iter().flatten() {
-        probe[key] = value.clone();
-    }
-    probe
-}
-
-fn rows(home: &Home) -> Vec<Row> {
-    home.rows("web")
-}
-
-fn says(row: &Row, what: &str) -> Option<bool> {
-    row.get("health")[what].as_bool()
-}
-
-fn all_say(home: &Home, what: &str) -> bool {
-    rows(home).iter().all(|row| says(row, what) == Some(true))
-}
-
-fn set(home: &Home, flag: &str, on: bool) {
-    let path = home.work().join(flag);
-    if on {
-        home.write(flag, "");
-    } else {
-        std::fs::remove_file(path).expect("it was set");
-    }
-}
-
-/// The one that replaced this worker, once that is gone.
-fn wait_replaced(home: &Home, before: &Row) -> Row {
-    home.wait_for("the worker to be replaced", || {
-        let row = rows(home).into_iter().find(|row| row.id() == before.id())?;
-        let replaced = row.pid() != before.pid() && row.status() == "online" && row.restarts() == 1;
-        (replaced && !process::is_alive(before.pid())).then_some(row)
-    })
-}
 
 #[test]
 fn one_of_four_that_hangs_leaves_rotation_is_replaced_and_nobody_else_notices() {
@@ -118,7 +62,14 @@ fn one_of_four_that_fails_its_probe_is_replaced_without_a_lost_request() {
         home.wait_until("answers", || load.answered() > 24);
         // Of four behind one port, the probe reaches the one that is meant.
         set(&home, &format!("sick-{}", before[2].pid()), true);
+        home.wait_until("it to be called unwell", || {
+            let row = &rows(&home)[2];
+            row.pid() != before[2].pid() || says(row, "healthy") == Some(false)
+        });
+        let others = Load::begin(port, "/", 4, Connections::Fresh);
         wait_replaced(&home, &before[2]);
+        let report = others.end_without_loss(format!("{balance}: out of rotation"));
+        assert!(!report.bodies.contains_key(&before[2].pid().to_string()), "{balance}");
         load.end_without_loss(format!("{balance}: a worker that is not well is replaced"));
         for row in rows(&home).iter().filter(|row| row.id() != before[2].id()) {
             assert_eq!((row.restarts(), says(row, "healthy")), (0, Some(true)), "{balance}");

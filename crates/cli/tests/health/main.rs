@@ -1,0 +1,5 @@
+//! Probes on real workers.
+
+mod kinds;
+mod rotation;
+mod support;
