@@ -82,7 +82,7 @@ fn what_would_do_nothing_or_something_else_is_refused() {
         ),
         ("ready: { http: '/a', start_period: '1s' }", "has no use"),
         ("health: 'heartbeat', pmx: false", "event loop"),
-        ("health: 'heartbeat', interpreter: 'none'", "event loop"),
+        ("health: 'heartbeat', interpreter: 'bash'", "event loop"),
         ("health: '/a', listen: 'tcp://:3000'", "whichever worker"),
         ("health: { tcp: 3000 }, listen: 'tcp://:3000'", "whichever worker"),
         ("max_memory_restart: '300M', max_memory_kill: '300M'", "not above"),

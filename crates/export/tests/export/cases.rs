@@ -150,3 +150,45 @@ fn a_variable_whose_name_cannot_be_said_is_told() {
         "{text}"
     );
 }
+
+#[test]
+fn declared_probes_are_the_pods() {
+    let text = objects(json!({
+        "instances": 2, "exec_mode": "cluster", "port": 3000,
+        "health": { "http": "/healthz", "interval": "20s", "timeout": "2s", "failure_threshold": 4, "success_threshold": 2 },
+        "ready": { "http": "/readyz", "success_threshold": 2 },
+    }));
+    let after = |probe: &str| {
+        text.split_once(probe)
+            .map(|(_, rest)| rest.lines().take(9).collect::<String>())
+    };
+    let squeezed = |probe: &str| {
+        after(probe)
+            .expect("a probe")
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let (live, ready) = (squeezed("livenessProbe:"), squeezed("readinessProbe:"));
+    for part in [
+        "path: /healthz",
+        "port: 3000",
+        "periodSeconds: 20",
+        "timeoutSeconds: 2",
+        "failureThreshold: 4",
+    ] {
+        assert!(live.contains(part), "{part} in {live}");
+    }
+    // Kubernetes takes no other number there.
+    assert!(!live.contains("successThreshold"), "{live}");
+    assert!(
+        ready.contains("path: /readyz") && ready.contains("successThreshold: 2"),
+        "{ready}"
+    );
+    assert!(squeezed("startupProbe:").contains("path: /readyz"), "{text}");
+    let text = objects(json!({ "port": 3000, "health": "heartbeat" }));
+    assert!(
+        text.contains("tcpSocket"),
+        "what only Ostler can ask is not asked from outside: {text}"
+    );
+}
