@@ -1,59 +1,14 @@
-//! Probes: who is given work, who is replaced, and when.
+//! Health: who is replaced, and when.
 
 mod support;
 
 use ostler_core::history::{Cause, EndCause, What};
-use ostler_core::{
-    Effect, Event, ExitStatus, Failure, Generation, OnReadyTimeout, Probe, ProbeKind, SlotId, Spec, Status, Verdict,
-    WorkerId,
-};
+use ostler_core::{Effect, Event, ExitStatus, Failure, Probe, ProbeKind, Status, Verdict};
+use support::probes::{FOR_EVER, at_of, in_rotation, launches, with_health, with_ready, withdrawn, worker};
 use support::programs::{self, Program, cluster, probe};
 use support::{World, ms, secs};
 
 use ProbeKind::{Health, Ready};
-
-const FOR_EVER: u64 = u32::MAX as u64;
-
-fn worker(slot: u32, generation: u32) -> WorkerId {
-    WorkerId {
-        slot: SlotId(slot),
-        generation: Generation(generation),
-    }
-}
-
-fn with_health(instances: u32) -> Spec {
-    let mut spec = cluster("app", instances);
-    spec.probes.health = Some(probe());
-    spec
-}
-
-fn with_ready(instances: u32) -> Spec {
-    let mut spec = cluster("app", instances);
-    spec.probes.ready = Some(probe());
-    spec
-}
-
-fn in_rotation(world: &World) -> Vec<WorkerId> {
-    let all = world.processes.keys().copied();
-    all.filter(|worker| world.is_in_rotation(*worker)).collect()
-}
-
-fn launches(world: &World) -> Vec<(u64, WorkerId)> {
-    let spawned = world.log.iter().filter_map(|(at, effect)| match effect {
-        Effect::Spawn(launch) => Some((*at, launch.worker)),
-        _ => None,
-    });
-    spawned.collect()
-}
-
-fn at_of(world: &World, wanted: impl Fn(&Effect) -> bool) -> Option<u64> {
-    let found = world.log.iter().find(|(_, effect)| wanted(effect));
-    found.map(|(at, _)| *at)
-}
-
-fn withdrawn(world: &World, worker: WorkerId) -> Option<u64> {
-    at_of(world, |effect| *effect == Effect::Withdraw { worker })
-}
 
 #[test]
 fn one_of_four_that_hangs_is_taken_out_of_rotation_and_replaced_by_one_that_is_up_before_it_goes() {
@@ -198,26 +153,6 @@ fn a_successor_that_is_unwell_before_it_takes_over_does_not() {
 }
 
 #[test]
-fn a_worker_that_is_briefly_not_ready_leaves_rotation_and_comes_back() {
-    let mut world = World::new();
-    world.script_slot(1, vec![Program::server().sick(Ready, 5000..9000, false)]);
-    let start = world.start(with_ready(2));
-    world.reply(start);
-    assert_eq!(in_rotation(&world).len(), 2);
-    world.run(secs(7));
-    assert_eq!(in_rotation(&world), [worker(0, 1)]);
-    let health = world.view(1).health;
-    assert_eq!(
-        (health.ready, health.why.as_deref()),
-        (Some(false), Some("ready fails"))
-    );
-    world.run(secs(4));
-    assert_eq!(in_rotation(&world), [worker(0, 1), worker(1, 1)]);
-    assert_eq!(world.view(1).health.why, None);
-    assert_eq!(launches(&world).len(), 2, "nobody was replaced");
-}
-
-#[test]
 fn a_single_failure_is_not_believed() {
     let mut world = World::new();
     let blips = Program::server().sick(Ready, 5000..5900, false);
@@ -229,101 +164,6 @@ fn a_single_failure_is_not_believed() {
     world.run(secs(30));
     assert_eq!(withdrawn(&world, worker(0, 1)), None);
     assert_eq!(launches(&world).len(), 1);
-}
-
-#[test]
-fn a_start_waits_for_readiness_and_says_when_it_takes_too_long() {
-    let mut world = World::new();
-    world.script("app", vec![Program::server().sick(Ready, 0..2000, false)]);
-    let start = world.start(with_ready(1));
-    world.run(ms(1900));
-    assert!(world.replies.is_empty() && in_rotation(&world).is_empty());
-    assert!(matches!(world.verdict(start), Verdict::Online { .. }));
-    assert_eq!(in_rotation(&world).len(), 1);
-
-    let mut world = World::new();
-    world.script("app", vec![Program::server().sick(Ready, 0..20_000, false)]);
-    let start = world.start(with_ready(1));
-    let verdict = world.verdict(start);
-    let probe = Some("ready fails".to_owned());
-    assert!(
-        matches!(&verdict, Verdict::Failed(Failure::Unready { probe: said, .. }) if *said == probe),
-        "{verdict:?}"
-    );
-    world.run(secs(30));
-    assert_eq!(
-        in_rotation(&world),
-        [worker(0, 1)],
-        "it was waited for, and not restarted"
-    );
-}
-
-#[test]
-fn ready_timeout_accept_takes_it_for_ready() {
-    let mut world = World::new();
-    world.script("app", vec![Program::server().sick(Ready, 0..FOR_EVER, false)]);
-    let mut spec = with_ready(1);
-    spec.ready.on_timeout = OnReadyTimeout::Accept;
-    let start = world.start(spec);
-    assert!(matches!(world.verdict(start), Verdict::Online { .. }));
-    assert_eq!(in_rotation(&world).len(), 1);
-    world.run(secs(5));
-    assert_eq!(in_rotation(&world).len(), 0, "from then on it is believed");
-}
-
-#[test]
-fn both_the_ready_message_and_the_probe_are_waited_for() {
-    for (message, sick_until) in [(1000, 2000), (2000, 1000)] {
-        let mut world = World::new();
-        let program = Program::ready_after(message).sick(Ready, 0..sick_until, false);
-        world.script("app", vec![program]);
-        let mut spec = with_ready(1);
-        spec.ready.wait_ready = true;
-        let start = world.start(spec);
-        world.run(ms(1900));
-        assert!(in_rotation(&world).is_empty());
-        assert!(matches!(world.verdict(start), Verdict::Online { .. }));
-        assert_eq!(in_rotation(&world).len(), 1);
-    }
-}
-
-#[test]
-fn a_reload_whose_new_workers_are_not_ready_in_time_is_rolled_back() {
-    for position in 0..3 {
-        let mut world = World::new();
-        let bad = Program::server().sick(Ready, 0..FOR_EVER, false);
-        world.script_slot(position, vec![Program::server(), bad]);
-        let start = world.start(with_ready(3));
-        world.reply(start);
-        let reload = world.reload(&[0, 1, 2]);
-        for slot in world.reply(reload).slots {
-            let fits = match slot.slot.0.cmp(&position) {
-                std::cmp::Ordering::Less => matches!(slot.verdict, Verdict::RolledBack { .. }),
-                std::cmp::Ordering::Equal => matches!(
-                    &slot.verdict,
-                    Verdict::NotReplaced(Failure::NotReady { probe: Some(_), .. })
-                ),
-                std::cmp::Ordering::Greater => slot.verdict == Verdict::Kept,
-            };
-            assert!(fits, "{slot:?}");
-        }
-        world.run(secs(5));
-        assert_eq!(in_rotation(&world).len(), 3);
-    }
-}
-
-#[test]
-fn a_new_worker_that_loses_its_readiness_again_does_not_take_over() {
-    let mut world = World::new();
-    let mut spec = with_ready(1);
-    spec.cluster.min_ready = secs(5);
-    let wavers = Program::server().sick(Ready, 1000..FOR_EVER, false);
-    world.script("app", vec![Program::server(), wavers]);
-    let start = world.start(spec);
-    world.reply(start);
-    let reload = world.reload(&[0]);
-    assert!(matches!(world.verdict(reload), Verdict::NotReplaced(_)));
-    assert_eq!(in_rotation(&world), [worker(0, 1)]);
 }
 
 #[test]

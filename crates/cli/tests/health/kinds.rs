@@ -7,8 +7,8 @@ use serde_json::json;
 #[test]
 fn in_fork_mode_the_port_is_found_and_one_that_is_not_well_is_restarted() {
     let home = home();
-    let health = probe(json!({ "http": "/healthz" }));
-    let port = serving(&home, 1, json!({ "exec_mode": "fork", "health": health }));
+    let health = probe(&json!({ "http": "/healthz" }));
+    let port = serving(&home, 1, &json!({ "exec_mode": "fork", "health": health }));
     home.wait_until("it to be well", || all_say(&home, "healthy"));
     let before = rows(&home).remove(0);
     set(&home, &format!("sick-{}", before.pid()), true);
@@ -22,11 +22,11 @@ fn in_fork_mode_the_port_is_found_and_one_that_is_not_well_is_restarted() {
 #[test]
 fn in_fork_mode_a_hung_event_loop_is_noticed_too() {
     let home = home();
-    let health = probe(json!({ "heartbeat": true }));
+    let health = probe(&json!({ "heartbeat": true }));
     serving(
         &home,
         2,
-        json!({ "exec_mode": "fork", "health": health, "env": { "SOCKET": home.work().join("a.sock"), "FLAGS": home.work() }, "instances": 1 }),
+        &json!({ "exec_mode": "fork", "health": health, "env": { "SOCKET": home.work().join("a.sock"), "FLAGS": home.work() }, "instances": 1 }),
     );
     home.wait_until("it to be well", || all_say(&home, "healthy"));
     let before = rows(&home).remove(0);
@@ -41,7 +41,7 @@ fn in_fork_mode_a_start_waits_for_readiness_and_leaves_running_what_is_late() {
     let home = home();
     set(&home, "unready-all", true);
     let app = json!({
-        "name": "web", "script": apps::path("health.cjs"), "listen_timeout": 1200, "ready": probe(json!({ "http": "/readyz" })),
+        "name": "web", "script": apps::path("health.cjs"), "listen_timeout": 1200, "ready": probe(&json!({ "http": "/readyz" })),
         "env": { "PORT": ostler_testkit::free_port(), "FLAGS": home.work() },
     });
     let file = home.ecosystem(json!([app]));
@@ -58,9 +58,9 @@ fn in_fork_mode_a_start_waits_for_readiness_and_leaves_running_what_is_late() {
 #[test]
 fn a_server_of_tls_takes_connections_of_probes() {
     let home = home();
-    let health = probe(json!({ "tcp": true }));
+    let health = probe(&json!({ "tcp": true }));
     let script = apps::path("cluster/https.cjs");
-    serving(&home, 2, json!({ "script": script, "health": health }));
+    serving(&home, 2, &json!({ "script": script, "health": health }));
     home.wait_until("both to be well", || all_say(&home, "healthy"));
     let before = rows(&home);
     assert!(process::signal(before[0].pid(), Signal::STOP));
@@ -76,9 +76,9 @@ fn a_server_of_tls_takes_connections_of_probes() {
 #[test]
 fn behind_a_unix_socket_the_very_worker_is_reached() {
     let home = home();
-    let health = probe(json!({ "http": "/healthz" }));
+    let health = probe(&json!({ "http": "/healthz" }));
     let environment = json!({ "SOCKET": home.work().join("web.sock"), "FLAGS": home.work() });
-    serving(&home, 2, json!({ "health": health, "env": environment }));
+    serving(&home, 2, &json!({ "health": health, "env": environment }));
     home.wait_until("both to be well", || all_say(&home, "healthy"));
     let before = rows(&home);
     set(&home, &format!("sick-{}", before[1].pid()), true);
@@ -89,8 +89,11 @@ fn behind_a_unix_socket_the_very_worker_is_reached() {
 #[test]
 fn a_new_daemon_calls_nobody_unwell_and_goes_on_looking() {
     let home = home();
-    let (health, ready) = (probe(json!({ "heartbeat": true })), probe(json!({ "http": "/readyz" })));
-    serving(&home, 3, json!({ "health": health, "ready": ready }));
+    let (health, ready) = (
+        probe(&json!({ "heartbeat": true })),
+        probe(&json!({ "http": "/readyz" })),
+    );
+    serving(&home, 3, &json!({ "health": health, "ready": ready }));
     home.wait_until("all to be well", || {
         all_say(&home, "healthy") && all_say(&home, "ready")
     });

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 fn one_of_four_that_hangs_leaves_rotation_is_replaced_and_nobody_else_notices() {
     for balance in ["round-robin", "direct"] {
         let home = home();
-        let health = probe(json!({ "heartbeat": true }));
+        let health = probe(&json!({ "heartbeat": true }));
         let port = serving(
             &home,
             4,
-            json!({ "balance": balance, "health": health, "min_ready": 1000 }),
+            &json!({ "balance": balance, "health": health, "min_ready": 1000 }),
         );
         home.wait_until("all to be well", || all_say(&home, "healthy"));
         let before = rows(&home);
@@ -54,8 +54,8 @@ fn one_of_four_that_hangs_leaves_rotation_is_replaced_and_nobody_else_notices() 
 fn one_of_four_that_fails_its_probe_is_replaced_without_a_lost_request() {
     for balance in ["round-robin", "direct"] {
         let home = home();
-        let health = probe(json!({ "http": "/healthz" }));
-        let port = serving(&home, 4, json!({ "balance": balance, "health": health }));
+        let health = probe(&json!({ "http": "/healthz" }));
+        let port = serving(&home, 4, &json!({ "balance": balance, "health": health }));
         home.wait_until("all to be well", || all_say(&home, "healthy"));
         let before = rows(&home);
         let load = Load::begin(port, "/slow", 12, Connections::KeptAlive);
@@ -83,8 +83,8 @@ fn one_of_four_that_fails_its_probe_is_replaced_without_a_lost_request() {
 fn a_worker_that_is_briefly_not_ready_gets_nothing_meanwhile_and_is_not_restarted() {
     for balance in ["round-robin", "direct"] {
         let home = home();
-        let ready = probe(json!({ "http": "/readyz" }));
-        let port = serving(&home, 2, json!({ "balance": balance, "ready": ready }));
+        let ready = probe(&json!({ "http": "/readyz" }));
+        let port = serving(&home, 2, &json!({ "balance": balance, "ready": ready }));
         let before = rows(&home);
         let load = Load::begin(port, "/", 4, Connections::Fresh);
         let flag = format!("unready-{}", before[0].pid());
@@ -110,8 +110,8 @@ fn a_worker_that_is_briefly_not_ready_gets_nothing_meanwhile_and_is_not_restarte
 #[test]
 fn a_reload_whose_new_worker_is_not_ready_is_rolled_back() {
     let home = home();
-    let ready = probe(json!({ "http": "/readyz" }));
-    let port = serving(&home, 2, json!({ "ready": ready, "listen_timeout": 1500 }));
+    let ready = probe(&json!({ "http": "/readyz" }));
+    let port = serving(&home, 2, &json!({ "ready": ready, "listen_timeout": 1500 }));
     let before: Vec<i32> = rows(&home).iter().map(Row::pid).collect();
     let load = Load::begin(port, "/", 4, Connections::Fresh);
     set(&home, "never-ready", true);

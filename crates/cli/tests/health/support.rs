@@ -8,7 +8,7 @@ pub fn home() -> Home {
 }
 
 /// The app `web`, up on a port.
-pub fn serving(home: &Home, workers: u32, more: Value) -> u16 {
+pub fn serving(home: &Home, workers: u32, more: &Value) -> u16 {
     let port = free_port();
     let mut app = json!({
         "name": "web", "script": apps::path("health.cjs"), "instances": workers, "exec_mode": "cluster",
@@ -22,7 +22,7 @@ pub fn serving(home: &Home, workers: u32, more: Value) -> u16 {
 }
 
 /// Looks five times a second; two failures are believed.
-pub fn probe(check: Value) -> Value {
+pub fn probe(check: &Value) -> Value {
     let mut probe = json!({ "interval": 200, "timeout": 200, "failure_threshold": 2 });
     for (key, value) in check.as_object().into_iter().flatten() {
         probe[key] = value.clone();

@@ -110,10 +110,8 @@ impl World {
         );
         assert!(process.probed.insert(kind), "{worker} is probed twice at once");
         let age = self.now.instant.since(process.born) + after;
-        let sick = process.program.sick.iter();
-        let sick = sick
-            .filter(|sick| sick.probe == kind && sick.span.contains(&age))
-            .next_back();
+        let mut sick = process.program.sick.iter();
+        let sick = sick.rfind(|sick| sick.probe == kind && sick.span.contains(&age));
         let (result, took) = match sick.map(|sick| sick.hung) {
             None => (ProbeResult::Passed, Duration::ZERO),
             Some(hung) => {

@@ -8,6 +8,7 @@
 pub mod clusters;
 mod daemons;
 mod kernel;
+pub mod probes;
 pub mod programs;
 mod questions;
 pub mod twin;

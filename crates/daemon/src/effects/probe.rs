@@ -208,7 +208,7 @@ async fn by_connecting(pid: i32, port: Option<u16>, check: &Check) -> Result<(),
 /// Where a program in fork mode is connected to: where its tree listens.
 fn address_of(pid: i32, port: Option<u16>) -> Result<SocketAddr, String> {
     let tree = std::iter::once(pid).chain(tree::below(pid));
-    let listeners = tree.filter_map(Pid::from_raw).map(|pid| proc::tcp_listeners(pid));
+    let listeners = tree.filter_map(Pid::from_raw).map(proc::tcp_listeners);
     let all: BTreeSet<SocketAddr> = listeners.filter_map(Result::ok).flatten().collect();
     chosen(&all, port)
 }

@@ -10,7 +10,7 @@ use ostler_sys::fdpass::{self, SendError};
 use ostler_wire::node_ipc::{Channel, Dialect, ToWorker};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -275,11 +275,7 @@ impl Link {
     }
 
     /// Sends a message with a descriptor, now or never.
-    pub fn send_with(
-        &mut self,
-        message: &ToWorker<'_>,
-        handle: Option<std::os::fd::BorrowedFd<'_>>,
-    ) -> Result<(), Unsent> {
+    pub fn send_with(&mut self, message: &ToWorker<'_>, handle: Option<BorrowedFd<'_>>) -> Result<(), Unsent> {
         let frame = self.frame(message);
         if !self.unsent.is_empty() {
             return Err(Unsent::Full);
@@ -337,7 +333,7 @@ impl Link {
         }
     }
 
-    fn put(&mut self, frame: &[u8], handle: Option<std::os::fd::BorrowedFd<'_>>) -> Result<(), Unsent> {
+    fn put(&mut self, frame: &[u8], handle: Option<BorrowedFd<'_>>) -> Result<(), Unsent> {
         let handles: Vec<_> = handle.into_iter().collect();
         match fdpass::send(&*self.socket, frame, &handles) {
             Ok(()) => Ok(()),
@@ -370,13 +366,13 @@ impl Link {
     ///
     /// # Errors
     /// `Full` also for that.
-    pub fn probe(&mut self, key: &str, socket: OwnedFd, taken: oneshot::Sender<bool>) -> Result<(), Unsent> {
+    pub fn probe(&mut self, key: &str, socket: BorrowedFd<'_>, taken: oneshot::Sender<bool>) -> Result<(), Unsent> {
         let owing = self.probes.iter().any(|(_, taken)| taken.is_closed());
         if owing || self.is_full || !self.may_send_handle() {
             return Err(Unsent::Full);
         }
         let seq = self.seq;
-        self.send_with(&ToWorker::NewConnection { key }, Some(socket.as_fd()))?;
+        self.send_with(&ToWorker::NewConnection { key }, Some(socket))?;
         self.probes.push((seq, taken));
         Ok(())
     }

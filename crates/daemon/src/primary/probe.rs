@@ -65,7 +65,7 @@ impl Engine {
             return Err(NotHanded::because("its IPC channel is closed"));
         };
         let (tell, taken) = oneshot::channel();
-        let sent = link.probe(&key.0, theirs, tell);
+        let sent = link.probe(&key.0, theirs.as_fd(), tell);
         self.rewatch(token);
         match sent {
             Ok(()) => Ok(Handed {
