@@ -8,7 +8,7 @@ use crate::fact::Fact;
 use crate::keeper_link::Deposit;
 use crate::logs::{StreamId, StreamKind, Target};
 use crate::paths;
-use crate::primary::{self, Command as PrimaryCommand, Member};
+use crate::primary::{self, Command as PrimaryCommand, Left, Member};
 use crate::reactor::Daemon;
 use crate::sockets::{NotSpawned, notify};
 use crate::tree;
@@ -105,7 +105,7 @@ impl Daemon {
         record.executable = executable;
         record.place = place;
         self.attach_logs(worker, &record.launch.spec, &deposit);
-        self.attach_channel(&record, Vec::new());
+        self.attach_channel(&record, Left::default());
         let released = held.release()?;
         record.await_launch(released.outcome, &self.facts)?;
         self.workers.insert(worker, record);
@@ -137,8 +137,8 @@ impl Daemon {
         }));
     }
 
-    /// Hands the channel of a cluster's worker to the primary, with the servers it had under a predecessor.
-    pub(crate) fn attach_channel(&self, record: &Worker, servers: Vec<(String, bool)>) {
+    /// Hands the channel of a cluster's worker to the primary, with what a predecessor has left of it.
+    pub(crate) fn attach_channel(&self, record: &Worker, left: Left) {
         let channel = record.descriptor(Part::Channel).filter(|_| record.is_of_cluster());
         if let Some(channel) = channel {
             self.primary.send(PrimaryCommand::Attach {
@@ -153,7 +153,7 @@ impl Daemon {
                 },
                 channel: Arc::clone(channel),
                 dialect: primary::dialect(record.launch.spec.cluster.serialization),
-                servers,
+                left,
             });
         }
     }

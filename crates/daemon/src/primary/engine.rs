@@ -12,7 +12,8 @@ use super::census::Census;
 use super::link::{Link, Unsent};
 use super::listener::Listener;
 use super::queue::Queue;
-use super::{Command, Primary, SERVERS};
+use super::unfinished::Unfinished;
+use super::{Command, Left, Primary, SERVERS, UNFINISHED};
 use crate::fact::Fact;
 use count::{Asker, Count};
 use ostler_core::balance::{Client, Shares};
@@ -153,8 +154,8 @@ impl Engine {
                 member,
                 channel,
                 dialect,
-                servers,
-            } => self.attach(Link::new(member, channel, dialect, self.epoch), servers),
+                left,
+            } => self.attach(Link::new(member, channel, dialect, self.epoch), left),
             Command::Adopt(deposit) => self.adopt(&deposit),
             Command::Admit(worker) => self.with(worker, |link| link.admitted = true),
             Command::Withdraw(worker) => self.with(worker, |link| link.admitted = false),
@@ -181,10 +182,13 @@ impl Engine {
         }
     }
 
-    fn attach(&mut self, mut link: Link, servers: Vec<(String, bool)>) {
+    fn attach(&mut self, mut link: Link, left: Left) {
         let token = self.next_token;
         self.next_token += 1;
-        for (key, listens) in servers {
+        if let Some(error) = left.unfinished.and_then(|unfinished| link.go_on(unfinished).err()) {
+            self.cannot_keep(link.worker, &error);
+        }
+        for (key, listens) in left.servers {
             if listens {
                 link.servers.insert(key, true);
             } else {
@@ -325,6 +329,9 @@ impl Engine {
             self.tell(Fact::Machine(Event::Drained { worker: link.worker }));
         }
         self.release(format!("{SERVERS}{}", link.worker));
+        if link.unfinished.is_some() {
+            self.release(format!("{UNFINISHED}{}", link.worker));
+        }
     }
 
     fn ended(&mut self, worker: WorkerId) {
@@ -333,6 +340,34 @@ impl Engine {
             self.read(token);
             self.hung_up(token);
         }
+    }
+
+    /// Makes what is to be kept of a message that has not ended, and leaves it with the keeper; whether that was possible.
+    fn begin_unfinished(&mut self, token: u64) -> bool {
+        let Some(link) = self.links.get_mut(&token) else {
+            return false;
+        };
+        let worker = link.worker;
+        let made = Unfinished::create().and_then(|made| Ok((made.descriptors()?, made)));
+        match made {
+            Ok((descriptors, made)) => {
+                link.unfinished = Some(made);
+                let (key, data) = (format!("{UNFINISHED}{worker}"), Vec::new());
+                self.tell(Fact::Deposit { key, data, descriptors });
+                true
+            }
+            Err(error) => {
+                self.cannot_keep(worker, &error);
+                false
+            }
+        }
+    }
+
+    fn cannot_keep(&self, worker: WorkerId, error: &std::io::Error) {
+        self.note(&format!(
+            "what worker {worker} is saying cannot be kept for the case that this daemon is killed just now: {error}"
+        ));
+        self.release(format!("{UNFINISHED}{worker}"));
     }
 
     fn release(&self, key: String) {

@@ -3,6 +3,7 @@
 //! Invariants: a frame goes out whole or not at all; at most one descriptor goes with it; a connection is held here until the
 //! worker has taken it.
 
+use super::unfinished::Unfinished;
 use ostler_core::balance::Candidate;
 use ostler_core::{AppId, Balance, Pid, Runtime, WorkerId};
 use ostler_sys::connections;
@@ -123,6 +124,8 @@ pub struct Link {
     pub rests_until: Option<Instant>,
     /// Nothing is read before what was read is in the journal: so many bytes are to be taken then.
     pub untaken: usize,
+    /// Where what is taken of a message goes that has not ended; none before there was one.
+    pub unfinished: Option<Unfinished>,
     /// What is to be sent once what was read is in the journal.
     pub after: Vec<Reply>,
     /// That will be when somebody has found out who has an address.
@@ -182,6 +185,7 @@ impl Link {
             kept_accepted: 0,
             rests_until: None,
             untaken: 0,
+            unfinished: None,
             after: Vec::new(),
             awaits_explanation: false,
             is_full: false,

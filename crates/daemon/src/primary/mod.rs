@@ -16,11 +16,13 @@ mod link;
 mod listener;
 mod probe;
 mod queue;
+mod unfinished;
 
 pub(crate) use accepted::{ACCEPTED, Accepted};
 pub(crate) use engine::Reply;
 pub(crate) use link::Member;
 pub(crate) use probe::{Handed, HandedTo, NotHanded};
+pub(crate) use unfinished::Unfinished;
 
 use crate::fact::Fact;
 use crate::keeper_link::Deposit;
@@ -44,6 +46,9 @@ pub const LISTENERS: &str = "listener/";
 /// How the keys begin under which it is kept which servers a worker has.
 pub const SERVERS: &str = "servers/";
 
+/// How the keys begin under which it is kept what was taken of a worker's message that has not ended.
+pub const UNFINISHED: &str = "unfinished/";
+
 /// Whose listener lies under a key.
 pub fn app_of(key: &str) -> Option<AppId> {
     let (app, _) = key.strip_prefix(LISTENERS)?.split_once('/')?;
@@ -60,14 +65,23 @@ pub fn shut(deposit: &Deposit) {
 /// The event data of the command queue's eventfd.
 const COMMANDS: u64 = u64::MAX;
 
+/// What a predecessor has left of a worker.
+#[derive(Debug, Default)]
+pub(crate) struct Left {
+    /// The servers it had, by name, and whether they listened.
+    pub servers: Vec<(String, bool)>,
+    /// What was taken of a message that has not ended.
+    pub unfinished: Option<Unfinished>,
+}
+
 /// What the thread is told.
 pub(crate) enum Command {
-    /// A worker's channel, of a new process or of one that was taken over, with the servers it had.
+    /// A worker's channel, of a new process or of one that was taken over.
     Attach {
         member: Member,
         channel: Arc<OwnedFd>,
         dialect: Dialect,
-        servers: Vec<(String, bool)>,
+        left: Left,
     },
     /// A listener that a predecessor had opened.
     Adopt(Box<Deposit>),

@@ -154,23 +154,6 @@ impl Daemon {
         }
     }
 
-    /// What workers served that are gone is of no interest.
-    fn drop_servers(&mut self) {
-        let keys = self.keeper.with_prefix(primary::SERVERS).map(|(key, _)| key.to_owned());
-        for key in keys.collect::<Vec<String>>() {
-            if !workers::of_key(&key).is_some_and(|worker| self.workers.contains_key(&worker)) {
-                self.keeper.release(&key);
-            }
-        }
-    }
-
-    /// The servers that a worker had, by name, and whether they listened.
-    fn servers_of(&self, worker: WorkerId) -> Vec<(String, bool)> {
-        let deposit = self.keeper.get(&format!("{}{worker}", primary::SERVERS));
-        let servers = deposit.and_then(|deposit| serde_json::from_slice(&deposit.data).ok());
-        servers.unwrap_or_default()
-    }
-
     fn adopt_workers(&mut self) {
         for worker in self.deposited(workers::WORKERS) {
             if let Err(error) = self.adopt_worker(worker) {
@@ -251,7 +234,8 @@ impl Daemon {
         let mut record = Worker::new(mark, launch, &deposit, &self.facts)?;
         record.executable = PathBuf::from(spawn::executable(&record.launch));
         record.place.clone_from(&record.launch.place);
-        self.attach_channel(&record, self.servers_of(worker));
+        let left = self.left_of(&record);
+        self.attach_channel(&record, left);
         self.workers.insert(worker, record);
         Ok(())
     }
@@ -384,7 +368,7 @@ fn consoles(keeper: &mut KeeperLink) -> io::Result<Vec<Console>> {
 }
 
 /// Copies of all descriptors under a key.
-fn copies_of(keeper: &KeeperLink, key: &str) -> io::Result<Vec<OwnedFd>> {
+pub(super) fn copies_of(keeper: &KeeperLink, key: &str) -> io::Result<Vec<OwnedFd>> {
     let kept = keeper.get(key).into_iter().flat_map(|deposit| &deposit.descriptors);
     kept.map(|fd| fd.as_fd().try_clone_to_owned()).collect()
 }

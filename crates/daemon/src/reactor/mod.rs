@@ -14,6 +14,7 @@ mod changes;
 mod custom;
 mod ending;
 mod ends;
+mod left;
 mod log_files;
 mod measure;
 mod operate;

@@ -5,12 +5,16 @@
 //! gives its frames. Holds at most one unfinished frame of [`MAX_FRAME`] bytes; a longer one is counted and dropped.
 
 use memchr::{memchr, memrchr};
+use std::ops::Range;
 
 use super::Dialect;
 
 /// The longest frame that is taken, bytes. A longer one is skipped whole, so that an app that never ends its line cannot
 /// make us grow.
 pub const MAX_FRAME: usize = 16 * 1024 * 1024;
+
+/// Of what a predecessor has left, the most that is looked at beyond the longest frame: it took no more than that at a time.
+const MAX_PIECE: usize = 64 * 1024;
 
 /// Bun's mark in front of an internal message.
 pub(super) const BUN_MARK: u8 = 2;
@@ -96,6 +100,44 @@ impl Splitter {
         }
     }
 
+    /// For a stream of which a predecessor has taken `length` bytes since a beginning of a frame, and acted upon the frames that end
+    /// among them. `bytes_at` gives any of these bytes; of a frame longer than [`MAX_FRAME`] all but its header may have become 0.
+    ///
+    /// # Errors
+    /// Those of `bytes_at`.
+    pub fn resume<E>(
+        dialect: Dialect,
+        length: usize,
+        mut bytes_at: impl FnMut(Range<usize>) -> Result<Vec<u8>, E>,
+    ) -> Result<Self, E> {
+        let mut splitter = Self::new(dialect);
+        if length <= HEADER + MAX_FRAME + MAX_PIECE {
+            let bytes = bytes_at(0..length)?;
+            splitter.keep(&bytes[complete(dialect, &bytes)..]);
+            return Ok(splitter);
+        }
+        let end = match dialect {
+            Dialect::Json | Dialect::Bun => {
+                let last = length - MAX_PIECE..length;
+                memrchr(b'\n', &bytes_at(last.clone())?).map(|end| last.start + end + 1)
+            }
+            Dialect::Advanced => announced(&bytes_at(0..HEADER)?).map(|payload| HEADER + payload),
+        };
+        match end.filter(|end| *end <= length) {
+            Some(end) => {
+                let bytes = bytes_at(end..length)?;
+                splitter.keep(&bytes[complete(dialect, &bytes)..]);
+            }
+            None => {
+                splitter.skipping = Some(Skipping {
+                    seen: length,
+                    left: end.map(|end| end - length),
+                });
+            }
+        }
+        Ok(splitter)
+    }
+
     /// What the channel speaks. `Json` becomes `Bun` by the first frame that says so.
     pub fn dialect(&self) -> Dialect {
         self.dialect
@@ -109,6 +151,11 @@ impl Splitter {
     /// Whether a frame has begun and not ended.
     pub fn is_within_frame(&self) -> bool {
         !self.partial.is_empty() || self.skipping.is_some()
+    }
+
+    /// Whether it is within a frame that is too long to be kept: only its header and how much of it went by still matter.
+    pub fn is_skipping(&self) -> bool {
+        self.skipping.is_some()
     }
 
     /// How many of the `peeked` bytes to [`feed`](Self::feed) and then to take out of the socket: those of whole frames.

@@ -14,6 +14,8 @@ mod report;
 mod scalar;
 mod to_worker;
 
+use std::ops::Range;
+
 pub use bounded::MAX_MEMORY;
 pub use custom::{Custom, custom};
 pub use framing::{Frame, Frames, MAX_FRAME, Splitter, complete, frames};
@@ -53,6 +55,19 @@ impl Channel {
         }
     }
 
+    /// For a channel in the middle of a frame; see [`Splitter::resume`].
+    ///
+    /// # Errors
+    /// Those of `bytes_at`.
+    pub fn resume<E>(
+        dialect: Dialect,
+        length: usize,
+        bytes_at: impl FnMut(Range<usize>) -> Result<Vec<u8>, E>,
+    ) -> Result<Self, E> {
+        let splitter = Splitter::resume(dialect, length, bytes_at)?;
+        Ok(Self { splitter })
+    }
+
     /// What the channel speaks, as far as it is known: `Json` becomes `Bun` by what a worker of Bun says first.
     pub fn dialect(&self) -> Dialect {
         self.splitter.dialect()
@@ -80,9 +95,14 @@ impl Channel {
         self.splitter.pending()
     }
 
-    /// Whether a frame has begun and not ended: the stream cannot be handed to a successor here.
+    /// Whether a frame has begun and not ended: who goes on here has to know what was taken of it.
     pub fn is_within_frame(&self) -> bool {
         self.splitter.is_within_frame()
+    }
+
+    /// Whether that frame is too long to be kept; see [`Splitter::is_skipping`].
+    pub fn is_skipping(&self) -> bool {
+        self.splitter.is_skipping()
     }
 }
 

@@ -29,13 +29,16 @@ impl Engine {
                 return;
             }
             let mut messages = Vec::new();
+            let was_within = link.channel.is_within_frame();
             link.channel
                 .feed(&self.buffer[..whole], |message| messages.push(message));
+            // A message that has to be taken before it has ended: from its beginning on, or not at all.
+            let begins = !was_within && link.channel.is_within_frame() && link.unfinished.is_none();
             let mut is_of_concern = false;
             for message in messages {
                 is_of_concern |= self.hear(token, message);
             }
-            if is_of_concern {
+            if is_of_concern || begins && self.begin_unfinished(token) {
                 return self.wait_until_kept(token, whole);
             }
             self.take(token, whole);
@@ -47,8 +50,12 @@ impl Engine {
     }
 
     pub(super) fn take(&mut self, token: u64, length: usize) {
-        let Some(link) = self.links.get(&token) else { return };
-        let _ = rustix::net::recv(&*link.socket, &mut self.buffer[..length], RecvFlags::DONTWAIT);
+        let Some(link) = self.links.get_mut(&token) else { return };
+        let failed = link.take(&mut self.buffer[..length]);
+        if let Some(error) = failed {
+            let worker = link.worker;
+            self.cannot_keep(worker, &error);
+        }
     }
 
     pub(super) fn wait_until_kept(&mut self, token: u64, length: usize) {

@@ -101,6 +101,83 @@ proptest! {
     }
 }
 
+/// What a successor hears that goes on after so many bytes have been taken off a stream.
+fn by_a_successor(dialect: Dialect, stream: &[u8], taken: usize) -> Vec<FromWorker> {
+    let bytes_at = |range: Range<usize>| Ok::<_, std::convert::Infallible>(stream[..taken][range].to_vec());
+    let Ok(mut channel) = Channel::resume(dialect, taken, bytes_at);
+    let mut messages = Vec::new();
+    channel.feed(&stream[taken..], |message| messages.push(message));
+    assert!(!channel.is_within_frame(), "the stream ends with a frame");
+    messages
+}
+
+proptest! {
+    #[test]
+    fn a_successor_hears_what_had_not_ended_wherever_it_goes_on(
+        values in proptest::collection::vec(values(), 1..6), dialect in dialects(), taken in any::<proptest::sample::Index>(),
+    ) {
+        let stream: Vec<u8> = values.iter().flat_map(|value| framed(value, dialect)).collect();
+        let taken = taken.index(stream.len() + 1);
+        let ended = frames(dialect, &stream[..complete(dialect, &stream[..taken])]).count();
+        prop_assert_eq!(by_a_successor(dialect, &stream, taken), &messages(dialect, &stream)[ended..]);
+    }
+}
+
+#[test]
+fn a_successor_passes_over_a_frame_that_is_too_long_wherever_it_goes_on() {
+    let length = MAX_FRAME * 2;
+    for dialect in DIALECTS {
+        let header = match dialect {
+            Dialect::Json | Dialect::Bun => Vec::new(),
+            Dialect::Advanced => u32::try_from(length).expect("invariant: 32 MiB").to_be_bytes().to_vec(),
+        };
+        let mut stream = header.clone();
+        stream.resize(header.len() + length, b'x');
+        let end = match dialect {
+            Dialect::Json | Dialect::Bun => {
+                stream.push(b'\n');
+                stream.len()
+            }
+            Dialect::Advanced => stream.len(),
+        };
+        stream.extend(framed(&json!("ready"), dialect));
+        let garbage = FromWorker::Garbage(length);
+        for taken in [
+            1,
+            3,
+            4,
+            5,
+            MAX_FRAME,
+            MAX_FRAME + 100,
+            MAX_FRAME + 70_000,
+            end - 1,
+            end,
+            end + 2,
+        ] {
+            let expected: &[FromWorker] = if taken < end {
+                &[garbage.clone(), FromWorker::Ready]
+            } else {
+                &[FromWorker::Ready]
+            };
+            assert_eq!(
+                by_a_successor(dialect, &stream, taken),
+                expected,
+                "{dialect:?}, {taken} taken"
+            );
+            // Once it is known to be too long, its bytes are let go of and only their number is known.
+            if taken > MAX_FRAME + 70_000 {
+                let mut let_go = stream.clone();
+                let_go[4096..taken.min(end - 1)].fill(0);
+                assert_eq!(
+                    by_a_successor(dialect, &let_go, taken),
+                    expected,
+                    "{dialect:?}, {taken} taken, let go of"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn an_endless_line_is_skipped_and_the_next_message_arrives() {
     let mut decoder = Decoder::default();
