@@ -141,12 +141,19 @@ fn probed(kind: ProbeKind, fails: bool) -> (Style, &'static str) {
 
 fn ending(status: ExitStatus, cause: &EndCause) -> (Style, String) {
     let style = match (cause, status) {
-        (EndCause::Told { killed: false, .. }, _) | (EndCause::Itself, ExitStatus::Code(0)) => Style::new(),
+        (EndCause::Told { killed: false, .. }, _) => Style::new(),
+        (EndCause::Itself | EndCause::Announced { pressed: false }, ExitStatus::Code(0)) => Style::new(),
         (EndCause::Told { killed: true, .. } | EndCause::OverMemory { .. }, _) => WARNING,
+        (EndCause::Announced { pressed: true }, _) => WARNING,
+        (EndCause::Announced { pressed: false }, _) => BAD,
         (EndCause::Itself | EndCause::OomKilled | EndCause::NeverReady, _) => BAD,
     };
     let what = match (cause, status) {
-        (EndCause::Itself, ExitStatus::Code(0)) => "ended, exit code 0".to_owned(),
+        (EndCause::Itself | EndCause::Announced { pressed: false }, ExitStatus::Code(0)) => {
+            "ended, exit code 0".to_owned()
+        }
+        (EndCause::Announced { pressed: false }, status) => format!("ended, {}", ended(status)),
+        (EndCause::Announced { pressed: true }, status) => format!("was ended, {}", ended(status)),
         (EndCause::Itself, status) if from_outside(status) => format!("was killed, {}", ended(status)),
         (EndCause::Itself | EndCause::OomKilled, status) => format!("crashed, {}", ended(status)),
         (EndCause::Told { .. } | EndCause::NeverReady | EndCause::OverMemory { .. }, status) => {
@@ -176,6 +183,10 @@ fn cause_of_end(status: ExitStatus, cause: &EndCause) -> String {
     match cause {
         EndCause::Itself if from_outside(status) => "somebody's signal".to_owned(),
         EndCause::Itself => "by itself".to_owned(),
+        EndCause::Announced { pressed: false } => "by itself, as it had said".to_owned(),
+        EndCause::Announced { pressed: true } => {
+            "it said that it was ending, and did not; drain_timeout ran out".to_owned()
+        }
         EndCause::OomKilled => "the kernel was out of memory".to_owned(),
         EndCause::Told { cause, killed: false } => cause_of_start(cause),
         EndCause::Told { cause, killed: true } => format!("{}; kill_timeout ran out", cause_of_start(cause)),

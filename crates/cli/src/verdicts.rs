@@ -207,6 +207,7 @@ pub fn reason(failure: &Failure) -> String {
             missing.join(", "),
             millis(*waited_ms)
         ),
+        Failure::Leaving => "said that it was ending (STOPPING=1) before it had taken over".to_owned(),
         Failure::Busy => "is being replaced already, by another command; try again when that is done".to_owned(),
         Failure::Unkillable => "did not end, not even by SIGKILL".to_owned(),
         Failure::NotRunning => "is not running".to_owned(),
@@ -274,7 +275,7 @@ fn explain(printer: &Printer, slot: &SlotOutcome, failure: &Failure, known: &Kno
     }
     match failure {
         Failure::Exited { .. } | Failure::NotReady { .. } | Failure::NotListening { .. } => {}
-        Failure::Unready { .. } | Failure::Unhealthy { .. } => {}
+        Failure::Unready { .. } | Failure::Unhealthy { .. } | Failure::Leaving => {}
         Failure::Spawn { .. } | Failure::Unkillable | Failure::NotRunning | Failure::Busy => return,
     }
     for error in known.not_listened(slot.slot) {

@@ -55,6 +55,11 @@ pub enum Event {
         /// Which.
         worker: WorkerId,
     },
+    /// A worker said that it is ending by itself (`STOPPING=1` of sd_notify(3)).
+    StoppingMessage {
+        /// Which.
+        worker: WorkerId,
+    },
     /// A worker looks up and running: it listens, or it has come to rest waiting for work.
     /// Answers [`Effect::ObserveStart`](crate::Effect::ObserveStart).
     Settled {

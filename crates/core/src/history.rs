@@ -117,6 +117,11 @@ pub enum Cause {
 pub enum EndCause {
     /// By itself: it exited, crashed, or somebody else killed it.
     Itself,
+    /// By itself, after it had said that it was ending (`STOPPING=1` of sd_notify(3)).
+    Announced {
+        /// Whether it had to be told to, or killed, because it did not end within `drain_timeout`.
+        pressed: bool,
+    },
     /// The kernel's OOM killer.
     OomKilled,
     /// It was told to.

@@ -98,6 +98,7 @@ impl Machine {
             }
             Event::TreeGone { worker } => self.fact(worker, Input::TreeGone, now),
             Event::ReadyMessage { worker } => self.fact(worker, Input::Ready, now),
+            Event::StoppingMessage { worker } => self.fact(worker, Input::Stopping, now),
             Event::Settled { worker } => self.fact(worker, Input::Settled, now),
             Event::Listening { worker, missing } => self.fact(worker, Input::Listening { missing }, now),
             Event::ListenFailed { worker, error } => self.listen_failed(worker, error, now),

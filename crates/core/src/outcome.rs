@@ -123,6 +123,8 @@ pub enum Failure {
         /// Milliseconds waited.
         waited_ms: u64,
     },
+    /// It said that it was ending before it had taken over.
+    Leaving,
     /// It is being replaced already, by another request.
     Busy,
     /// It did not end, not even by SIGKILL.

@@ -111,6 +111,8 @@ pub(crate) enum Input {
     },
     TreeGone,
     Ready,
+    /// It says that it is ending by itself.
+    Stopping,
     Settled,
     /// It listens on an address; on these others do and it does not.
     Listening {
@@ -247,6 +249,7 @@ impl Slot {
             | Input::Exited { .. }
             | Input::TreeGone
             | Input::Ready
+            | Input::Stopping
             | Input::Settled
             | Input::Listening { .. }
             | Input::Drained

@@ -298,7 +298,9 @@ fn anew(slot: &Slot, spec: &Arc<Spec>, settings: &Settings) -> Vec<Effect> {
         every: settings.memory_interval,
     });
     match &slot.state {
-        State::Stopping(stopping) if stopping.ladder.is_draining() => vec![Effect::Drain { worker }],
+        State::Stopping(stopping) if stopping.ladder.is_draining() && spec.mode == Mode::Cluster => {
+            vec![Effect::Drain { worker }]
+        }
         State::Down { .. } | State::Waiting { .. } | State::Stopping(_) | State::Leaving { .. } => Vec::new(),
         State::Spawning(_) => {
             vec![Effect::Spawn(Launch {

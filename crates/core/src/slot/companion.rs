@@ -260,6 +260,14 @@ impl Slot {
         }
     }
 
+    /// A replacement says that it is ending: it will not take over. It has as long for it as one that drains.
+    fn companion_leaves(&mut self, companion: Companion, pid: Pid, cx: &mut Context<'_>) -> Decision {
+        cx.news.push(News::NotReplaced(Failure::Leaving));
+        let ladder = Ladder::draining(cx.now.instant, spec_of(cx).cluster.drain_timeout);
+        let (why, next) = (EndCause::Announced { pressed: false }, Next::NotReplaced);
+        self.keep(companion, Phase::Ending { pid, ladder, why, next }, Decision::Took)
+    }
+
     fn tell_companion(&mut self, companion: &Companion, spec: &Spec, cx: &mut Context<'_>) -> Ladder {
         let worker = self.worker_of(companion);
         if spec.mode == Mode::Cluster {

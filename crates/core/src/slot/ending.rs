@@ -58,6 +58,22 @@ impl Slot {
         })
     }
 
+    /// It says that it ends by itself: it is given nothing more, and the time that a worker has which others have replaced. What is
+    /// to follow is for the restart policy to say, as after any end that nobody asked for.
+    pub(super) fn leave(&mut self, run: Run, cx: &mut Context<'_>) -> State {
+        let worker = self.worker();
+        if cx.spec.mode == Mode::Cluster {
+            cx.effects.push_back(Effect::Withdraw { worker });
+            cx.effects.push_back(Effect::Drain { worker });
+        }
+        State::Stopping(Stopping {
+            run,
+            why: Why::Itself,
+            intent: Intent::Leave,
+            ladder: Ladder::draining(cx.now.instant, cx.spec.cluster.drain_timeout),
+        })
+    }
+
     /// Somebody wants more than that it finishes with its connections.
     fn hurry(&mut self, mut stopping: Stopping, cx: &mut Context<'_>) -> State {
         if stopping.ladder.is_draining()
@@ -70,6 +86,14 @@ impl Slot {
 
     pub(super) fn on_stopping(&mut self, mut stopping: Stopping, input: Input, cx: &mut Context<'_>) -> Turn {
         match input {
+            Input::Exited { status, oom_killed } if matches!(stopping.intent, Intent::Leave) => {
+                let pressed = !stopping.ladder.is_draining();
+                let cause = match self.why_ended(oom_killed) {
+                    EndCause::Itself => EndCause::Announced { pressed },
+                    other => other,
+                };
+                self.ended_unasked(status, cause, Some(stopping.ladder), cx)
+            }
             Input::Exited { status, oom_killed: _ } => {
                 let Stopping {
                     run: _,
@@ -109,7 +133,7 @@ impl Slot {
                 took(State::Stopping(stopping))
             }
             Input::Drained if stopping.ladder.is_draining() => took(self.hurry(stopping, cx)),
-            Input::Ready | Input::Settled | Input::Listening { .. } | Input::Memory { .. } => {
+            Input::Ready | Input::Stopping | Input::Settled | Input::Listening { .. } | Input::Memory { .. } => {
                 ignored(State::Stopping(stopping), Reason::Ending)
             }
             Input::Spawned { .. } | Input::SpawnFailed { .. } | Input::TreeGone | Input::Drained => {
@@ -148,7 +172,7 @@ impl Slot {
                 sweeping.then = Then::Delete { by };
                 took(State::Sweeping(sweeping))
             }
-            Input::Ready | Input::Settled | Input::Listening { .. } | Input::Memory { .. } => {
+            Input::Ready | Input::Stopping | Input::Settled | Input::Listening { .. } | Input::Memory { .. } => {
                 ignored(State::Sweeping(sweeping), Reason::Ending)
             }
             Input::Spawned { .. } | Input::SpawnFailed { .. } | Input::Exited { .. } | Input::Drained => {
@@ -159,14 +183,24 @@ impl Slot {
 
     /// The main process ended without having been told to.
     pub(super) fn ended_by_itself(&mut self, status: ExitStatus, oom_killed: bool, cx: &mut Context<'_>) -> Turn {
-        if let Some(state) = self.step_in_for_ended(status, oom_killed, cx) {
+        self.ended_unasked(status, self.why_ended(oom_killed), None, cx)
+    }
+
+    /// The main process ended, and what follows is for the restart policy to say. `ladder` is how far its end had been pressed.
+    fn ended_unasked(
+        &mut self,
+        status: ExitStatus,
+        cause: EndCause,
+        ladder: Option<Ladder>,
+        cx: &mut Context<'_>,
+    ) -> Turn {
+        if let Some(state) = self.step_in_for_ended(status, cause.clone(), cx) {
             return took(state);
         }
         let uptime = self.age(cx.now.instant);
         let judgement = self
             .ledger
             .judge_exit(&cx.spec.restart, cx.settings, status, uptime, cx.now);
-        let cause = self.why_ended(oom_killed);
         self.note_end(status, cause, judgement.next(), cx);
         let retrying = matches!(judgement, Judgement::Restart { .. });
         let as_meant = matches!(judgement, Judgement::Done) && is_success(&cx.spec.restart, status);
@@ -183,7 +217,7 @@ impl Slot {
             cx,
         );
         let then = self.then_by(judgement, cx);
-        self.sweep(then, None, cx)
+        self.sweep(then, ladder.filter(|ladder| !ladder.is_draining()), cx)
     }
 
     /// The main process ended after it had been told to: what is to follow is known. `ladder` is absent when nothing
@@ -198,7 +232,7 @@ impl Slot {
         let ladder = ladder.filter(|ladder| !ladder.is_draining());
         let killed = ladder.is_some_and(|ladder| ladder.killed);
         let cause = why.end_cause(killed);
-        let by_policy = matches!(intent, Intent::Judge);
+        let by_policy = matches!(intent, Intent::Judge | Intent::Leave);
         let then = match intent {
             Intent::Stop { by: _ } => {
                 self.note_end(status, cause, Next::Stopped, cx);
@@ -215,7 +249,7 @@ impl Slot {
                     order,
                 }
             }
-            Intent::Judge => {
+            Intent::Judge | Intent::Leave => {
                 let judgement = self.ledger.judge_failed_start(&cx.spec.restart, cx.settings);
                 self.note_end(status, cause, judgement.next(), cx);
                 let waited_ms = millis(cx.spec.ready.listen_timeout);
@@ -307,6 +341,7 @@ impl Why {
         match self {
             Self::Told(cause) => EndCause::Told { cause, killed },
             Self::NeverReady => EndCause::NeverReady,
+            Self::Itself => EndCause::Announced { pressed: true },
         }
     }
 }

@@ -28,7 +28,7 @@ impl Slot {
                 took(State::Down { errored: false })
             }
             Input::Delete { by } | Input::Retire { by } => self.carry_out(Then::Delete { by }, false, cx),
-            Input::Ready | Input::Settled | Input::Listening { .. } | Input::Memory { .. } => {
+            Input::Ready | Input::Stopping | Input::Settled | Input::Listening { .. } | Input::Memory { .. } => {
                 ignored(same, Reason::NothingRuns)
             }
             Input::Deadline => ignored(same, Reason::NotDue),
@@ -54,7 +54,7 @@ impl Slot {
                 self.carry_out(Then::Stop, false, cx)
             }
             Input::Delete { by } | Input::Retire { by } => self.carry_out(Then::Delete { by }, false, cx),
-            Input::Ready | Input::Settled | Input::Listening { .. } | Input::Memory { .. } => {
+            Input::Ready | Input::Stopping | Input::Settled | Input::Listening { .. } | Input::Memory { .. } => {
                 ignored(same(order), Reason::NothingRuns)
             }
             Input::Spawned { .. }
@@ -77,7 +77,7 @@ impl Slot {
             }
             Input::Stop { .. } => self.carry_out(Then::Stop, killed, cx),
             Input::Delete { by } | Input::Retire { by } => self.carry_out(Then::Delete { by }, killed, cx),
-            Input::Ready | Input::Settled | Input::Listening { .. } | Input::Memory { .. } => {
+            Input::Ready | Input::Stopping | Input::Settled | Input::Listening { .. } | Input::Memory { .. } => {
                 ignored(State::Leaving { then, killed }, Reason::NothingRuns)
             }
             Input::Deadline => ignored(State::Leaving { then, killed }, Reason::NotDue),
@@ -139,6 +139,7 @@ impl Slot {
             }
             Input::TreeGone
             | Input::Ready
+            | Input::Stopping
             | Input::Settled
             | Input::Listening { .. }
             | Input::Drained
@@ -196,7 +197,7 @@ impl Slot {
             Some(Intent::Delete { by }) => self.carry_out(Then::Delete { by }, false, cx),
             // Nothing ran that had to be ended first: what failed has been counted, if it was to be.
             Some(Intent::Restart(order)) => took(self.launch(Order::new(order.cause, false), cx)),
-            Some(Intent::Judge) | None => self.judge_failed_spawn(spawning.order, error, cx),
+            Some(Intent::Judge | Intent::Leave) | None => self.judge_failed_spawn(spawning.order, error, cx),
         }
     }
 
@@ -260,7 +261,7 @@ impl Slot {
 fn overdue(intent: Option<&Intent>) -> Verdict {
     Verdict::Failed(match intent {
         Some(Intent::Stop { .. } | Intent::Delete { .. }) => Failure::Unkillable,
-        Some(Intent::Restart(_) | Intent::Judge) | None => launch_overdue(),
+        Some(Intent::Restart(_) | Intent::Judge | Intent::Leave) | None => launch_overdue(),
     })
 }
 

@@ -34,6 +34,7 @@ impl Slot {
             Input::Stop { by } => took(self.tell_to_end(run, Intent::Stop { by }, cx)),
             Input::Delete { by } => took(self.tell_to_end(run, Intent::Delete { by }, cx)),
             Input::Retire { by } => took(self.retire(run, by, cx)),
+            Input::Stopping => took(self.leave(run, cx)),
             Input::Listening { missing: _ } => {
                 self.listens = true;
                 took(same)
@@ -56,6 +57,7 @@ impl Slot {
             Input::Stop { by } => took(self.tell_to_end(run, Intent::Stop { by }, cx)),
             Input::Delete { by } => took(self.tell_to_end(run, Intent::Delete { by }, cx)),
             Input::Retire { by } => took(self.retire(run, by, cx)),
+            Input::Stopping => took(self.leave(run, cx)),
             Input::Listening { missing: _ } => {
                 self.listens = true;
                 took(self.up(run, cx))

@@ -95,6 +95,8 @@ pub(crate) enum Why {
     Told(Cause),
     /// It did not become ready in time.
     NeverReady,
+    /// Nobody told it: it says that it ends by itself.
+    Itself,
 }
 
 /// What is to follow the end of a process that is told to end.
@@ -110,6 +112,8 @@ pub(crate) enum Intent {
     Restart(Order),
     /// What the restart policy says about a run that never became ready.
     Judge,
+    /// What the restart policy says about how it ends.
+    Leave,
 }
 
 /// What follows once nothing of a tree is left.
@@ -141,6 +145,7 @@ impl Intent {
             Self::Stop { by } | Self::Delete { by } => Why::Told(Cause::Asked(by.clone())),
             Self::Restart(order) => Why::Told(order.cause.clone()),
             Self::Judge => Why::NeverReady,
+            Self::Leave => Why::Itself,
         }
     }
 
@@ -152,6 +157,7 @@ impl Intent {
             Self::Restart(_) if is_automatic(&cause) => return Err(Reason::UnderWay),
             Self::Stop { .. } | Self::Delete { .. } | Self::Judge => false,
             Self::Restart(order) => order.counts,
+            Self::Leave => true,
         };
         Ok(Self::Restart(Order::new(cause, counts)))
     }

@@ -40,7 +40,7 @@ impl Slot {
             Input::Stop { by } => took(self.press_again(stuck, Intent::Stop { by }, cx)),
             Input::Delete { by } | Input::Retire { by } => took(self.press_again(stuck, Intent::Delete { by }, cx)),
             Input::Deadline => ignored(State::Stuck(stuck), Reason::NotDue),
-            Input::Ready | Input::Settled | Input::Listening { .. } | Input::Memory { .. } => {
+            Input::Ready | Input::Stopping | Input::Settled | Input::Listening { .. } | Input::Memory { .. } => {
                 ignored(State::Stuck(stuck), Reason::Ending)
             }
             Input::Spawned { .. } | Input::SpawnFailed { .. } | Input::Drained => {
@@ -98,7 +98,7 @@ impl Intent {
             Self::Stop { by: _ } => Then::Stop,
             Self::Delete { by } => Then::Delete { by },
             Self::Restart(order) => Then::Launch { at: now, order },
-            Self::Judge => Then::Rest { errored: true },
+            Self::Judge | Self::Leave => Then::Rest { errored: true },
         }
     }
 }

@@ -44,6 +44,7 @@ fn intents() -> Vec<(&'static str, Intent)> {
         ("delete", Intent::Delete { by: by() }),
         ("restart", Intent::Restart(Order::new(asked(), true))),
         ("judge", Intent::Judge),
+        ("leave", Intent::Leave),
     ]
 }
 
@@ -210,6 +211,7 @@ pub(super) fn inputs() -> Vec<(&'static str, Input)> {
         ),
         ("TreeGone", Input::TreeGone),
         ("Ready", Input::Ready),
+        ("Stopping", Input::Stopping),
         ("Settled", Input::Settled),
         ("Listening", Input::Listening { missing: Vec::new() }),
         ("Drained", Input::Drained),
@@ -285,6 +287,7 @@ fn intent_name(intent: &Intent) -> &'static str {
         Intent::Restart(Order { counts: true, .. }) => "restart",
         Intent::Restart(Order { counts: false, .. }) => "start",
         Intent::Judge => "judge",
+        Intent::Leave => "leave",
     }
 }
 

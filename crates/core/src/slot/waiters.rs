@@ -82,7 +82,7 @@ impl Intent {
         match self {
             Self::Stop { by: _ } => Aim::Down,
             Self::Delete { by: _ } => Aim::Gone,
-            Self::Restart(_) | Self::Judge => Aim::Up,
+            Self::Restart(_) | Self::Judge | Self::Leave => Aim::Up,
         }
     }
 }

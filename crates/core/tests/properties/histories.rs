@@ -94,7 +94,7 @@ pub fn op() -> impl Strategy<Value = Op> {
         1 => (0..60_000_u64).prop_map(Op::Run),
         5 => (0..6_u32, status()).prop_map(|(slot, status)| Op::Crash { slot, status }),
         3 => (0..6_u32, status()).prop_map(|(slot, status)| Op::CrashCompanion { slot, status }),
-        1 => (0..6_u32, 0..9_u32, 0..6_usize).prop_map(|(slot, generation, kind)| Op::Stale { slot, generation, kind }),
+        1 => (0..6_u32, 0..9_u32, 0..7_usize).prop_map(|(slot, generation, kind)| Op::Stale { slot, generation, kind }),
         2 => (0..6_u32).prop_map(Op::FileChanged),
         1 => (-100_000..100_000_i64).prop_map(Op::ClockStepped),
         2 => Just(Op::Spurious),
@@ -226,7 +226,8 @@ pub fn program() -> impl Strategy<Value = Program> {
     let fails = prop_oneof![8 => Just(None), 1 => Just(Some(true)), 1 => Just(Some(false))];
     let boot = prop_oneof![9 => 0..50_u64, 1 => 0..30_000_u64];
     let ends = prop::option::of((0..5000_u64, status()));
-    let waits = (prop::option::of(0..4000_u64), prop::option::of(0..2000_u64));
+    let leaves = prop::option::weighted(0.2, 0..4000_u64);
+    let waits = (prop::option::of(0..4000_u64), leaves, prop::option::of(0..2000_u64));
     (
         leftovers,
         reaction,
@@ -238,11 +239,12 @@ pub fn program() -> impl Strategy<Value = Program> {
         sick(),
     )
         .prop_map(
-            |(leftovers, reaction, fails_to_spawn, boot, ends, (ready, settles), memory, sick)| Program {
+            |(leftovers, reaction, fails_to_spawn, boot, ends, (ready, leaves, settles), memory, sick)| Program {
                 boot: ms(boot),
                 fails_to_spawn,
                 ends: ends.map(|(after, status)| (ms(after), status)),
                 ready: ready.map(ms),
+                leaves: leaves.map(ms),
                 settles: settles.map(ms),
                 listens: settles.map(ms),
                 missing: Vec::new(),

@@ -116,7 +116,8 @@ proptest! {
             model.set(&world, staying, Wanted::Down);
             world.request(Request::Shutdown);
         }
-        world.run(secs(100));
+        // Some that say that they are ending have to be told to in the end, one launch after the other.
+        world.run(secs(300));
         model.check_launches(&world);
         model.adopt(&world);
         check_rest(&world, &model);

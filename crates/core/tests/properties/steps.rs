@@ -164,6 +164,7 @@ fn stale(world: &mut World, slot: u32, generation: u32, kind: usize) {
         2 => Event::TreeGone { worker },
         3 => Event::ReadyMessage { worker },
         4 => Event::Settled { worker },
+        5 => Event::StoppingMessage { worker },
         _ => Event::MemorySample {
             worker,
             bytes: u64::MAX,

@@ -180,6 +180,9 @@ impl World {
         if let Some(after) = program.ready {
             self.later(boot + after, Event::ReadyMessage { worker });
         }
+        if let Some(after) = program.leaves {
+            self.later(boot + after, Event::StoppingMessage { worker });
+        }
         let process = Process {
             program,
             pid,

@@ -44,6 +44,7 @@ impl Happening {
                 | Event::Exited { worker, .. }
                 | Event::TreeGone { worker }
                 | Event::ReadyMessage { worker }
+                | Event::StoppingMessage { worker }
                 | Event::Settled { worker }
                 | Event::Listening { worker, .. }
                 | Event::ListenFailed { worker, .. }

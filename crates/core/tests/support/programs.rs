@@ -19,6 +19,8 @@ pub struct Program {
     pub ends: Option<(Duration, ExitStatus)>,
     /// It says `ready`.
     pub ready: Option<Duration>,
+    /// It says that it is ending by itself.
+    pub leaves: Option<Duration>,
     /// It comes to rest, if somebody looks.
     pub settles: Option<Duration>,
     /// A worker of a cluster listens.
@@ -78,6 +80,7 @@ impl Program {
             fails_to_spawn: None,
             ends: None,
             ready: None,
+            leaves: None,
             settles: Some(ms(40)),
             listens: Some(ms(50)),
             missing: Vec::new(),

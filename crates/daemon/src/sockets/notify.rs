@@ -1,4 +1,5 @@
-//! `READY=1` and `STATUS=`: how programs of any language say that they are ready, and what they are at (sd_notify(3)).
+//! `READY=1`, `STOPPING=1` and `STATUS=`: how programs of any language say that they are ready, that they are ending by themselves, and
+//! what they are at (sd_notify(3)). What else there is, and why it is not taken, is in docs/design/0012.
 //!
 //! Each worker that may say so has a socket of its own, so that nobody has to find out afterwards which worker a helper belonged to
 //! that has ended already. Its address is abstract and chosen by the kernel: reachable for workers that run as another user,
@@ -56,8 +57,8 @@ pub(crate) async fn hear(socket: AsyncFd<Arc<OwnedFd>>, (worker, pid): (WorkerId
                 if let Some(text) = status(&buffer[..length]).filter(|_| trusted) {
                     let _ = facts.send(Fact::Said(worker, text));
                 }
-                if trusted && says_ready(&buffer[..length]) {
-                    let _ = facts.send(Fact::Machine(Event::ReadyMessage { worker }));
+                if let Some(event) = news(&buffer[..length], worker).filter(|_| trusted) {
+                    let _ = facts.send(Fact::Machine(event));
                 }
                 let (kept, is_kept) = oneshot::channel();
                 let _ = facts.send(Fact::Heard(Box::new(|| {
@@ -91,9 +92,17 @@ fn is_trusted(uid: u32, worker: Pid) -> bool {
     uid == 0 || uid == rustix::process::geteuid().as_raw() || owner.is_ok_and(|owner| owner == uid)
 }
 
+/// What is new with a worker. One that says both is on its way out.
+fn news(notification: &[u8], worker: WorkerId) -> Option<Event> {
+    if says(notification, b"STOPPING=1") {
+        return Some(Event::StoppingMessage { worker });
+    }
+    says(notification, b"READY=1").then_some(Event::ReadyMessage { worker })
+}
+
 /// Assignments, one a line.
-fn says_ready(notification: &[u8]) -> bool {
-    notification.split(|byte| *byte == b'\n').any(|line| line == b"READY=1")
+fn says(notification: &[u8], assignment: &[u8]) -> bool {
+    notification.split(|byte| *byte == b'\n').any(|line| line == assignment)
 }
 
 /// What it is at, as it says; the last one counts.
@@ -109,11 +118,34 @@ mod tests {
     use rustix::net::{SendFlags, sendto};
 
     #[test]
-    fn ready_is_one_line_among_others() {
-        assert!(says_ready(b"READY=1"));
-        assert!(says_ready(b"STATUS=up\nREADY=1\n"));
-        for other in [&b""[..], b"READY=0", b"READY=12", b"STATUS=READY=1", b"STOPPING=1"] {
-            assert!(!says_ready(other), "{other:?}");
+    fn an_assignment_is_one_line_among_others() {
+        let worker = WorkerId::new(0, 1);
+        let said = |notification: &[u8]| match news(notification, worker) {
+            Some(Event::ReadyMessage { .. }) => "ready",
+            Some(Event::StoppingMessage { .. }) => "stopping",
+            Some(_) => "something else",
+            None => "nothing",
+        };
+        for (notification, expected) in [
+            (&b"READY=1"[..], "ready"),
+            (b"STATUS=up\nREADY=1\n", "ready"),
+            (b"STOPPING=1", "stopping"),
+            (b"READY=1\nSTOPPING=1\nSTATUS=bye", "stopping"),
+        ] {
+            assert_eq!(said(notification), expected, "{notification:?}");
+        }
+        let others = [
+            "",
+            "READY=0",
+            "READY=12",
+            "STATUS=READY=1",
+            "STOPPING=0",
+            "RELOADING=1",
+            "WATCHDOG=1",
+            "MAINPID=1",
+        ];
+        for other in others {
+            assert_eq!(said(other.as_bytes()), "nothing", "{other}");
         }
     }
 

@@ -64,6 +64,7 @@ impl Slot {
             }
             Input::TreeGone
             | Input::Ready
+            | Input::Stopping
             | Input::Settled
             | Input::Listening { .. }
             | Input::Drained
@@ -104,6 +105,7 @@ impl Slot {
             }
             Input::Deadline => return self.companion_overdue(companion, starting, cx),
             Input::Exited { status, oom_killed } => return self.companion_failed(companion, status, oom_killed, cx),
+            Input::Stopping => return self.companion_leaves(companion, starting.pid, cx),
             Input::Settled
             | Input::Drained
             | Input::Memory { .. }
@@ -193,6 +195,7 @@ impl Slot {
             Input::Deadline if cx.now.instant < until => self.keep(companion, same, Decision::Ignored(Reason::NotDue)),
             Input::Deadline => self.change_places(companion, pid, cx),
             Input::Exited { status, oom_killed } => self.companion_failed(companion, status, oom_killed, cx),
+            Input::Stopping => self.companion_leaves(companion, pid, cx),
             // It took one of its servers down again.
             Input::Listening { missing } if self.listens && !missing.is_empty() => {
                 let starting = Starting {
@@ -283,11 +286,11 @@ impl Slot {
     pub(in crate::slot) fn step_in_for_ended(
         &mut self,
         status: ExitStatus,
-        oom_killed: bool,
+        cause: EndCause,
         cx: &mut Context<'_>,
     ) -> Option<State> {
         let companion = self.companion.take_if(|companion| companion.comes())?;
-        self.note_end(status, self.why_ended(oom_killed), Next::Replaced, cx);
+        self.note_end(status, cause, Next::Replaced, cx);
         let failure = Failure::Exited {
             status,
             after_ms: millis(self.age(cx.now.instant)),
@@ -432,6 +435,7 @@ impl Slot {
             }
             Input::TreeGone
             | Input::Ready
+            | Input::Stopping
             | Input::Settled
             | Input::Listening { .. }
             | Input::Drained

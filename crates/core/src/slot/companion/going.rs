@@ -37,7 +37,7 @@ impl Slot {
                 };
                 self.companion_ended(companion, *status, why, Next::Replaced, None, cx)
             }
-            Input::Ready | Input::Settled | Input::Listening { .. } | Input::Memory { .. } => {
+            Input::Ready | Input::Stopping | Input::Settled | Input::Listening { .. } | Input::Memory { .. } => {
                 self.keep(companion, same, Decision::Ignored(Reason::Ending))
             }
             Input::Spawned { .. }
@@ -64,12 +64,16 @@ impl Slot {
                         cause,
                         killed: ladder.killed,
                     },
+                    EndCause::Announced { pressed: _ } => EndCause::Announced {
+                        pressed: !ladder.is_draining(),
+                    },
                     other @ (EndCause::Itself
                     | EndCause::OomKilled
                     | EndCause::NeverReady
                     | EndCause::OverMemory { .. }) => other,
                 };
-                self.companion_ended(companion, *status, why, next, Some(ladder), cx)
+                let ladder = Some(ladder).filter(|ladder| !ladder.is_draining());
+                self.companion_ended(companion, *status, why, next, ladder, cx)
             }
             Input::Deadline if cx.now.instant >= ladder.deadline() => {
                 let (spec, worker) = (spec_of(cx), self.worker_of(&companion));
@@ -89,6 +93,7 @@ impl Slot {
             | Input::SpawnFailed { .. }
             | Input::TreeGone
             | Input::Ready
+            | Input::Stopping
             | Input::Settled
             | Input::Listening { .. }
             | Input::Drained
@@ -126,6 +131,7 @@ impl Slot {
             | Input::SpawnFailed { .. }
             | Input::Exited { .. }
             | Input::Ready
+            | Input::Stopping
             | Input::Settled
             | Input::Listening { .. }
             | Input::Drained
@@ -181,6 +187,7 @@ impl Slot {
             | Input::Spawned { .. }
             | Input::SpawnFailed { .. }
             | Input::Ready
+            | Input::Stopping
             | Input::Settled
             | Input::Listening { .. }
             | Input::Drained
