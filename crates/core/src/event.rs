@@ -124,6 +124,7 @@ pub enum Event {
 
 /// Who asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Origin {
     /// A client on the control socket.
     Client {
@@ -212,6 +213,7 @@ pub enum Request {
 
 /// One instance of a saved list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SavedInstance {
     /// What it ran.
     pub spec: Arc<Spec>,
@@ -223,6 +225,7 @@ pub struct SavedInstance {
 
 /// How a process ended (`wait(2)`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ExitStatus {
     /// By itself, with this exit code.
@@ -240,6 +243,7 @@ pub enum ExitStatus {
 
 /// Why a process could not be launched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SpawnError {
     /// A whole sentence for people: the call, the object, the cause, what to do.
     pub message: String,

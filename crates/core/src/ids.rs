@@ -5,6 +5,7 @@ use std::fmt;
 
 /// An app: a declared program with one or more instances. Never reused while the machine lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct AppId(pub u32);
 
@@ -12,17 +13,20 @@ pub struct AppId(pub u32);
 /// see as `id` in `ostler list` (PM2: `pm_id`). Counted from 0, never reused while any slot exists, and
 /// counted from 0 again once the list is empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct SlotId(pub u32);
 
 /// The how-manieth launch in its slot, from 1. Grows with every spawn attempt, whatever its cause.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Generation(pub u32);
 
 /// One launched process: a generation of a slot. Every fact and order about a process names its worker, so
 /// that news of an old process is never mistaken for news of its successor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WorkerId {
     /// The slot it runs in.
     pub slot: SlotId,
@@ -32,11 +36,13 @@ pub struct WorkerId {
 
 /// An operating-system process id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Pid(pub i32);
 
 /// A client's request, from its arrival until its one reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Ticket(pub u64);
 

@@ -6,6 +6,7 @@ use std::fmt;
 
 /// A declared socket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Listen {
     /// Where it is bound. No two of one app have the same.
     pub address: Address,
@@ -19,6 +20,7 @@ pub struct Listen {
 
 /// Where a socket is bound. Two that are equal are one socket, which stays open when an app is given a new spec.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Address {
     /// A TCP listener; on port 0 the kernel chooses one.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The one answer to a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Outcome {
     /// One verdict a slot, in the order asked for.
     pub slots: Vec<SlotOutcome>,
@@ -13,6 +14,7 @@ pub struct Outcome {
 
 /// What became of one slot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SlotOutcome {
     /// Which.
     pub slot: SlotId,
@@ -24,6 +26,7 @@ pub struct SlotOutcome {
 
 /// A verdict.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Up.
@@ -75,6 +78,7 @@ pub enum Verdict {
 
 /// Why a start or restart failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Failure {
     /// It could not be launched.

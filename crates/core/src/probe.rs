@@ -9,6 +9,7 @@ use std::time::Duration;
 
 /// The probes of an app's workers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Probes {
     /// Whether a worker is to live on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,6 +36,7 @@ impl Probes {
 
 /// Which question a probe asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ProbeKind {
     /// Whether the worker is to live on.
@@ -55,6 +57,7 @@ impl ProbeKind {
 
 /// What is looked at, how often, and how many results in a row decide.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Probe {
     /// What is looked at.
     pub check: Check,
@@ -72,6 +75,7 @@ pub struct Probe {
 
 /// What is looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Check {
     /// `GET` of a path is answered with a status from 200 to 399.
@@ -104,6 +108,7 @@ impl fmt::Display for Check {
 
 /// What came of a look.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ProbeResult {
     /// All is well.
@@ -119,6 +124,7 @@ pub enum ProbeResult {
 
 /// What is known of a worker's health.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Health {
     /// What its `health` probe says; absent without one, and until that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 /// A declared app, complete.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Spec {
     /// The app's name; several apps may bear the same one (`start --force`).
     pub name: String,
@@ -99,6 +100,7 @@ impl Spec {
 
 /// What is run, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Program {
     /// The script or executable, absolute (PM2: `pm_exec_path`). Symlinks are kept: they are followed anew
     /// at each spawn.
@@ -115,6 +117,7 @@ pub struct Program {
 
 /// What a program is run by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Interpreter {
     /// Nothing: the file itself is executed (PM2: `none`).
@@ -147,6 +150,7 @@ impl Interpreter {
 
 /// How an app's instances share work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// Each instance is a process on its own.
@@ -157,6 +161,7 @@ pub enum Mode {
 
 /// How workers that can serve side by side share connections, and how they are replaced.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ClusterPolicy {
     /// Which worker gets a connection.
     pub balance: Balance,
@@ -185,6 +190,7 @@ impl Default for ClusterPolicy {
 
 /// Which worker gets a connection (docs/design/0010).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Balance {
     /// The one with the fewest connections that it has not taken yet; ties go round.
@@ -199,6 +205,7 @@ pub enum Balance {
 
 /// How messages on a Node IPC channel are written (Node: `child_process.fork`, option `serialization`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Serialization {
     /// JSON, a message a line.
@@ -209,6 +216,7 @@ pub enum Serialization {
 
 /// The environment of an app. Settings never live here, nor the other way round.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Environment {
     /// What the shell that started the app had (after `filter_env`); lowest precedence. Apps that were started together
     /// share it in memory.
@@ -227,6 +235,7 @@ pub struct Environment {
 
 /// Whom an app runs as.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RunAs {
     /// User name or number.
     pub user: String,
@@ -236,6 +245,7 @@ pub struct RunAs {
 
 /// Where output goes and in which form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LogSpec {
     /// Standard output's file. In paths `{id}` stands for the slot id.
     pub out: LogFile,
@@ -257,6 +267,7 @@ pub struct LogSpec {
 
 /// One log file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LogFile {
     /// `/dev/null` or `NULL`: followers see the output, no file does.
@@ -267,6 +278,7 @@ pub enum LogFile {
 
 /// The form of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
     /// As written.
@@ -277,6 +289,7 @@ pub enum LogFormat {
 
 /// When a log file is rotated and what is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Rotation {
     /// Rotate before the file grows over this many bytes.
     pub max_size: u64,
@@ -292,6 +305,7 @@ pub struct Rotation {
 
 /// When an app is started again after it exits by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RestartPolicy {
     /// Whether at all.
     pub auto: bool,
@@ -310,6 +324,7 @@ pub struct RestartPolicy {
 
 /// What bounds restarts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RestartLimit {
     /// PM2's rule: give up (`errored`) at this many unstable restarts.
@@ -323,6 +338,7 @@ pub enum RestartLimit {
 
 /// How an app is stopped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StopPolicy {
     /// The first signal, by number (SIGINT by default).
     pub signal: i32,
@@ -336,6 +352,7 @@ pub struct StopPolicy {
 
 /// When a started app counts as ready.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ReadyPolicy {
     /// Wait for `process.send('ready')`, or `READY=1` (sd_notify(3)) in fork mode.
     pub wait_ready: bool,
@@ -347,6 +364,7 @@ pub struct ReadyPolicy {
 
 /// What the end of `listen_timeout` means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OnReadyTimeout {
     /// The start has failed.
@@ -357,6 +375,7 @@ pub enum OnReadyTimeout {
 
 /// Which file changes restart an app.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WatchSpec {
     /// Files and folders, absolute.
     pub paths: Vec<String>,

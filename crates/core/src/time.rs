@@ -7,16 +7,19 @@ use std::time::Duration;
 /// A moment of the monotonic clock (`CLOCK_MONOTONIC`), in milliseconds since boot. Comparable between
 /// processes of the same boot, so deadlines survive a change of daemon; untouched by clock steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Instant(pub u64);
 
 /// A moment of the wall clock, in milliseconds since the Unix epoch. For display, records and cron only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct WallTime(pub i64);
 
 /// What time it is, on both clocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Now {
     /// The monotonic clock: what deadlines are measured on.
     pub instant: Instant,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 /// One slot as seen from outside.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SlotView {
     /// Its id (PM2: `pm_id`).
     pub id: SlotId,
@@ -48,6 +49,7 @@ pub struct SlotView {
 
 /// PM2's status words (`pm2_env.status`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Status {
     /// Launched, not ready yet.
     #[serde(rename = "launching")]
@@ -85,6 +87,7 @@ impl Status {
 
 /// A reload under way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RollView {
     /// The app whose workers are being replaced.
     pub app: AppId,
@@ -96,6 +99,7 @@ pub struct RollView {
 
 /// How far a reload is in one slot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TurnView {
     /// The slot.
     pub slot: SlotId,
@@ -117,6 +121,7 @@ pub struct TurnView {
 
 /// A step of the replacement of one worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
     /// Its turn has not come.
@@ -137,6 +142,7 @@ pub enum Step {
 
 /// What a worker has to do to be ready.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Awaited {
     /// Say `ready`.

@@ -16,6 +16,7 @@ pub mod container;
 mod containment;
 mod durable;
 mod effects;
+mod events;
 mod fact;
 mod follow;
 mod hand_over;

@@ -8,7 +8,6 @@ use crate::wait::{DEADLINE, wait_within};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -311,24 +310,6 @@ impl Home {
             let now = self.topology();
             (now.daemon != before.daemon && self.own_processes().len() == 2).then_some(now)
         })
-    }
-
-    /// One call of the control API (`GET`), as JSON.
-    ///
-    /// # Errors
-    /// When the daemon does not answer.
-    pub fn control(&self, path: &str) -> std::io::Result<Value> {
-        serde_json::from_str(&self.control_text(path)?).map_err(std::io::Error::other)
-    }
-
-    /// One call of the control API (`GET`), as text.
-    ///
-    /// # Errors
-    /// When the daemon does not answer.
-    pub fn control_text(&self, path: &str) -> std::io::Result<String> {
-        let stream = UnixStream::connect(self.path.join("ostler.sock"))?;
-        stream.set_read_timeout(Some(DEADLINE))?;
-        crate::http::exchange(stream, path)
     }
 
     /// All there is to know when something went wrong: list, histories, processes, ends of logs.

@@ -37,21 +37,31 @@ pub fn http_get(port: u16) -> io::Result<String> {
 ///
 /// # Errors
 /// See [`http_get`].
-pub(crate) fn exchange(mut stream: impl Read + Write, path: &str) -> io::Result<String> {
+pub(crate) fn exchange(stream: impl Read + Write, path: &str) -> io::Result<String> {
+    match call(stream, "GET", path, "")? {
+        (200, body) => Ok(body),
+        (status, _) => Err(io::Error::other(format!("answer {status}"))),
+    }
+}
+
+/// Sends one request over `stream` and reads the status and the body of its answer.
+///
+/// # Errors
+/// When the connection breaks, or what comes is no answer.
+pub(crate) fn call(mut stream: impl Read + Write, method: &str, path: &str, body: &str) -> io::Result<(u16, String)> {
+    let length = match body.len() {
+        0 => String::new(),
+        length => format!("Content-Length: {length}\r\n"),
+    };
     write!(
         stream,
-        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{length}\r\n{body}"
     )?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     let text = String::from_utf8_lossy(&answer);
     let (head, body) = text.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
-    if head.split_whitespace().nth(1) == Some("200") {
-        Ok(body.to_owned())
-    } else {
-        Err(io::Error::other(format!(
-            "answer {}",
-            head.lines().next().unwrap_or_default()
-        )))
-    }
+    let status = head.split_whitespace().nth(1).and_then(|status| status.parse().ok());
+    let status = status.ok_or_else(|| io::Error::other(format!("answer {head}")))?;
+    Ok((status, body.to_owned()))
 }

@@ -16,6 +16,8 @@
 
 pub mod apps;
 mod container;
+mod control;
+mod event_stream;
 mod home;
 mod http;
 mod invocation;
@@ -38,6 +40,7 @@ mod wait;
 mod web_socket;
 
 pub use container::{Container, Writable};
+pub use event_stream::{EventStream, SentEvent, Sleeper};
 pub use home::{Home, Topology};
 pub use http::{free_port, http_get};
 pub use invocation::{Invocation, Output, Running};

@@ -11,22 +11,27 @@
 //! | `GET /v1/metrics` | | [`Metrics`](crate::metrics::Metrics): how workers are doing |
 //! | `GET /metrics` | | the same as Prometheus reads it |
 //! | `GET /v1/charts?selector=S` | | [`Charts`](crate::metrics::Charts): how they were doing in the last hour |
+//! | `GET /v1/events` | | an endless stream of [`StateEvent`](crate::events::StateEvent)s: all there is, then what changes |
+//! | `GET /v1/logs?selector=S&out=…&error=…&events=…&tail=N` | | an endless stream of output, see [`crate::events`] |
 //! | `POST /v1/operations` | [`Operation`] | [`Answer`] |
 //! | `POST /v1/follow` | [`Follow`] | an endless stream of frames: a [`FrameHeader`] as one line of JSON, then `len` bytes |
 //!
-//! A failed call answers with a status of 400 or above and an [`ApiError`].
+//! All of it is in `docs/openapi.json` too, by the list in [`crate::endpoints`]. A failed call answers with a status of 400 or above and an [`ApiError`].
 
 use crate::metrics::{CustomAction, CustomMetric, NodeMetrics};
 use ostler_core::history::Entry;
-use ostler_core::{Outcome, Pid, RollView, SlotId, SlotView, Spec, Status, WallTime};
+use ostler_core::{Pid, RollView, SlotId, SlotView, Status, WallTime};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+pub use crate::operations::{Action, ActionReply, Answer, Operation, Patch, ScaleTo, Selector};
 
 /// The control socket's name in the home directory.
 pub const SOCKET: &str = "ostler.sock";
 
 /// Who answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Pong {
     /// Ostler's version.
     pub version: String,
@@ -40,6 +45,7 @@ pub struct Pong {
 
 /// The answer to `GET /v1/processes`, by slot id.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ProcessRows {
     /// The processes.
     pub processes: Vec<ProcessRow>,
@@ -47,6 +53,7 @@ pub struct ProcessRows {
 
 /// The answer to `GET /v1/reloads`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Reloads {
     /// The reloads under way, by app.
     pub reloads: Vec<RollView>,
@@ -56,6 +63,7 @@ pub struct Reloads {
 
 /// What a list shows of one slot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ProcessRow {
     /// The slot.
     pub id: SlotId,
@@ -93,6 +101,7 @@ pub struct ProcessRow {
 
 /// What a worker's whole tree uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Usage {
     /// Resident memory, bytes.
     pub memory: u64,
@@ -102,6 +111,7 @@ pub struct Usage {
 
 /// A worker's connections, through listeners that it shares with others of its cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Connections {
     /// How many it has taken since it began; only grows, also over changes of daemon.
     pub accepted: Option<u64>,
@@ -111,6 +121,7 @@ pub struct Connections {
 
 /// The answer to `GET /v1/processes/full`, by slot id.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Processes {
     /// The processes.
     pub processes: Vec<Process>,
@@ -118,6 +129,7 @@ pub struct Processes {
 
 /// Everything about one slot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Process {
     /// Its state and spec.
     pub view: SlotView,
@@ -156,215 +168,15 @@ pub struct Process {
 
 /// The answer to `GET /v1/history`, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct History {
     /// The entries.
     pub entries: Vec<Entry>,
 }
 
-/// A command that changes something.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Operation {
-    /// Made by the client, unique. The same id sent again (after a broken connection) joins the running operation or
-    /// gets its answer again; it is never carried out twice.
-    pub id: String,
-    /// The verb as typed, for the history.
-    pub verb: String,
-    /// What to do.
-    pub action: Action,
-}
-
-/// What to do.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Action {
-    /// `start` of a script, program or command; or of something that exists already.
-    Start {
-        /// What was typed, if it may name existing processes (PM2: neither slash nor extension, or a number).
-        existing: Option<Selector>,
-        /// What to start if nothing exists by that name.
-        spec: Option<Box<Spec>>,
-        /// Attributes typed on the command line, to change an existing app by.
-        patch: Patch,
-        /// Start a second one even if the same script runs already under the same name.
-        force: bool,
-        /// Why there is no `spec`: the error to answer with when nothing matches `existing` either.
-        otherwise: Option<ApiError>,
-    },
-    /// `start` or `restart` of a config file: each app is started if its name is new, else restarted with the new spec.
-    Apply {
-        /// The declared apps.
-        #[serde(with = "crate::together")]
-        specs: Vec<Spec>,
-        /// Leave apps alone that exist already (`start_or_restart` semantics are the default: restart them).
-        only_missing: bool,
-        /// Reload existing ones instead of restarting them, so many workers of an app at once.
-        reload: Option<u32>,
-        /// Of these only the ones whose declaration has changed.
-        only_changed: bool,
-    },
-    /// Stop and start again.
-    Restart {
-        /// Which.
-        selector: Selector,
-        /// Attributes typed on the command line.
-        patch: Patch,
-    },
-    /// Replace the workers of cluster apps without a gap, restart others.
-    Reload {
-        /// Which.
-        selector: Selector,
-        /// Attributes typed on the command line.
-        patch: Patch,
-        /// How many workers of an app may be replaced at once.
-        parallel: u32,
-    },
-    /// Stop.
-    Stop {
-        /// Which.
-        selector: Selector,
-    },
-    /// Stop and forget.
-    Delete {
-        /// Which.
-        selector: Selector,
-    },
-    /// Set counters back.
-    Reset {
-        /// Which.
-        selector: Selector,
-    },
-    /// Change the number of instances.
-    Scale {
-        /// The app's name or a slot id.
-        selector: Selector,
-        /// To what.
-        to: ScaleTo,
-    },
-    /// Send an OS signal to main processes.
-    Signal {
-        /// Which.
-        selector: Selector,
-        /// The signal's number.
-        signal: i32,
-    },
-    /// Write a line to an app's standard input.
-    SendLine {
-        /// Which slot.
-        slot: SlotId,
-        /// The text, written as it is (the client adds the newline).
-        line: String,
-    },
-    /// Have apps do something of their own (PM2's `trigger`).
-    Trigger {
-        /// Which.
-        selector: Selector,
-        /// The action's name, as the app has told it.
-        action: String,
-        /// What it is given.
-        parameters: Option<String>,
-        /// How long their answers are waited for, ms.
-        within_ms: u64,
-    },
-    /// Empty log files.
-    Flush {
-        /// Whose; all and the daemon's own when absent.
-        selector: Option<Selector>,
-    },
-    /// Reopen all log files (after an external logrotate).
-    ReloadLogs,
-    /// Write the process list to disk.
-    Save {
-        /// Also when the list is empty.
-        force: bool,
-    },
-    /// Start what the saved list has and the current list has not.
-    Resurrect,
-    /// Stop and forget everything, then end daemon and keeper.
-    Kill,
-}
-
-/// Which processes, as typed: `all`, a slot id, a name, a namespace, `/a regular expression/` on names, or a script's path.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Selector {
-    /// The words typed; what matches any of them is meant.
-    pub words: Vec<String>,
-    /// The client's working directory, for script paths.
-    pub cwd: String,
-}
-
-/// Attributes to change on existing processes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Patch {
-    /// By PM2 attribute name, as typed; `"null"` removes one.
-    pub attributes: serde_json::Map<String, serde_json::Value>,
-    /// The client's environment to lay over the inherited one (`--update-env`).
-    pub environment: Option<BTreeMap<String, String>>,
-}
-
-/// A new number of instances.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ScaleTo {
-    /// So many.
-    Absolute(u32),
-    /// So many more.
-    More(u32),
-    /// So many fewer.
-    Fewer(u32),
-}
-
-/// The answer to an [`Operation`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Answer {
-    /// Verdicts slot by slot.
-    Slots(Outcome),
-    /// The list was saved.
-    Saved {
-        /// Where.
-        path: String,
-        /// How many processes.
-        processes: usize,
-    },
-    /// The list was empty and therefore not saved.
-    NothingToSave,
-    /// The saved list was restored.
-    Resurrected {
-        /// From where.
-        path: String,
-        /// What became of each process that was restored.
-        outcome: Outcome,
-        /// Names that were left alone since they exist.
-        present: Vec<String>,
-        /// What had to be said about the file (e.g. that it was broken and an older one was taken).
-        warnings: Vec<String>,
-    },
-    /// What came of an action of theirs.
-    Triggered(Vec<ActionReply>),
-    /// Done, nothing more to say.
-    Done {
-        /// How many slots or files it concerned.
-        count: usize,
-    },
-    /// Everything was stopped; the daemon ends.
-    Killed(Outcome),
-}
-
-/// What a worker answered to an action.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ActionReply {
-    /// The slot.
-    pub id: SlotId,
-    /// The app's name.
-    pub name: String,
-    /// Its namespace.
-    pub namespace: String,
-    /// What the action gave back; nothing if the worker ended before, or gave no answer in time.
-    pub value: Option<serde_json::Value>,
-}
-
 /// Why a call failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ApiError {
     /// Whose fault it is.
     pub kind: ApiErrorKind,
@@ -376,6 +188,7 @@ pub struct ApiError {
 
 /// Whose fault a failure is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ApiErrorKind {
     /// Nothing matches the selector.
@@ -390,6 +203,7 @@ pub enum ApiErrorKind {
 
 /// Asks for live output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Follow {
     /// Whose; all, also of apps started later, when absent.
     pub selector: Option<Selector>,
@@ -403,6 +217,7 @@ pub struct Follow {
 
 /// What precedes each frame of a followed stream, as one line of JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FrameHeader {
     /// What the bytes are.
     pub kind: FrameKind,
@@ -418,6 +233,7 @@ pub struct FrameHeader {
 
 /// What the bytes of a frame are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum FrameKind {
     /// Standard output, as written by the app.

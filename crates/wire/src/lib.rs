@@ -2,7 +2,10 @@
 #![forbid(unsafe_code)]
 
 pub mod control;
+pub mod endpoints;
+pub mod events;
 pub mod keeper;
 pub mod metrics;
 pub mod node_ipc;
+pub mod operations;
 mod together;

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 /// The answer to `GET /v1/metrics`. Asking has workers of Node report every second for a while.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Metrics {
     /// Each slot, by id.
     pub workers: Vec<WorkerMetrics>,
@@ -18,6 +19,7 @@ pub struct Metrics {
 
 /// One slot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WorkerMetrics {
     /// What lists show of it.
     #[serde(flatten)]
@@ -31,6 +33,7 @@ pub struct WorkerMetrics {
 
 /// Something that an app measures itself (PM2's `axm:monitor`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CustomMetric {
     /// A number, or text as the app has written it.
     pub value: serde_json::Value,
@@ -59,6 +62,7 @@ impl CustomMetric {
 
 /// Something that an app does when it is told to (PM2's `axm:action`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CustomAction {
     /// What it is called.
     #[serde(rename = "action_name")]
@@ -73,6 +77,7 @@ pub struct CustomAction {
 
 /// What a program of Node says of itself, by its last report.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NodeMetrics {
     /// How old the report is, ms.
     pub age_ms: u64,
@@ -98,6 +103,7 @@ pub struct NodeMetrics {
 
 /// How late the event loop was since the report before, ms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LoopDelay {
     /// The mean.
     pub mean: f64,
@@ -111,6 +117,7 @@ pub struct LoopDelay {
 
 /// What was counted for an app.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AppMetrics {
     /// Its name.
     pub name: String,
@@ -132,6 +139,7 @@ pub struct AppMetrics {
 
 /// Answers that took so long.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LatencyBucket {
     /// Up to so many ms, and longer than the bucket before; null for all that took longer than that.
     pub up_to_ms: Option<f64>,
@@ -141,6 +149,7 @@ pub struct LatencyBucket {
 
 /// The answer to `GET /v1/charts?selector=S`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Charts {
     /// By slot and by what is measured.
     pub charts: Vec<Chart>,
@@ -148,6 +157,7 @@ pub struct Charts {
 
 /// One line of a chart: the last hour by minutes, the last ten minutes of it by 10 s. Where nothing was measured no point is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Chart {
     /// The slot.
     pub id: SlotId,
@@ -159,6 +169,7 @@ pub struct Chart {
 
 /// A point of a chart.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ChartPoint {
     /// How long ago its time began, ms.
     pub ago_ms: u64,

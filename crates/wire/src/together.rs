@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 #[derive(Serialize, Deserialize)]
-struct Together {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(crate) struct Together {
     /// Apps without their inherited environment.
     specs: Vec<Spec>,
     /// The inherited environments.

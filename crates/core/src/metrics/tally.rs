@@ -41,6 +41,7 @@ pub struct Rates {
 
 /// HTTP requests a second, and how long their answers took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HttpRates {
     /// Answered.
     pub requests: f64,

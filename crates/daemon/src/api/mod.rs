@@ -4,17 +4,20 @@
 //! machine. A client that reads slowly or not at all delays only itself.
 
 mod prometheus;
+mod query;
 mod respond;
-
 mod route;
+mod stream;
 
 pub use respond::Body;
 
+use crate::events::Watcher;
 use crate::fact::Fact;
-use crate::logs::Follower;
+use crate::logs::{Follower, KnownSlot};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use ostler_wire::control::{Answer, ApiError, Follow, Operation, Pong, ProcessRows, Processes, Reloads, Selector};
+use ostler_wire::events::EventId;
 use ostler_wire::metrics::{Charts, Metrics};
 use std::convert::Infallible;
 use std::pin::pin;
@@ -44,9 +47,34 @@ pub enum Call {
     /// Change something.
     Operate(Box<Operation>, Peer, Reply<Answer>),
     /// Live output.
-    Follow(Follow, Reply<Follower>),
+    Follow(Follow, Reply<Followed>),
+    /// Changes of state.
+    Watch(Begin, Reply<Watch>),
     /// The names of the apps meant, to find their history by; all if `None`.
     Names(Option<Selector>, Reply<Names>),
+}
+
+/// Live output, and the slots that were there already.
+pub type Followed = (Follower, Vec<KnownSlot>);
+
+/// Where somebody who watches begins.
+#[derive(Clone, Copy, Debug)]
+pub enum Begin {
+    /// With all there is.
+    New,
+    /// After this event, if that is still known; else with all there is.
+    After(EventId),
+    /// With all there is, since so many events were lost.
+    Lost(u64),
+}
+
+/// Changes of state, to be watched.
+#[derive(Debug)]
+pub struct Watch {
+    /// What is to be said first, encoded.
+    pub first: Vec<u8>,
+    /// What comes after it.
+    pub watcher: Watcher,
 }
 
 /// Whose history, and where it lies.

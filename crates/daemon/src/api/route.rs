@@ -1,15 +1,17 @@
 //! From an HTTP request to a call and back.
 
-use super::prometheus;
+use super::query::Query;
 use super::respond::{Body, failure, internal, json, text};
-use super::{Call, Peer, Reply};
+use super::{Begin, Call, Peer, Reply, prometheus, stream};
 use crate::fact::Fact;
 use crate::{follow, history};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use hyper::{Method, Request, Response};
-use ostler_wire::control::{ApiError, ApiErrorKind, History, Selector};
+use hyper::{Request, Response};
+use ostler_wire::control::{ApiError, ApiErrorKind, Follow, History, Selector};
+use ostler_wire::endpoints::Endpoint;
+use ostler_wire::events::EventId;
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot};
 
@@ -20,36 +22,83 @@ type Facts = mpsc::UnboundedSender<Fact>;
 
 /// Answers one request.
 pub async fn route(request: Request<Incoming>, facts: &Facts, peer: Peer) -> Response<Body> {
-    let method = request.method().clone();
-    let path = request.uri().path().to_owned();
-    match (method, path.as_str()) {
-        (Method::GET, "/v1/ping") => json(ask(facts, Call::Ping).await),
-        (Method::GET, "/v1/processes") => json(ask(facts, Call::Rows).await),
-        (Method::GET, "/v1/processes/full") => json(ask(facts, Call::Full).await),
-        (Method::GET, "/v1/reloads") => json(ask(facts, Call::Reloads).await),
-        (Method::GET, "/v1/history") => json(read_history(facts, request.uri().query()).await),
-        (Method::GET, "/v1/metrics") => json(ask(facts, Call::Metrics).await),
-        (Method::GET, "/metrics") => match ask(facts, Call::Metrics).await {
-            Ok(metrics) => text(prometheus::CONTENT_TYPE, prometheus::text(&metrics, crate::VERSION)),
-            Err(error) => failure(&error),
-        },
-        (Method::GET, "/v1/charts") => {
-            let selector = request.uri().query().and_then(selector_of);
-            json(ask(facts, |reply| Call::Charts(selector, reply)).await)
-        }
-        (Method::POST, "/v1/operations") => match body(request).await {
-            Ok(operation) => json(ask(facts, |reply| Call::Operate(Box::new(operation), peer, reply)).await),
-            Err(error) => failure(&error),
-        },
-        (Method::POST, "/v1/follow") => match body(request).await {
-            Ok(wanted) => follow_stream(facts, wanted).await,
-            Err(error) => failure(&error),
-        },
-        (method, path) => failure(&user(format!("there is no {method} {path} in this version of Ostler"))),
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let Some(endpoint) = Endpoint::find(method.as_str(), &path) else {
+        let message = format!("there is no {method} {path} in this version of Ostler");
+        return failure(&user(message));
+    };
+    match Query::parse(endpoint, request.uri().query()) {
+        Ok(query) => answer(endpoint, &query, request, facts, peer).await,
+        Err(error) => failure(&error),
     }
 }
 
-async fn ask<T>(facts: &Facts, call: impl FnOnce(Reply<T>) -> Call) -> Result<T, ApiError> {
+async fn answer(
+    endpoint: Endpoint,
+    query: &Query,
+    request: Request<Incoming>,
+    facts: &Facts,
+    peer: Peer,
+) -> Response<Body> {
+    match endpoint {
+        Endpoint::Ping => json(ask(facts, Call::Ping).await),
+        Endpoint::Processes => json(ask(facts, Call::Rows).await),
+        Endpoint::ProcessesFull => json(ask(facts, Call::Full).await),
+        Endpoint::Reloads => json(ask(facts, Call::Reloads).await),
+        Endpoint::History => json(read_history(facts, query.selector()).await),
+        Endpoint::Metrics => json(ask(facts, Call::Metrics).await),
+        Endpoint::Prometheus => match ask(facts, Call::Metrics).await {
+            Ok(metrics) => text(prometheus::CONTENT_TYPE, prometheus::text(&metrics, crate::VERSION)),
+            Err(error) => failure(&error),
+        },
+        Endpoint::Charts => json(ask(facts, |reply| Call::Charts(query.selector(), reply)).await),
+        Endpoint::Events => match ask(facts, |reply| Call::Watch(begin(&request), reply)).await {
+            Ok(watch) => stream::events(watch, facts.clone()),
+            Err(error) => failure(&error),
+        },
+        Endpoint::Logs => match ask(facts, |reply| Call::Follow(wanted(query), reply)).await {
+            Ok((follower, mut known)) => {
+                let wanted = wanted(query);
+                for slot in &mut known {
+                    slot.out = slot.out.take().filter(|_| wanted.out);
+                    slot.error = slot.error.take().filter(|_| wanted.error);
+                }
+                stream::logs(follower, known, query.number("tail").unwrap_or(0))
+            }
+            Err(error) => failure(&error),
+        },
+        Endpoint::Operations => match body(request).await {
+            Ok(operation) => json(ask(facts, |reply| Call::Operate(Box::new(operation), peer, reply)).await),
+            Err(error) => failure(&error),
+        },
+        Endpoint::Follow => match body(request).await {
+            Ok(wanted) => follow_stream(facts, wanted).await,
+            Err(error) => failure(&error),
+        },
+    }
+}
+
+/// Where a client of events begins: after the last one that it has seen, if it says so.
+fn begin(request: &Request<Incoming>) -> Begin {
+    let last = request.headers().get("last-event-id");
+    let Some(last) = last.filter(|value| !value.is_empty()) else {
+        return Begin::New;
+    };
+    let id = last.to_str().ok().and_then(EventId::parse);
+    // What is no number of ours is no reason not to tell what there is.
+    id.map_or(Begin::New, Begin::After)
+}
+
+fn wanted(query: &Query) -> Follow {
+    Follow {
+        selector: query.selector(),
+        out: query.flag("out", true),
+        error: query.flag("error", true),
+        events: query.flag("events", false),
+    }
+}
+
+pub(super) async fn ask<T>(facts: &Facts, call: impl FnOnce(Reply<T>) -> Call) -> Result<T, ApiError> {
     let (reply, answer) = oneshot::channel();
     let gone = || ApiError {
         kind: ApiErrorKind::System,
@@ -84,15 +133,14 @@ fn user(message: String) -> ApiError {
     }
 }
 
-async fn follow_stream(facts: &Facts, wanted: ostler_wire::control::Follow) -> Response<Body> {
+async fn follow_stream(facts: &Facts, wanted: Follow) -> Response<Body> {
     match ask(facts, |reply| Call::Follow(wanted, reply)).await {
-        Ok(follower) => Response::new(follow::body(follower)),
+        Ok((follower, _)) => Response::new(follow::body(follower)),
         Err(error) => failure(&error),
     }
 }
 
-async fn read_history(facts: &Facts, query: Option<&str>) -> Result<History, ApiError> {
-    let selector = query.and_then(selector_of);
+async fn read_history(facts: &Facts, selector: Option<Selector>) -> Result<History, ApiError> {
     let names = ask(facts, |reply| Call::Names(selector, reply)).await?;
     let read = tokio::task::spawn_blocking(move || history::read(&names.path, names.names.as_deref()));
     let entries = read
@@ -103,45 +151,4 @@ async fn read_history(facts: &Facts, query: Option<&str>) -> Result<History, Api
         message: format!("the history could not be read: {error}"),
         hint: None,
     })
-}
-
-/// `selector=WORD`, percent-encoded.
-fn selector_of(query: &str) -> Option<Selector> {
-    let value = query.split('&').find_map(|pair| pair.strip_prefix("selector="))?;
-    Some(Selector {
-        words: vec![percent_decoded(value)],
-        cwd: "/".to_owned(),
-    })
-}
-
-fn percent_decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let code = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        match (first, code.and_then(|hex| u8::from_str_radix(hex, 16).ok())) {
-            (b'%', Some(byte)) => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            (byte, _) => {
-                bytes.push(*byte);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_selector_in_a_query_is_percent_decoded() {
-        let selector = selector_of("a=b&selector=%2Fw%20eb%C3%A9%2F").expect("selector");
-        assert_eq!(selector.words, ["/w ebé/"]);
-        assert_eq!(selector_of("other=1"), None);
-        assert_eq!(percent_decoded("100%"), "100%");
-    }
 }

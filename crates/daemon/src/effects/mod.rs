@@ -30,7 +30,10 @@ impl Daemon {
             Effect::SampleMemory { worker, every } => self.begin_sampling(worker, every),
             // Was told when it went to the journal: the answer is kept before it is given.
             Effect::Reply { .. } => {}
-            Effect::Record(entry) => self.history.push(entry),
+            Effect::Record(entry) => {
+                self.told.record(&entry);
+                self.history.push(entry);
+            }
             Effect::Publish(notice) => self.publish(&notice),
             Effect::Probe {
                 worker,

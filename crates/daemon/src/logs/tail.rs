@@ -17,6 +17,21 @@ pub struct Tail {
     reader: Take<File>,
 }
 
+impl Tail {
+    /// The end of it, if it has more bytes than that.
+    ///
+    /// # Errors
+    /// That of lseek(2).
+    pub fn at_most(mut self, bytes: u64) -> io::Result<Self> {
+        if let Some(excess) = self.reader.limit().checked_sub(bytes) {
+            let excess = i64::try_from(excess).map_err(io::Error::other)?;
+            self.reader.get_mut().seek(SeekFrom::Current(excess))?;
+            self.reader.set_limit(bytes);
+        }
+        Ok(self)
+    }
+}
+
 impl Read for Tail {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.reader.read(buffer)

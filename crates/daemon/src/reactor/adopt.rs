@@ -5,6 +5,7 @@
 
 use super::Daemon;
 use super::changes::{self, JOURNAL_KEY};
+use super::events::Told;
 use crate::api::Connections;
 use crate::container::{self, Container};
 use crate::containment::Containment;
@@ -114,6 +115,7 @@ impl Daemon {
             open_files: around.open_files,
             history: Vec::new(),
             heard: Vec::new(),
+            told: Told::new(generation),
             sockets: Sockets::default(),
             primary,
             preload,

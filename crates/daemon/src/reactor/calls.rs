@@ -1,8 +1,8 @@
 //! Clients' calls that change nothing.
 
 use super::{Daemon, now};
-use crate::api::{Call, Names, Reply};
-use crate::logs::{Filter, Follower, KnownSlot, StreamKind, Target};
+use crate::api::{Call, Followed, Names, Reply};
+use crate::logs::{Filter, KnownSlot, StreamKind, Target};
 use crate::paths;
 use crate::select::select;
 use crate::workers::Worker;
@@ -49,6 +49,7 @@ impl Daemon {
             Call::Reloads(reply) => drop(reply.send(Ok(self.reloads()))),
             Call::Operate(operation, peer, reply) => self.operate(*operation, &peer, reply),
             Call::Follow(follow, reply) => drop(reply.send(self.follow(follow))),
+            Call::Watch(begin, reply) => drop(reply.send(Ok(self.begin_watching(begin)))),
             Call::Names(selector, reply) => {
                 let names = self.names(selector);
                 // By the thread that writes the history: what has happened until now is in the file then.
@@ -179,7 +180,7 @@ impl Daemon {
         self.usages.of(&running.collect::<Vec<_>>())
     }
 
-    fn follow(&mut self, follow: Follow) -> Result<Follower, ApiError> {
+    fn follow(&mut self, follow: Follow) -> Result<Followed, ApiError> {
         let slots = self.slots();
         let wanted = follow.selector.map(|selector| select(&selector, &slots)).transpose()?;
         // Names, not ids alone: an app that is deleted and started again, or scaled, goes on being followed.
@@ -210,14 +211,15 @@ impl Daemon {
                 out: Target::of(&slot.spec.logs, StreamKind::Out, slot.id).file,
                 error: Target::of(&slot.spec.logs, StreamKind::Error, slot.id).file,
             });
-        let known = known.collect();
-        Ok(self.logs.follow(Filter {
+        let known: Vec<KnownSlot> = known.collect();
+        let follower = self.logs.follow(Filter {
             slots: Box::new(chosen),
             out: follow.out,
             error: follow.error,
             events: follow.events,
-            known,
-        }))
+            known: known.clone(),
+        });
+        Ok((follower, known))
     }
 
     /// The history outlives the apps: a name that no longer exists is still looked up.

@@ -20,6 +20,7 @@ impl Daemon {
     /// Appends the machine's changes, and those of the operations that the effects will answer.
     pub(super) fn keep_changes(&mut self, effects: &[Effect]) {
         for change in self.machine.drain_changes() {
+            self.told.note(&change);
             put(&mut self.journal, &change);
         }
         let replies = effects.iter().filter_map(|effect| match effect {
@@ -58,6 +59,7 @@ impl Daemon {
         if let Some(record) = self.workers.get_mut(&worker) {
             put_json(&mut self.journal, &said_key(worker), &text);
             record.said = Some(text);
+            self.told.touch(worker.slot);
         }
     }
 

@@ -14,6 +14,7 @@ mod changes;
 mod custom;
 mod ending;
 mod ends;
+mod events;
 mod left;
 mod log_files;
 mod measure;
@@ -97,6 +98,8 @@ pub struct Daemon {
     pub(crate) history: Vec<Entry>,
     /// Who is to be told when what came of their facts is in the journal.
     pub(crate) heard: Vec<crate::fact::Kept>,
+    /// What was told to those who watch.
+    pub(crate) told: events::Told,
     /// Sockets that are bound for apps and inherited by their workers.
     pub(crate) sockets: Sockets,
     /// The primary of cluster workers.
@@ -180,6 +183,7 @@ impl Daemon {
         for kept in self.heard.drain(..) {
             kept();
         }
+        self.tell_watchers();
         self.sweep_now();
         self.write_history();
         if self.machine.is_shutting_down() {

@@ -1,0 +1,268 @@
+//! Streams of server-sent events as bodies of responses.
+//!
+//! Each is a task that writes into a channel of one piece, from which the connection takes it: a client that does not read holds up that
+//! task and nobody else. What waits for it meanwhile is bounded where it waits: in the ring of events, and in the queue of a follower.
+
+use super::respond::Body;
+use super::{Begin, Call, Watch};
+use crate::events::Seen;
+use crate::fact::Fact;
+use crate::logs::{Follower, Frame, KnownSlot, tail};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::Response;
+use hyper::body::{Body as HttpBody, Frame as BodyFrame};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use ostler_core::SlotId;
+use ostler_wire::control::FrameKind;
+use ostler_wire::events::{LogBegin, LogEvent, LogLagged, LogText, encode};
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// After so long without anything to say something is said all the same (a comment), so that either side finds out that the other one
+/// has gone.
+const QUIET: Duration = Duration::from_secs(15);
+
+/// The most that is read of a log file for its last lines.
+const MAX_TAIL_BYTES: u64 = 256 << 10;
+
+/// Somebody who reads a stream.
+struct Client {
+    pieces: mpsc::Sender<Bytes>,
+}
+
+struct Gone;
+
+/// What there is to be said next.
+enum Next<T> {
+    Some(T),
+    /// Nothing for a while.
+    Nothing,
+    /// Nothing any more.
+    End,
+}
+
+impl Client {
+    /// Waits for what comes next. Losing that future must lose nothing.
+    async fn unless_gone<T>(&self, next: impl Future<Output = Option<T>>) -> Result<Next<T>, Gone> {
+        tokio::select! {
+            found = tokio::time::timeout(QUIET, next) => Ok(match found {
+                Ok(Some(found)) => Next::Some(found),
+                Ok(None) => Next::End,
+                Err(_) => Next::Nothing,
+            }),
+            () = self.pieces.closed() => Err(Gone),
+        }
+    }
+
+    async fn send(&self, bytes: impl Into<Bytes>) -> Result<(), Gone> {
+        self.pieces.send(bytes.into()).await.map_err(|_| Gone)
+    }
+
+    async fn sign_of_life(&self) -> Result<(), Gone> {
+        self.send(&b": \n\n"[..]).await
+    }
+}
+
+struct Pieces {
+    receiver: mpsc::Receiver<Bytes>,
+}
+
+impl HttpBody for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<BodyFrame<Bytes>, Infallible>>> {
+        let piece = self.receiver.poll_recv(context);
+        piece.map(|piece| piece.map(|bytes| Ok(BodyFrame::data(bytes))))
+    }
+}
+
+fn streaming<F: Future<Output = Result<(), Gone>> + Send + 'static>(write: impl FnOnce(Client) -> F) -> Response<Body> {
+    let (pieces, receiver) = mpsc::channel(1);
+    tokio::spawn(write(Client { pieces }));
+    let mut response = Response::new(Pieces { receiver }.boxed());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Events of state.
+pub fn events(watch: Watch, facts: mpsc::UnboundedSender<Fact>) -> Response<Body> {
+    streaming(|client| write_events(client, watch, facts))
+}
+
+async fn write_events(client: Client, mut watch: Watch, facts: mpsc::UnboundedSender<Fact>) -> Result<(), Gone> {
+    // Also where there is nothing to be said yet: the client knows then that it is being heard.
+    client.sign_of_life().await?;
+    client.send(std::mem::take(&mut watch.first)).await?;
+    loop {
+        match client.unless_gone(watch.watcher.next()).await? {
+            Next::Nothing => client.sign_of_life().await?,
+            Next::End => return Ok(()),
+            Next::Some(Seen::Events(bytes)) => client.send(bytes).await?,
+            Next::Some(Seen::Lost(count)) => {
+                let begun = super::route::ask(&facts, |reply| Call::Watch(Begin::Lost(count), reply)).await;
+                let Ok(mut again) = begun else { return Ok(()) };
+                client.send(std::mem::take(&mut again.first)).await?;
+                watch = again;
+            }
+        }
+    }
+}
+
+/// Output of apps, beginning with so many lines of before of these slots' files.
+pub fn logs(follower: Follower, known: Vec<KnownSlot>, lines: u32) -> Response<Body> {
+    let known = known.into_iter().map(|known| (known.slot, known)).collect();
+    let writer = LogWriter {
+        lines,
+        known,
+        read: Vec::new(),
+        unfinished: BTreeMap::new(),
+    };
+    streaming(|client| write_logs(client, follower, writer))
+}
+
+async fn write_logs(client: Client, mut follower: Follower, mut writer: LogWriter) -> Result<(), Gone> {
+    client.sign_of_life().await?;
+    loop {
+        match client.unless_gone(follower.next()).await? {
+            Next::Nothing => client.sign_of_life().await?,
+            Next::End => return Ok(()),
+            Next::Some(frame) => client.send(writer.encode(frame).await).await?,
+        }
+    }
+}
+
+/// Which output of a slot.
+type Stream = (SlotId, &'static str);
+
+/// Makes events of frames.
+struct LogWriter {
+    /// How many lines of before are wanted.
+    lines: u32,
+    /// Slots of whose files they are read, once.
+    known: BTreeMap<SlotId, KnownSlot>,
+    /// Files that have been read: instances may share them.
+    read: Vec<PathBuf>,
+    /// What was written of a character that has not ended.
+    unfinished: BTreeMap<Stream, Vec<u8>>,
+}
+
+impl LogWriter {
+    async fn encode(&mut self, frame: Frame) -> Vec<u8> {
+        let Frame { header, bytes } = frame;
+        let (id, name, at) = (header.id, header.name, header.at);
+        match header.kind {
+            FrameKind::Out => self.text((id, "out"), name, Some(at), &bytes),
+            FrameKind::Error => self.text((id, "error"), name, Some(at), &bytes),
+            FrameKind::Begin { out_size, error_size } => {
+                let before = self.before(id, &name, (out_size, error_size)).await;
+                let begin = LogBegin {
+                    id,
+                    name,
+                    out_size,
+                    error_size,
+                };
+                [before, encode("begin", None, &begin)].concat()
+            }
+            FrameKind::Lagged { bytes } => {
+                self.unfinished.retain(|(slot, _), _| *slot != id);
+                encode("lagged", None, &LogLagged { id, name, bytes })
+            }
+            FrameKind::Event { event } => encode("event", None, &LogEvent { id, name, at, event }),
+        }
+    }
+
+    fn text(&mut self, stream: Stream, name: String, at: Option<ostler_core::WallTime>, bytes: &[u8]) -> Vec<u8> {
+        let mut whole = self.unfinished.remove(&stream).unwrap_or_default();
+        whole.extend_from_slice(bytes);
+        let (text, rest) = decoded(&whole);
+        if !rest.is_empty() {
+            self.unfinished.insert(stream, rest.to_vec());
+        }
+        let (id, kind) = stream;
+        encode(kind, None, &LogText { id, name, at, text })
+    }
+
+    /// The last lines that its files had when the stream began.
+    async fn before(&mut self, id: SlotId, name: &str, (out_size, error_size): (u64, u64)) -> Vec<u8> {
+        let Some(known) = self.known.remove(&id).filter(|_| self.lines > 0) else {
+            return Vec::new();
+        };
+        let mut said = Vec::new();
+        for (kind, file, size) in [("out", known.out, out_size), ("error", known.error, error_size)] {
+            let Some(file) = file.filter(|file| !self.read.contains(file)) else {
+                continue;
+            };
+            self.read.push(file.clone());
+            let lines = self.lines as usize;
+            let last = tokio::task::spawn_blocking(move || last_lines(&file, lines, size)).await;
+            if let Some(bytes) = last.ok().flatten().filter(|bytes| !bytes.is_empty()) {
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                let (name, at) = (name.to_owned(), None);
+                said.extend(encode(kind, None, &LogText { id, name, at, text }));
+            }
+        }
+        said
+    }
+}
+
+/// None where there is no such file.
+fn last_lines(file: &Path, lines: usize, size: u64) -> Option<Vec<u8>> {
+    let mut last = tail(file, lines, Some(size)).ok()?.at_most(MAX_TAIL_BYTES).ok()?;
+    let mut bytes = Vec::new();
+    last.read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// Bytes as text, and the beginning of a character at their end whose rest is to come.
+fn decoded(bytes: &[u8]) -> (String, &[u8]) {
+    let Some(last) = bytes.utf8_chunks().last() else {
+        return (String::new(), &[]);
+    };
+    let torn = last.invalid();
+    // Only what ends in the middle of a character may go on: what cannot become one is not waited for.
+    let is_torn = !torn.is_empty() && std::str::from_utf8(torn).is_err_and(|error| error.error_len().is_none());
+    let rest = if is_torn { torn } else { &[] };
+    let whole = &bytes[..bytes.len() - rest.len()];
+    (String::from_utf8_lossy(whole).into_owned(), rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_character_that_is_cut_is_waited_for_and_what_is_none_is_not() {
+        assert_eq!(decoded("aß".as_bytes()), ("aß".to_owned(), &[][..]));
+        assert_eq!(decoded(b"a\xf0\x9f\x98"), ("a".to_owned(), &b"\xf0\x9f\x98"[..]));
+        assert_eq!(decoded(b"a\xff"), ("a\u{fffd}".to_owned(), &[][..]));
+        assert_eq!(decoded(b"\xffa\xc3"), ("\u{fffd}a".to_owned(), &b"\xc3"[..]));
+        assert_eq!(decoded(b""), (String::new(), &[][..]));
+    }
+
+    #[test]
+    fn of_a_file_the_last_lines_are_read_and_not_more_than_is_bearable() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let file = folder.path().join("out.log");
+        std::fs::write(&file, "one\ntwo\nthree\nlater\n").expect("a file");
+        assert_eq!(last_lines(&file, 2, 14).as_deref(), Some(&b"two\nthree\n"[..]));
+        assert_eq!(last_lines(&folder.path().join("none"), 2, 14), None);
+        std::fs::write(&file, vec![b'x'; 1 << 20]).expect("a file");
+        assert_eq!(
+            last_lines(&file, 2, 1 << 20).map(|bytes| bytes.len() as u64),
+            Some(MAX_TAIL_BYTES)
+        );
+    }
+}

@@ -1,0 +1,216 @@
+//! What changes something: `POST /v1/operations` (see [`crate::control`]).
+
+use crate::control::ApiError;
+use ostler_core::{Outcome, SlotId, Spec};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A command that changes something.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Operation {
+    /// Made by the client, unique. The same id sent again (after a broken connection) joins the running operation or
+    /// gets its answer again; it is never carried out twice.
+    pub id: String,
+    /// The verb as typed, for the history.
+    pub verb: String,
+    /// What to do.
+    pub action: Action,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// `start` of a script, program or command; or of something that exists already.
+    Start {
+        /// What was typed, if it may name existing processes (PM2: neither slash nor extension, or a number).
+        existing: Option<Selector>,
+        /// What to start if nothing exists by that name.
+        spec: Option<Box<Spec>>,
+        /// Attributes typed on the command line, to change an existing app by.
+        patch: Patch,
+        /// Start a second one even if the same script runs already under the same name.
+        force: bool,
+        /// Why there is no `spec`: the error to answer with when nothing matches `existing` either.
+        otherwise: Option<ApiError>,
+    },
+    /// `start` or `restart` of a config file: each app is started if its name is new, else restarted with the new spec.
+    Apply {
+        /// The declared apps.
+        #[serde(with = "crate::together")]
+        #[cfg_attr(feature = "schema", schemars(with = "crate::together::Together"))]
+        specs: Vec<Spec>,
+        /// Leave apps alone that exist already (`start_or_restart` semantics are the default: restart them).
+        only_missing: bool,
+        /// Reload existing ones instead of restarting them, so many workers of an app at once.
+        reload: Option<u32>,
+        /// Of these only the ones whose declaration has changed.
+        only_changed: bool,
+    },
+    /// Stop and start again.
+    Restart {
+        /// Which.
+        selector: Selector,
+        /// Attributes typed on the command line.
+        patch: Patch,
+    },
+    /// Replace the workers of cluster apps without a gap, restart others.
+    Reload {
+        /// Which.
+        selector: Selector,
+        /// Attributes typed on the command line.
+        patch: Patch,
+        /// How many workers of an app may be replaced at once.
+        parallel: u32,
+    },
+    /// Stop.
+    Stop {
+        /// Which.
+        selector: Selector,
+    },
+    /// Stop and forget.
+    Delete {
+        /// Which.
+        selector: Selector,
+    },
+    /// Set counters back.
+    Reset {
+        /// Which.
+        selector: Selector,
+    },
+    /// Change the number of instances.
+    Scale {
+        /// The app's name or a slot id.
+        selector: Selector,
+        /// To what.
+        to: ScaleTo,
+    },
+    /// Send an OS signal to main processes.
+    Signal {
+        /// Which.
+        selector: Selector,
+        /// The signal's number.
+        signal: i32,
+    },
+    /// Write a line to an app's standard input.
+    SendLine {
+        /// Which slot.
+        slot: SlotId,
+        /// The text, written as it is (the client adds the newline).
+        line: String,
+    },
+    /// Have apps do something of their own (PM2's `trigger`).
+    Trigger {
+        /// Which.
+        selector: Selector,
+        /// The action's name, as the app has told it.
+        action: String,
+        /// What it is given.
+        parameters: Option<String>,
+        /// How long their answers are waited for, ms.
+        within_ms: u64,
+    },
+    /// Empty log files.
+    Flush {
+        /// Whose; all and the daemon's own when absent.
+        selector: Option<Selector>,
+    },
+    /// Reopen all log files (after an external logrotate).
+    ReloadLogs,
+    /// Write the process list to disk.
+    Save {
+        /// Also when the list is empty.
+        force: bool,
+    },
+    /// Start what the saved list has and the current list has not.
+    Resurrect,
+    /// Stop and forget everything, then end daemon and keeper.
+    Kill,
+}
+
+/// Which processes, as typed: `all`, a slot id, a name, a namespace, `/a regular expression/` on names, or a script's path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Selector {
+    /// The words typed; what matches any of them is meant.
+    pub words: Vec<String>,
+    /// The client's working directory, for script paths.
+    pub cwd: String,
+}
+
+/// Attributes to change on existing processes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Patch {
+    /// By PM2 attribute name, as typed; `"null"` removes one.
+    pub attributes: serde_json::Map<String, serde_json::Value>,
+    /// The client's environment to lay over the inherited one (`--update-env`).
+    pub environment: Option<BTreeMap<String, String>>,
+}
+
+/// A new number of instances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ScaleTo {
+    /// So many.
+    Absolute(u32),
+    /// So many more.
+    More(u32),
+    /// So many fewer.
+    Fewer(u32),
+}
+
+/// The answer to an [`Operation`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// Verdicts slot by slot.
+    Slots(Outcome),
+    /// The list was saved.
+    Saved {
+        /// Where.
+        path: String,
+        /// How many processes.
+        processes: usize,
+    },
+    /// The list was empty and therefore not saved.
+    NothingToSave,
+    /// The saved list was restored.
+    Resurrected {
+        /// From where.
+        path: String,
+        /// What became of each process that was restored.
+        outcome: Outcome,
+        /// Names that were left alone since they exist.
+        present: Vec<String>,
+        /// What had to be said about the file (e.g. that it was broken and an older one was taken).
+        warnings: Vec<String>,
+    },
+    /// What came of an action of theirs.
+    Triggered(Vec<ActionReply>),
+    /// Done, nothing more to say.
+    Done {
+        /// How many slots or files it concerned.
+        count: usize,
+    },
+    /// Everything was stopped; the daemon ends.
+    Killed(Outcome),
+}
+
+/// What a worker answered to an action.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ActionReply {
+    /// The slot.
+    pub id: SlotId,
+    /// The app's name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// What the action gave back; nothing if the worker ended before, or gave no answer in time.
+    pub value: Option<serde_json::Value>,
+}
