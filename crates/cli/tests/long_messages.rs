@@ -1,4 +1,4 @@
-//! A worker is in the middle of a long message whenever the daemon is killed: the next one goes on where it was.
+//! A worker is in the middle of a long message whenever daemon or keeper is killed: the next daemon goes on where the last one was.
 
 use ostler_testkit::{Connections, Home, Load, Manager, apps, free_port, http_get, process, repetitions};
 use serde_json::{Value, json};
@@ -44,10 +44,10 @@ fn is_heard_over_deaths(serialization: &str, megabytes: u32) {
     let port = talking(&home, serialization, megabytes);
     let pids = home.pids(APP);
     let load = Load::begin(port, "/", 4, Connections::KeptAlive);
-    for _ in 0..repetitions(2, 30) {
+    for round in 0..repetitions(2, 30) {
         let answered = load.answered();
         let before = home.topology();
-        process::kill(before.daemon);
+        process::kill([before.daemon, before.keeper][round % 2]);
         home.wait_recovered(before);
         home.wait_until("both workers to be heard", || reporting(&home).len() == 2);
         home.wait_until("more answers", || load.answered() > answered + 100);
@@ -57,7 +57,7 @@ fn is_heard_over_deaths(serialization: &str, megabytes: u32) {
     home.ok(&["reload", APP]);
     assert!(home.pids(APP).iter().all(|pid| !pids.contains(pid)));
     both_serve(&home, port);
-    load.end_without_loss("deaths of the daemon and a reload");
+    load.end_without_loss("deaths of daemon and keeper, and a reload");
     home.ok(&["stop", APP]);
     for instance in 0..2 {
         // The one before the reload, and the one after it.
@@ -72,17 +72,17 @@ fn is_heard_over_deaths(serialization: &str, megabytes: u32) {
 }
 
 #[test]
-fn a_long_message_in_json_is_heard_over_deaths_of_the_daemon() {
+fn a_long_message_in_json_is_heard_over_deaths_of_daemon_and_keeper() {
     is_heard_over_deaths("json", 1);
 }
 
 #[test]
-fn a_long_message_in_the_advanced_serialisation_is_heard_over_deaths_of_the_daemon() {
+fn a_long_message_in_the_advanced_serialisation_is_heard_over_deaths_of_daemon_and_keeper() {
     is_heard_over_deaths("advanced", 1);
 }
 
 #[test]
-fn a_message_too_long_to_be_taken_is_passed_over_to_its_end_over_deaths_of_the_daemon() {
+fn a_message_too_long_to_be_taken_is_passed_over_to_its_end_over_a_death_of_the_daemon() {
     let home = home();
     let port = talking(&home, "advanced", 24);
     let before = home.topology();

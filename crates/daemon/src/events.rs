@@ -15,6 +15,9 @@ use tokio::sync::Notify;
 /// How many bytes the ring has at most.
 const MAX_BYTES: usize = 512 << 10;
 
+/// How many bytes a reader takes at once, unless a single event has more: the reactor waits while they are copied.
+const PIECE: usize = 32 << 10;
+
 /// What an event costs besides its bytes.
 const COST: usize = 64;
 
@@ -188,19 +191,19 @@ impl Ring {
         self.next += 1;
     }
 
-    /// Everything from this event on.
-    fn from(&self, next: u64) -> Bytes {
+    /// This event and those after it, as many as are taken at once, and the number of the next one.
+    fn from(&self, next: u64) -> (Bytes, u64) {
         let skipped = usize::try_from(next - self.first()).unwrap_or(usize::MAX);
-        let mut waiting = self.events.iter().skip(skipped);
-        match (waiting.next(), self.events.len().saturating_sub(skipped)) {
-            (Some(only), 1) => only.clone(),
-            (Some(first), _) => {
-                let mut all = first.to_vec();
-                waiting.for_each(|event| all.extend_from_slice(event));
-                all.into()
+        let mut taken = Vec::new();
+        let mut count = 0;
+        for event in self.events.iter().skip(skipped) {
+            if count > 0 && taken.len() + event.len() > PIECE {
+                break;
             }
-            (None, _) => Bytes::new(),
+            taken.extend_from_slice(event);
+            count += 1;
         }
+        (taken.into(), next + count)
     }
 }
 
@@ -227,8 +230,8 @@ impl Watcher {
             return Some(Some(Seen::Lost(lost)));
         }
         if self.next < ring.next {
-            let events = ring.from(self.next);
-            self.next = ring.next;
+            let (events, next) = ring.from(self.next);
+            self.next = next;
             return Some(Some(Seen::Events(events)));
         }
         ring.ended.then_some(None)

@@ -65,6 +65,12 @@ impl Client {
         self.pieces.send(bytes.into()).await.map_err(|_| Gone)
     }
 
+    /// Also where there is nothing to be said yet, so that the client knows that it is heard. One that is cut off by a change of daemon
+    /// is to come back soon.
+    async fn greet(&self) -> Result<(), Gone> {
+        self.send(&b"retry: 500\n\n"[..]).await
+    }
+
     async fn sign_of_life(&self) -> Result<(), Gone> {
         self.send(&b": \n\n"[..]).await
     }
@@ -103,8 +109,7 @@ pub fn events(watch: Watch, facts: mpsc::UnboundedSender<Fact>) -> Response<Body
 }
 
 async fn write_events(client: Client, mut watch: Watch, facts: mpsc::UnboundedSender<Fact>) -> Result<(), Gone> {
-    // Also where there is nothing to be said yet: the client knows then that it is being heard.
-    client.sign_of_life().await?;
+    client.greet().await?;
     client.send(std::mem::take(&mut watch.first)).await?;
     loop {
         match client.unless_gone(watch.watcher.next()).await? {
@@ -134,7 +139,7 @@ pub fn logs(follower: Follower, known: Vec<KnownSlot>, lines: u32) -> Response<B
 }
 
 async fn write_logs(client: Client, mut follower: Follower, mut writer: LogWriter) -> Result<(), Gone> {
-    client.sign_of_life().await?;
+    client.greet().await?;
     loop {
         match client.unless_gone(follower.next()).await? {
             Next::Nothing => client.sign_of_life().await?,
