@@ -10,9 +10,11 @@ use ostler_core::{ExitStatus, Origin, ProbeKind};
 use unicode_width::UnicodeWidthStr;
 
 /// One line of the table.
-struct Line {
-    style: Style,
-    cells: [String; 6],
+pub struct Line {
+    /// How what happened is to be taken.
+    pub style: Style,
+    /// When, which app, what, cause, time up, what came next.
+    pub cells: [String; 6],
 }
 
 const TITLES: [&str; 6] = ["when", "app", "what", "cause", "uptime", "next"];
@@ -61,7 +63,8 @@ fn row(line: &Line, widths: &[usize; 6], printer: &Printer) -> String {
     format!("{}\n", text.trim_end())
 }
 
-fn line(entry: &Entry, when: String) -> Line {
+/// One entry in words, without control characters.
+pub fn line(entry: &Entry, when: String) -> Line {
     let app = format!("{} ({})", entry.app, entry.slot);
     let (style, [what, cause, uptime, next]) = match &entry.what {
         What::Started { pid, cause } => (

@@ -23,6 +23,7 @@ mod leftovers;
 mod list_view;
 mod log_places;
 mod logs;
+mod monit;
 mod printer;
 mod progress;
 mod project;

@@ -238,9 +238,8 @@ fn width_of(stream: BorrowedFd<'_>) -> Option<usize> {
     (size.ws_col > 0).then(|| usize::from(size.ws_col))
 }
 
-#[cfg(test)]
 pub mod captured {
-    //! A printer that remembers, for tests.
+    //! A printer that remembers: for tests, and for who shows messages in another place.
 
     use super::*;
     use std::rc::Rc;
@@ -267,6 +266,7 @@ pub mod captured {
 
     impl Captured {
         /// Standard output so far.
+        #[cfg(test)]
         pub fn out(&self) -> String {
             String::from_utf8_lossy(&self.out.borrow()).into_owned()
         }

@@ -172,7 +172,8 @@ fn up(lines: usize) -> String {
     }
 }
 
-fn line(undoing: bool, turn: &TurnView, connections: Option<u32>) -> String {
+/// How far a reload is in one slot, in words. `connections` is how many the worker that goes has left, if they were counted.
+pub fn line(undoing: bool, turn: &TurnView, connections: Option<u32>) -> String {
     let new = pid(turn.new_pid);
     let what = match turn.step {
         Step::Waiting => "waits for its turn".to_owned(),

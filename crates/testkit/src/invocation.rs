@@ -166,6 +166,11 @@ impl Invocation {
         output
     }
 
+    /// The command itself.
+    pub(crate) fn into_command(self) -> Command {
+        self.command
+    }
+
     fn name(&self) -> String {
         let words = std::iter::once(self.command.get_program()).chain(self.command.get_args());
         words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")

@@ -1,7 +1,7 @@
 //! The verbs, PM2's and ours: one table of names and of what carries each out.
 
 use crate::commands::{
-    attach, completion, daemon, delete, describe, env, export, flush, id, jlist, kill, list, logs, pid, ping,
+    attach, completion, daemon, delete, describe, env, export, flush, id, jlist, kill, list, logs, monit, pid, ping,
     prettylist, reload, reload_logs, reset, restart, resurrect, runtime, save, scale, send, send_signal, start,
     start_or_reload, start_or_restart, startup, stop, trigger, unstartup, why,
 };
@@ -72,6 +72,7 @@ verbs! {
     Describe = "describe" or ["desc", "show", "info"] => describe::Describe;
     Why = "why" => why::Why;
     Logs = "logs" or ["log"] => logs::Logs;
+    Monit = "monit" or ["dash", "dashboard"] hidden ["imonit"] => monit::Monit;
     Flush = "flush" => flush::Flush;
     ReloadLogs = "reloadLogs" => reload_logs::ReloadLogs;
     Env = "env" => env::Env;

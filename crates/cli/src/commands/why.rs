@@ -48,7 +48,7 @@ impl Why {
 }
 
 /// For a query (RFC 3986, section 2.1): everything but unreserved characters as `%XX`.
-fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     let byte = |byte: u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
         other => format!("%{other:02X}"),

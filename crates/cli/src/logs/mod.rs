@@ -8,7 +8,7 @@
 mod follower;
 pub mod format;
 mod lines;
-mod source;
+pub mod source;
 pub mod tail;
 
 use crate::commands::kill;

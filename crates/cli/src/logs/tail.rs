@@ -11,8 +11,13 @@ const MOST_BYTES: u64 = 1 << 20;
 
 /// The last lines of a file without their ends, over-long ones cut; `None` when it cannot be read.
 pub fn last_lines(path: &Path, lines: usize) -> Option<Vec<Vec<u8>>> {
+    last_lines_of(path, lines, None)
+}
+
+/// The same of the first `size` bytes of a file.
+pub fn last_lines_of(path: &Path, lines: usize, size: Option<u64>) -> Option<Vec<Vec<u8>>> {
     let mut bytes = Vec::new();
-    ostler_daemon::logs::tail(path, lines, None)
+    ostler_daemon::logs::tail(path, lines, size)
         .ok()?
         .take(MOST_BYTES)
         .read_to_end(&mut bytes)
