@@ -143,8 +143,8 @@ impl Unwell {
 }
 
 impl From<NotHanded> for Unwell {
-    fn from(NotHanded { why, hung }: NotHanded) -> Self {
-        Self { why, hung }
+    fn from(NotHanded(why): NotHanded) -> Self {
+        Self::because(why)
     }
 }
 
@@ -157,7 +157,10 @@ async fn found(way: Way, check: &Check, until: Instant) -> Result<(), Unwell> {
         },
         Way::Handed(handed) => match timeout_at(until, handed).await {
             Ok(Ok(handed)) => by_handed(handed?, check, until).await,
-            Ok(Err(_)) | Err(_) => Err(Unwell::because("it has ended")),
+            Ok(Err(_)) => Err(Unwell::because("it has ended")),
+            Err(_) => Err(Unwell::hung(
+                "it has not taken what it was sent before: its event loop hangs",
+            )),
         },
         Way::Connect { pid, port } => {
             let answered = timeout_at(until, by_connecting(pid, port, check)).await;

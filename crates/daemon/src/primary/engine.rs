@@ -9,6 +9,7 @@ pub(crate) use count::Reply;
 
 use super::accepted::Accepted;
 use super::census::Census;
+use super::HandedTo;
 use super::link::{Link, Unsent};
 use super::listener::Listener;
 use super::queue::Queue;
@@ -89,6 +90,8 @@ pub(super) struct Engine {
     keep_at: Option<Instant>,
     counts: BTreeMap<AppId, Count>,
     askers: Vec<Asker>,
+    /// Probes of workers that have to read something first.
+    pub(super) unhanded: Vec<(WorkerId, Option<u16>, HandedTo)>,
     next_token: u64,
     buffer: Vec<u8>,
 }
@@ -115,6 +118,7 @@ impl Engine {
             keep_at: None,
             counts: BTreeMap::new(),
             askers: Vec::new(),
+            unhanded: Vec::new(),
             next_token: 0,
             buffer: vec![0; PEEK],
         }
@@ -235,6 +239,7 @@ impl Engine {
         let full = self.links.iter().filter(|(_, link)| link.is_full && !link.awaits_room);
         let full: Vec<u64> = full.map(|(token, _)| *token).collect();
         full.into_iter().for_each(|token| self.rewatch(token));
+        self.hand_what_waits();
         let tokens: Vec<u64> = self.doors.keys().copied().collect();
         for token in tokens {
             self.serve_waiting(token);

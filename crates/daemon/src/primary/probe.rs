@@ -23,36 +23,41 @@ pub(crate) struct Handed {
     pub(crate) taken: oneshot::Receiver<bool>,
 }
 
-/// Why a worker could not be handed one.
+/// Why a worker could not be handed one, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct NotHanded {
-    /// For people.
-    pub(crate) why: String,
-    /// It has not taken what it was sent before.
-    pub(crate) hung: bool,
-}
+pub(crate) struct NotHanded(pub(crate) String);
 
 /// Where a probe's connection is sent.
 pub(crate) type HandedTo = oneshot::Sender<Result<Handed, NotHanded>>;
 
 impl NotHanded {
     fn because(why: impl Into<String>) -> Self {
-        Self {
-            why: why.into(),
-            hung: false,
-        }
+        Self(why.into())
     }
 }
 
 impl Engine {
-    /// Hands a worker a connection of ours, as if somebody had connected to its server at this port.
+    /// Hands a worker a connection of ours, as if somebody had connected to its server at this port. One that has to read first what it was
+    /// sent before, as every worker has after a change of daemon, is handed it then, as long as whoever asks has patience.
     pub(super) fn probe(&mut self, worker: WorkerId, port: Option<u16>, to: HandedTo) {
-        let handed = self.hand(worker, port);
-        // Who asked may have lost patience.
-        let _ = to.send(handed);
+        match self.hand(worker, port) {
+            Ok(Some(handed)) => drop(to.send(Ok(handed))),
+            Ok(None) => self.unhanded.push((worker, port, to)),
+            Err(error) => drop(to.send(Err(error))),
+        }
     }
 
-    fn hand(&mut self, worker: WorkerId, port: Option<u16>) -> Result<Handed, NotHanded> {
+    /// Hands out what had to wait.
+    pub(super) fn hand_what_waits(&mut self) {
+        for (worker, port, to) in std::mem::take(&mut self.unhanded) {
+            if !to.is_closed() {
+                self.probe(worker, port, to);
+            }
+        }
+    }
+
+    /// Nothing if it cannot be handed one yet.
+    fn hand(&mut self, worker: WorkerId, port: Option<u16>) -> Result<Option<Handed>, NotHanded> {
         let Some(token) = self.token_of(worker) else {
             return Err(NotHanded::because("its IPC channel is closed"));
         };
@@ -68,15 +73,12 @@ impl Engine {
         let sent = link.probe(&key.0, theirs.as_fd(), tell);
         self.rewatch(token);
         match sent {
-            Ok(()) => Ok(Handed {
+            Ok(()) => Ok(Some(Handed {
                 socket: ours,
                 tcp,
                 taken,
-            }),
-            Err(Unsent::Full) => Err(NotHanded {
-                why: "it has not taken what it was sent before: its event loop hangs".to_owned(),
-                hung: true,
-            }),
+            })),
+            Err(Unsent::Full) => Ok(None),
             Err(Unsent::Closed | Unsent::TooLong) => Err(NotHanded::because("its IPC channel is closed")),
         }
     }
