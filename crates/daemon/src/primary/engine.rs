@@ -7,9 +7,9 @@ mod talk;
 
 pub(crate) use count::Reply;
 
+use super::HandedTo;
 use super::accepted::Accepted;
 use super::census::Census;
-use super::HandedTo;
 use super::link::{Link, Unsent};
 use super::listener::Listener;
 use super::queue::Queue;
