@@ -202,7 +202,8 @@ fn cause_of_end(status: ExitStatus, cause: &EndCause) -> String {
     }
 }
 
-fn cause_of_start(cause: &Cause) -> String {
+/// Why a worker was started, or told to end for another one.
+pub fn cause_of_start(cause: &Cause) -> String {
     match cause {
         Cause::Asked(by) => origin(by),
         Cause::Restart => "the one before had ended".to_owned(),

@@ -3,6 +3,7 @@
 
 use crate::client::Client;
 use crate::error::{Error, Result};
+use crate::history_view::cause_of_start;
 use crate::intent::Intent;
 use crate::logs::tail;
 use crate::printer::Printer;
@@ -207,6 +208,10 @@ pub fn reason(failure: &Failure) -> String {
             missing.join(", "),
             millis(*waited_ms)
         ),
+        Failure::Restarted { times, cause } => format!(
+            "was restarted {times} times before it was up; the last time: {}",
+            cause_of_start(cause)
+        ),
         Failure::Leaving => "said that it was ending (STOPPING=1) before it had taken over".to_owned(),
         Failure::Busy => "is being replaced already, by another command; try again when that is done".to_owned(),
         Failure::Unkillable => "did not end, not even by SIGKILL".to_owned(),
@@ -275,7 +280,7 @@ fn explain(printer: &Printer, slot: &SlotOutcome, failure: &Failure, known: &Kno
     }
     match failure {
         Failure::Exited { .. } | Failure::NotReady { .. } | Failure::NotListening { .. } => {}
-        Failure::Unready { .. } | Failure::Unhealthy { .. } | Failure::Leaving => {}
+        Failure::Unready { .. } | Failure::Unhealthy { .. } | Failure::Leaving | Failure::Restarted { .. } => {}
         Failure::Spawn { .. } | Failure::Unkillable | Failure::NotRunning | Failure::Busy => return,
     }
     for error in known.not_listened(slot.slot) {

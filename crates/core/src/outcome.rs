@@ -1,6 +1,7 @@
 //! What became of a request, slot by slot.
 
 use crate::event::ExitStatus;
+use crate::history::Cause;
 use crate::ids::{Pid, SlotId};
 use serde::{Deserialize, Serialize};
 
@@ -126,6 +127,13 @@ pub enum Failure {
         missing: Vec<String>,
         /// Milliseconds waited.
         waited_ms: u64,
+    },
+    /// It was restarted again and again before it was up, and nobody had asked for that.
+    Restarted {
+        /// How often.
+        times: u32,
+        /// Why, the last time.
+        cause: Cause,
     },
     /// It said that it was ending before it had taken over.
     Leaving,

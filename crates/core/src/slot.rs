@@ -89,6 +89,9 @@ pub struct Slot {
     pub(crate) ledger: Ledger,
     /// The requests that wait for what becomes of this slot, in the order in which they came.
     pub(crate) waiters: Vec<Ticket>,
+    /// How many restarts that nobody asked for they have waited through.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub(crate) waited_through: u32,
     /// Whether file changes restart it, if its spec says so at all: from a start until a stop by hand.
     pub(crate) watched: bool,
     /// When cron restarts it next.
@@ -216,6 +219,7 @@ impl Slot {
             companion: None,
             ledger: Ledger::default(),
             waiters: Vec::new(),
+            waited_through: 0,
             watched: false,
             cron: None,
         }
@@ -459,6 +463,10 @@ impl Slot {
             manually,
         }));
     }
+}
+
+fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 /// Whether nobody asked.

@@ -174,3 +174,25 @@ fn a_worker_of_a_cluster_gets_nothing_more_from_then_on() {
     world.run(secs(2));
     assert_eq!(generations(&world, 1), [2], "it was told to end once it had finished");
 }
+
+#[test]
+fn whoever_waits_for_one_that_leaves_each_time_before_cron_restarts_it_is_told() {
+    let mut world = World::new();
+    let leaves = Program {
+        leaves: Some(ms(0)),
+        ..Program::server()
+    };
+    world.script("app", vec![leaves]);
+    let mut app = spec("app");
+    app.cron = Some("*/20 * * * * *".into());
+    let start = world.start(app);
+    world.run(secs(100));
+    let outcome = world.reply(start);
+    assert!(
+        matches!(
+            outcome.slots[0].verdict,
+            Verdict::Failed(Failure::Restarted { times: 3, .. })
+        ),
+        "{outcome:?}"
+    );
+}

@@ -3,7 +3,7 @@
 mod support;
 
 use ostler_core::history::{Cause, What};
-use ostler_core::{Effect, Event, ExitStatus, SlotId, Spec, Status, Verdict, WallTime, WatchSpec};
+use ostler_core::{Effect, Event, ExitStatus, Failure, SlotId, Spec, Status, Verdict, WallTime, WatchSpec};
 use support::programs::{Program, pm2_spec, spec};
 use support::{World, ms, secs};
 
@@ -251,4 +251,59 @@ fn an_app_over_its_memory_limit_is_restarted() {
     assert_eq!(world.view(0).restarts, 1);
     assert_eq!(causes(&world)[1], Cause::MemoryLimit { bytes: 101, limit });
     assert_eq!(world.launches(0)[1], 6015);
+}
+
+/// A program that writes where it is watched, one with too little memory to become ready, one that cron never leaves the time.
+#[test]
+fn whoever_waits_for_one_that_is_restarted_before_it_is_up_is_told_after_a_while() {
+    let slow = |app: Spec| {
+        let mut app = app;
+        app.ready.wait_ready = true;
+        app.ready.listen_timeout = secs(30);
+        app
+    };
+    let limit = 100;
+    let limited = Spec {
+        memory_limit: Some(limit),
+        ..spec("app")
+    };
+    let fat = Program {
+        memory: vec![101; 10],
+        ..Program::ready_after(20_000)
+    };
+    let told = [
+        (with_cron("*/10 * * * * *"), Program::ready_after(20_000)),
+        (limited, fat),
+    ];
+    for (app, program) in told {
+        let mut world = World::new();
+        world.script("app", vec![program]);
+        let start = world.start(slow(app));
+        let outcome = world.reply(start);
+        let Verdict::Failed(Failure::Restarted { times: 3, cause }) = &outcome.slots[0].verdict else {
+            panic!("{outcome:?}")
+        };
+        assert!(matches!(
+            cause,
+            Cause::Cron { .. } | Cause::MemoryLimit { bytes: 101, .. }
+        ));
+    }
+}
+
+#[test]
+fn a_file_saved_while_a_program_starts_does_not_fail_its_start() {
+    let mut world = World::new();
+    world.script("app", vec![Program::ready_after(2_000)]);
+    let mut app = watched(0);
+    app.ready.wait_ready = true;
+    let start = world.start(app);
+    for _ in 0..2 {
+        world.run(secs(1));
+        change(&mut world, 0);
+    }
+    let outcome = world.reply(start);
+    assert!(
+        matches!(outcome.slots[0].verdict, Verdict::Online { .. }),
+        "{outcome:?}"
+    );
 }

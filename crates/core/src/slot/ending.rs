@@ -113,8 +113,9 @@ impl Slot {
                     self.give_up(Some((stopping.run, stopping.why)), then, cx)
                 }
             },
-            Input::Restart { cause } => match stopping.intent.then_restart(cause) {
+            Input::Restart { cause } => match stopping.intent.then_restart(cause.clone()) {
                 Ok(intent) => {
+                    self.wait_through(&cause, cx);
                     self.ledger.renew(cx.now);
                     took(self.hurry(Stopping { intent, ..stopping }, cx))
                 }

@@ -94,6 +94,7 @@ impl Slot {
         if !is_automatic(&cause) {
             self.ledger.forget_reliefs();
         }
+        self.wait_through(&cause, cx);
         self.pinned = None;
         self.ledger.renew(cx.now);
         self.tell_to_end(run, Intent::Restart(Order::new(cause, true)), cx)

@@ -4,11 +4,15 @@
 //! Invariant: all who wait for a slot want the same of it, and it is what the slot is about to become. So nobody needs to
 //! write down what they want: [`Slot::aim`] says it.
 
-use super::{Context, Input, Intent, Slot, Spawning, State, Then};
+use super::{Context, Input, Intent, Slot, Spawning, State, Then, is_automatic};
 use crate::event::Origin;
 use crate::history::Cause;
 use crate::ids::Ticket;
-use crate::outcome::Verdict;
+use crate::outcome::{Failure, Verdict};
+
+/// Whoever waits for a worker to be up waits for its successor where a file is saved meanwhile, say. Where that happens again and again
+/// no worker may ever be up: so often is enough.
+const PATIENCE: u32 = 2;
 
 /// What a request wants of a slot, and what a slot is about to become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +63,7 @@ impl Slot {
         let overtaken = if self.aim() == aim {
             Vec::new()
         } else {
+            self.waited_through = 0;
             std::mem::take(&mut self.waiters)
         };
         self.waiters.push(ticket);
@@ -70,8 +75,22 @@ impl Slot {
         !self.waiters.is_empty()
     }
 
+    /// The worker that somebody waits for may be restarted before it is up: the next one is waited for, within reason.
+    pub(super) fn wait_through(&mut self, cause: &Cause, cx: &mut Context<'_>) {
+        if !is_automatic(cause) || !self.is_awaited() {
+            return;
+        }
+        self.waited_through += 1;
+        if self.waited_through > PATIENCE {
+            let times = self.waited_through;
+            let cause = cause.clone();
+            self.answer(&Verdict::Failed(Failure::Restarted { times, cause }), cx);
+        }
+    }
+
     /// Answers all who wait for this slot.
     pub(super) fn answer(&mut self, verdict: &Verdict, cx: &mut Context<'_>) {
+        self.waited_through = 0;
         let answered = self.waiters.drain(..).map(|ticket| (ticket, verdict.clone()));
         cx.verdicts.extend(answered);
     }
