@@ -1,8 +1,9 @@
 //! The hand-over from files to the live stream, and from one daemon to the next.
 
 use super::View;
+use super::begin::{Begun, begin};
 use super::format::{Form, Formatter, Origin, Stream};
-use super::source::Source;
+use super::source::{Key, Source};
 use crate::client::{CallError, Client, Following};
 use crate::error::{Error, Result};
 use crate::frames::Frame;
@@ -15,10 +16,7 @@ use std::collections::BTreeMap;
 use std::io::{BufReader, Read};
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep, timeout};
-
-/// How long a stream may take to begin for all processes that are there.
-const BEGIN_DEADLINE: Duration = Duration::from_millis(500);
+use tokio::time::{Instant, sleep};
 
 /// How long we look for a daemon after one has gone.
 const DAEMON_DEADLINE: Duration = Duration::from_secs(3);
@@ -34,7 +32,7 @@ pub struct Follower<'a> {
     session: &'a Session,
     view: View,
     formatter: Formatter,
-    sources: BTreeMap<(SlotId, Stream), Source>,
+    sources: BTreeMap<Key, Source>,
     /// Told once the stream has begun.
     begun: Option<oneshot::Sender<()>>,
 }
@@ -152,8 +150,8 @@ impl<'a> Follower<'a> {
     }
 
     async fn show_stream(&mut self, mut following: Following, first: bool) -> Result {
-        let mut early = Vec::new();
-        self.await_begin(&mut following, &mut early, first).await?;
+        let Begun { sizes, early } = begin(&mut following, self.sources.keys()).await?;
+        self.show_before(&sizes, first)?;
         if let Some(begun) = self.begun.take() {
             // Nobody waits for it any more if the input has ended.
             let _ = begun.send(());
@@ -167,24 +165,8 @@ impl<'a> Follower<'a> {
         Ok(())
     }
 
-    /// Waits until the stream has begun for every known process, and shows what of the files comes before it. Frames
-    /// that arrive meanwhile are kept in `early`.
-    async fn await_begin(&mut self, following: &mut Following, early: &mut Vec<Frame>, first: bool) -> Result {
-        let mut sizes = BTreeMap::new();
-        let deadline = Instant::now() + BEGIN_DEADLINE;
-        while self.sources.keys().any(|key| !sizes.contains_key(key)) {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let Ok(next) = timeout(left, following.next()).await else {
-                break;
-            };
-            let Some(frame) = next? else { break };
-            if let FrameKind::Begin { out_size, error_size } = frame.header.kind {
-                sizes.insert((frame.header.id, Stream::Out), out_size);
-                sizes.insert((frame.header.id, Stream::Error), error_size);
-            } else {
-                early.push(frame);
-            }
-        }
+    /// Shows what of the files comes before a stream that begins at these sizes.
+    fn show_before(&mut self, sizes: &BTreeMap<Key, u64>, first: bool) -> Result {
         for key in self.oldest_first() {
             let Some(size) = sizes.get(&key).copied() else { continue };
             let missed = self.sources.get_mut(&key).and_then(|source| source.begin(size));
@@ -230,7 +212,7 @@ impl<'a> Follower<'a> {
         Ok(())
     }
 
-    fn show_live(&mut self, key: (SlotId, Stream), frame: &Frame) -> Result {
+    fn show_live(&mut self, key: Key, frame: &Frame) -> Result {
         let name = &frame.header.name;
         self.sources
             .entry(key)
@@ -239,7 +221,7 @@ impl<'a> Follower<'a> {
         self.show_bytes(key, Some(frame.header.at), &frame.bytes)
     }
 
-    fn show_bytes(&mut self, key: (SlotId, Stream), at: Option<WallTime>, bytes: &[u8]) -> Result {
+    fn show_bytes(&mut self, key: Key, at: Option<WallTime>, bytes: &[u8]) -> Result {
         if self.view.form == Form::Raw {
             return self.put(key.1, bytes);
         }
@@ -260,7 +242,7 @@ impl<'a> Follower<'a> {
         self.put(key.1, &text)
     }
 
-    fn finish_line(&mut self, key: (SlotId, Stream)) -> Result {
+    fn finish_line(&mut self, key: Key) -> Result {
         let Some(source) = self.sources.get_mut(&key) else {
             return Ok(());
         };
@@ -299,7 +281,7 @@ impl<'a> Follower<'a> {
         }
     }
 
-    fn show_tail(&mut self, key: (SlotId, Stream), size: Option<u64>) -> Result {
+    fn show_tail(&mut self, key: Key, size: Option<u64>) -> Result {
         let Some(path) = self.sources.get(&key).and_then(|source| source.path.clone()) else {
             return Ok(());
         };
@@ -327,7 +309,7 @@ impl<'a> Follower<'a> {
     }
 
     /// As PM2: the file written to last is shown last.
-    fn oldest_first(&self) -> Vec<(SlotId, Stream)> {
+    fn oldest_first(&self) -> Vec<Key> {
         let mut keys: Vec<_> = self
             .sources
             .iter()

@@ -5,6 +5,7 @@
 //! there and the stream from there on are everything, once. If the daemon is replaced meanwhile, the next stream begins
 //! with sizes again, and what lies between is read from the file.
 
+pub mod begin;
 mod follower;
 pub mod format;
 mod lines;

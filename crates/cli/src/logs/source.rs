@@ -10,6 +10,9 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+/// Which stream of which slot.
+pub type Key = (SlotId, Stream);
+
 /// A stream of a slot with its file.
 pub struct Source {
     /// The slot.

@@ -3,27 +3,25 @@
 
 use super::log_pane::LogLine;
 use super::model::Input;
-use crate::client::{CallError, Client, Following};
+use crate::client::{CallError, Client};
 use crate::frames::Frame;
 use crate::home::Home;
+use crate::logs::begin::{Begun, begin};
 use crate::logs::format::Stream;
-use crate::logs::source::Source;
+use crate::logs::source::{Key, Source};
 use crate::logs::tail;
 use ostler_core::SlotId;
 use ostler_wire::control::{Follow, FrameKind, Processes, Selector};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::sleep;
 
 /// So many lines of each file come first.
 const LINES: usize = 200;
 
 /// Somebody who moves through the table is not shown the output of each app on the way.
 const SETTLING: Duration = Duration::from_millis(120);
-
-/// How long a stream may take to begin for all that is followed.
-const BEGIN_DEADLINE: Duration = Duration::from_millis(500);
 
 /// Between two attempts to follow.
 const RETRY_INTERVAL: Duration = Duration::from_millis(300);
@@ -80,8 +78,6 @@ async fn one(home: &Home, slots: Vec<SlotId>, inputs: &Inputs) {
     }
 }
 
-type Key = (SlotId, Stream);
-
 struct Output<'a> {
     slots: Vec<SlotId>,
     sources: BTreeMap<Key, Source>,
@@ -105,7 +101,8 @@ impl Output<'_> {
         if self.first {
             self.inputs.send(Input::LogBegins(self.slots.clone())).await?;
         }
-        let early = self.begin(&mut following).await?;
+        let Begun { sizes, early } = begin(&mut following, self.sources.keys()).await?;
+        self.files(&sizes).await?;
         self.first = false;
         for frame in early {
             self.take(&frame).await?;
@@ -128,28 +125,7 @@ impl Output<'_> {
         }
     }
 
-    /// Waits until the stream has begun for all, and tells what of the files comes before it; gives the frames that came meanwhile.
-    async fn begin(&mut self, following: &mut Following) -> Result<Vec<Frame>, Ended> {
-        let (mut sizes, mut early) = (BTreeMap::new(), Vec::new());
-        let deadline = Instant::now() + BEGIN_DEADLINE;
-        while self.sources.keys().any(|key| !sizes.contains_key(key)) {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let Ok(next) = timeout(left, following.next()).await else {
-                break;
-            };
-            let Some(frame) = next? else { break };
-            if let FrameKind::Begin { out_size, error_size } = frame.header.kind {
-                sizes.insert((frame.header.id, Stream::Out), out_size);
-                sizes.insert((frame.header.id, Stream::Error), error_size);
-            } else {
-                early.push(frame);
-            }
-        }
-        self.files(&sizes).await?;
-        Ok(early)
-    }
-
-    /// What the files have up to there: of each the end at first, later what was missed. The file written to last comes last.
+    /// What the files have before a stream that begins at these sizes: of each the end at first, later what was missed. The file written to last comes last.
     async fn files(&mut self, sizes: &BTreeMap<Key, u64>) -> Result<(), Ended> {
         let mut order: Vec<Key> = self.sources.keys().copied().collect();
         order.sort_by_key(|key| self.sources[key].modified());
