@@ -18,7 +18,6 @@ mod durable;
 mod effects;
 mod events;
 mod fact;
-mod follow;
 mod hand_over;
 pub mod history;
 pub mod journal;

@@ -3,6 +3,8 @@
 //! A connection is a task that parses calls, hands them to the reactor and writes what comes back; it never touches the
 //! machine. A client that reads slowly or not at all delays only itself.
 
+mod follow;
+mod pieces;
 mod prometheus;
 mod query;
 mod respond;

@@ -2,9 +2,9 @@
 
 use super::query::Query;
 use super::respond::{Body, failure, internal, json, text};
-use super::{Begin, Call, Peer, Reply, prometheus, stream};
+use super::{Begin, Call, Peer, Reply, follow, prometheus, stream};
 use crate::fact::Fact;
-use crate::{follow, history};
+use crate::history;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;

@@ -1,70 +1,26 @@
 //! Streams of server-sent events as bodies of responses.
-//!
-//! Each is a task that writes into a channel of one piece, from which the connection takes it: a client that does not read holds up that
-//! task and nobody else. What waits for it meanwhile is bounded where it waits: in the ring of events, and in the queue of a follower.
 
+use super::pieces::{Gone, Next, Reader, written};
 use super::respond::Body;
 use super::{Begin, Call, Watch};
 use crate::events::Seen;
 use crate::fact::Fact;
 use crate::logs::{Follower, Frame, KnownSlot, tail};
-use bytes::Bytes;
-use http_body_util::BodyExt;
 use hyper::Response;
-use hyper::body::{Body as HttpBody, Frame as BodyFrame};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use ostler_core::SlotId;
 use ostler_wire::control::FrameKind;
 use ostler_wire::events::{LogBegin, LogEvent, LogLagged, LogText, encode};
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::Duration;
 use tokio::sync::mpsc;
-
-/// After so long without anything to say something is said all the same (a comment), so that either side finds out that the other one
-/// has gone.
-const QUIET: Duration = Duration::from_secs(15);
 
 /// The most that is read of a log file for its last lines.
 const MAX_TAIL_BYTES: u64 = 256 << 10;
 
-/// Somebody who reads a stream.
-struct Client {
-    pieces: mpsc::Sender<Bytes>,
-}
-
-struct Gone;
-
-/// What there is to be said next.
-enum Next<T> {
-    Some(T),
-    /// Nothing for a while.
-    Nothing,
-    /// Nothing any more.
-    End,
-}
-
-impl Client {
-    /// Waits for what comes next. Losing that future must lose nothing.
-    async fn unless_gone<T>(&self, next: impl Future<Output = Option<T>>) -> Result<Next<T>, Gone> {
-        tokio::select! {
-            found = tokio::time::timeout(QUIET, next) => Ok(match found {
-                Ok(Some(found)) => Next::Some(found),
-                Ok(None) => Next::End,
-                Err(_) => Next::Nothing,
-            }),
-            () = self.pieces.closed() => Err(Gone),
-        }
-    }
-
-    async fn send(&self, bytes: impl Into<Bytes>) -> Result<(), Gone> {
-        self.pieces.send(bytes.into()).await.map_err(|_| Gone)
-    }
-
+/// What is said to every reader.
+impl Reader {
     /// Also where there is nothing to be said yet, so that the client knows that it is heard. One that is cut off by a change of daemon
     /// is to come back soon.
     async fn greet(&self) -> Result<(), Gone> {
@@ -76,27 +32,8 @@ impl Client {
     }
 }
 
-struct Pieces {
-    receiver: mpsc::Receiver<Bytes>,
-}
-
-impl HttpBody for Pieces {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<BodyFrame<Bytes>, Infallible>>> {
-        let piece = self.receiver.poll_recv(context);
-        piece.map(|piece| piece.map(|bytes| Ok(BodyFrame::data(bytes))))
-    }
-}
-
-fn streaming<F: Future<Output = Result<(), Gone>> + Send + 'static>(write: impl FnOnce(Client) -> F) -> Response<Body> {
-    let (pieces, receiver) = mpsc::channel(1);
-    tokio::spawn(write(Client { pieces }));
-    let mut response = Response::new(Pieces { receiver }.boxed());
+fn streaming<F: Future<Output = Result<(), Gone>> + Send + 'static>(write: impl FnOnce(Reader) -> F) -> Response<Body> {
+    let mut response = Response::new(written(write));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -105,21 +42,21 @@ fn streaming<F: Future<Output = Result<(), Gone>> + Send + 'static>(write: impl 
 
 /// Events of state.
 pub fn events(watch: Watch, facts: mpsc::UnboundedSender<Fact>) -> Response<Body> {
-    streaming(|client| write_events(client, watch, facts))
+    streaming(|reader| write_events(reader, watch, facts))
 }
 
-async fn write_events(client: Client, mut watch: Watch, facts: mpsc::UnboundedSender<Fact>) -> Result<(), Gone> {
-    client.greet().await?;
-    client.send(std::mem::take(&mut watch.first)).await?;
+async fn write_events(reader: Reader, mut watch: Watch, facts: mpsc::UnboundedSender<Fact>) -> Result<(), Gone> {
+    reader.greet().await?;
+    reader.send(std::mem::take(&mut watch.first)).await?;
     loop {
-        match client.unless_gone(watch.watcher.next()).await? {
-            Next::Nothing => client.sign_of_life().await?,
+        match reader.unless_gone(watch.watcher.next()).await? {
+            Next::Nothing => reader.sign_of_life().await?,
             Next::End => return Ok(()),
-            Next::Some(Seen::Events(bytes)) => client.send(bytes).await?,
+            Next::Some(Seen::Events(bytes)) => reader.send(bytes).await?,
             Next::Some(Seen::Lost(count)) => {
                 let begun = super::route::ask(&facts, |reply| Call::Watch(Begin::Lost(count), reply)).await;
                 let Ok(mut again) = begun else { return Ok(()) };
-                client.send(std::mem::take(&mut again.first)).await?;
+                reader.send(std::mem::take(&mut again.first)).await?;
                 watch = again;
             }
         }
@@ -135,16 +72,16 @@ pub fn logs(follower: Follower, known: Vec<KnownSlot>, lines: u32) -> Response<B
         read: Vec::new(),
         unfinished: BTreeMap::new(),
     };
-    streaming(|client| write_logs(client, follower, writer))
+    streaming(|reader| write_logs(reader, follower, writer))
 }
 
-async fn write_logs(client: Client, mut follower: Follower, mut writer: LogWriter) -> Result<(), Gone> {
-    client.greet().await?;
+async fn write_logs(reader: Reader, mut follower: Follower, mut writer: LogWriter) -> Result<(), Gone> {
+    reader.greet().await?;
     loop {
-        match client.unless_gone(follower.next()).await? {
-            Next::Nothing => client.sign_of_life().await?,
+        match reader.unless_gone(follower.next()).await? {
+            Next::Nothing => reader.sign_of_life().await?,
             Next::End => return Ok(()),
-            Next::Some(frame) => client.send(writer.encode(frame).await).await?,
+            Next::Some(frame) => reader.send(writer.encode(frame).await).await?,
         }
     }
 }

@@ -5,7 +5,6 @@ use crate::api::{Call, Followed, Names, Reply};
 use crate::logs::{Filter, KnownSlot, StreamKind, Target};
 use crate::paths;
 use crate::select::select;
-use crate::workers::Worker;
 use crate::{VERSION, history};
 use ostler_core::{Mode, Pid, SlotId, SlotView, Status, WorkerId};
 use ostler_wire::control::{
@@ -156,9 +155,8 @@ impl Daemon {
 
     fn reloads(&self) -> Reloads {
         let reloads = self.machine.rolls(now().instant);
-        let left = |(worker, record): (&WorkerId, &Worker)| Some((worker.slot, record.connections?));
         Reloads {
-            connections: self.workers.iter().filter_map(left).collect(),
+            connections: self.connections_left().collect(),
             reloads,
         }
     }

@@ -3,7 +3,7 @@
 use super::{Daemon, now};
 use crate::api::{Begin, Watch};
 use crate::events::Events;
-use ostler_core::{Change, SlotId};
+use ostler_core::{Change, RollView, SlotId};
 use ostler_wire::events::{Lost, ProcessState, Reload, ReloadEnded, Removed, Snapshot, StateEvent};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,7 +62,7 @@ impl Daemon {
         if !self.told.active {
             self.told.active = true;
             self.told.processes = self.process_states();
-            self.told.reloads = self.reload_states();
+            self.told.reloads = states(&self.reloads_now());
         }
         let now = now().instant;
         let lost = match begin {
@@ -122,8 +122,8 @@ impl Daemon {
     }
 
     fn tell_reloads(&mut self) {
-        let (current, shown) = (self.reload_states(), self.reloads_now());
-        let before = std::mem::replace(&mut self.told.reloads, current);
+        let shown = self.reloads_now();
+        let before = std::mem::replace(&mut self.told.reloads, states(&shown));
         for (state, reload) in self.told.reloads.iter().zip(shown) {
             if !before.contains(state) {
                 self.told.events.push(&StateEvent::Reload(reload));
@@ -154,10 +154,9 @@ impl Daemon {
 
     fn reloads_now(&self) -> Vec<Reload> {
         let rolls = self.machine.rolls(now().instant);
-        let of_roll = |roll: ostler_core::RollView| {
+        let of_roll = |roll: RollView| {
             let slots: BTreeSet<SlotId> = roll.turns.iter().map(|turn| turn.slot).collect();
-            let left = self.workers.iter().filter(|(worker, _)| slots.contains(&worker.slot));
-            let left = left.filter_map(|(worker, record)| Some((worker.slot, record.connections?)));
+            let left = self.connections_left().filter(|(slot, _)| slots.contains(slot));
             Reload {
                 connections: left.collect(),
                 roll,
@@ -166,11 +165,17 @@ impl Daemon {
         rolls.into_iter().map(of_roll).collect()
     }
 
-    /// Without what changes by mere time.
-    fn reload_states(&self) -> Vec<Reload> {
-        let mut reloads = self.reloads_now();
-        let turns = reloads.iter_mut().flat_map(|reload| &mut reload.roll.turns);
-        turns.for_each(|turn| turn.left_ms = None);
-        reloads
+    /// How many connections workers that drain have still open.
+    pub(super) fn connections_left(&self) -> impl Iterator<Item = (SlotId, u32)> {
+        let workers = self.workers.iter();
+        workers.filter_map(|(worker, record)| Some((worker.slot, record.connections?)))
     }
+}
+
+/// Reloads without what changes by mere time.
+fn states(reloads: &[Reload]) -> Vec<Reload> {
+    let mut states = reloads.to_vec();
+    let turns = states.iter_mut().flat_map(|reload| &mut reload.roll.turns);
+    turns.for_each(|turn| turn.left_ms = None);
+    states
 }
