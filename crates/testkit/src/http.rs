@@ -1,9 +1,9 @@
 //! A tiny HTTP client and free ports, on loopback only.
 
+use crate::wait::DEADLINE;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 /// Ports below those that the kernel gives to clients (`ip_local_port_range`): one of these may be a client's at any moment.
 const PORTS: std::ops::Range<u16> = 10_000..32_000;
@@ -29,7 +29,7 @@ pub fn free_port() -> u16 {
 /// When nobody listens, the connection breaks, or the answer is no 200.
 pub fn http_get(port: u16) -> io::Result<String> {
     let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    stream.set_read_timeout(Some(DEADLINE))?;
     exchange(stream, "/")
 }
 
