@@ -8,16 +8,52 @@ use ostler_sys::Pid;
 use ostler_sys::proc::{ProcessTable, Stat};
 use ostler_wire::control::Usage;
 use std::collections::BTreeMap;
+use std::io;
 use std::time::{Duration, Instant};
 
 /// How long a sample is good enough to be shown.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// Every so many samples all processes are looked at, also those that were found to be strangers: a process that has got the id of one
+/// since then is missed for so long at most.
+const THOROUGH: u32 = 10;
 
 /// The last sample.
 #[derive(Debug, Default)]
 pub struct Usages {
     taken: Option<Instant>,
     last: BTreeMap<WorkerId, Sample>,
+    strangers: Strangers,
+}
+
+/// Processes that belong to none of the workers. None of them ever will, as long as the workers are the same: who a process belongs to is
+/// settled when it begins. Most of a machine's processes are some, and need not be looked at again.
+#[derive(Debug, Default)]
+struct Strangers {
+    /// In order.
+    known: Vec<i32>,
+    /// For how many samples they are taken for what they were found to be.
+    trusted: u32,
+}
+
+impl Strangers {
+    /// All processes but those known to be strangers. Workers are none, whatever their ids were before.
+    fn others(&mut self, roots: &BTreeMap<i32, WorkerId>) -> io::Result<ProcessTable> {
+        if self.trusted == 0 {
+            self.known.clear();
+            self.trusted = THOROUGH;
+        }
+        self.trusted -= 1;
+        let before = std::mem::take(&mut self.known);
+        ProcessTable::scan_where(|pid| {
+            let pid = number(pid);
+            let strange = before.binary_search(&pid).is_ok() && !roots.contains_key(&pid);
+            if strange {
+                self.known.push(pid);
+            }
+            !strange
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +73,10 @@ impl Usages {
     pub fn of(&mut self, workers: &[(WorkerId, i32, Duration)]) -> BTreeMap<WorkerId, Usage> {
         let now = Instant::now();
         let known = workers.iter().all(|(worker, _, _)| self.last.contains_key(worker));
+        if !known {
+            // What began before its worker was known counted for none.
+            self.strangers.trusted = 0;
+        }
         if !(self.are_fresh() && known) {
             self.sample(workers, now);
         }
@@ -55,8 +95,11 @@ impl Usages {
     }
 
     fn sample(&mut self, workers: &[(WorkerId, i32, Duration)], now: Instant) {
-        let Ok(table) = ProcessTable::scan() else { return };
-        let totals = totals(&table, workers);
+        let roots = workers.iter().map(|(worker, pid, _)| (*pid, *worker)).collect();
+        let Ok(table) = self.strangers.others(&roots) else {
+            return;
+        };
+        let totals = totals(&table, &roots, &mut self.strangers.known);
         let previous = std::mem::take(&mut self.last);
         for (worker, _, uptime) in workers {
             let Some(total) = totals.get(worker) else { continue };
@@ -85,21 +128,26 @@ impl Usages {
 }
 
 /// Each process counts for the worker that is its nearest ancestor, or whose session it is in.
-fn totals(table: &ProcessTable, workers: &[(WorkerId, i32, Duration)]) -> BTreeMap<WorkerId, ostler_sys::proc::Usage> {
-    let roots: BTreeMap<i32, WorkerId> = workers.iter().map(|(worker, pid, _)| (*pid, *worker)).collect();
+fn totals(
+    table: &ProcessTable,
+    roots: &BTreeMap<i32, WorkerId>,
+    strangers: &mut Vec<i32>,
+) -> BTreeMap<WorkerId, ostler_sys::proc::Usage> {
     let mut totals: BTreeMap<WorkerId, ostler_sys::proc::Usage> = BTreeMap::new();
     for stat in table.iter() {
-        if let Some(worker) = owner(table, stat, &roots) {
+        if let Some(worker) = owner(table, stat, roots) {
             let total = totals.entry(worker).or_default();
             total.resident_bytes += stat.usage().resident_bytes;
             total.cpu_millis += stat.usage().cpu_millis;
+        } else {
+            strangers.push(number(stat.pid));
         }
     }
+    strangers.sort_unstable();
     totals
 }
 
 fn owner(table: &ProcessTable, stat: &Stat, roots: &BTreeMap<i32, WorkerId>) -> Option<WorkerId> {
-    let number = |pid: Pid| pid.as_raw_nonzero().get();
     let mut at = stat;
     loop {
         if let Some(worker) = roots.get(&number(at.pid)) {
@@ -116,6 +164,10 @@ fn owner(table: &ProcessTable, stat: &Stat, roots: &BTreeMap<i32, WorkerId>) -> 
     }
 }
 
+fn number(pid: Pid) -> i32 {
+    pid.as_raw_nonzero().get()
+}
+
 /// In percent of one processor, one decimal.
 fn percent(spent_millis: u64, over: Duration) -> f64 {
     let over = over.as_secs_f64() * 1000.0;
@@ -128,4 +180,107 @@ fn percent(spent_millis: u64, over: Duration) -> f64 {
     )]
     let share = spent_millis as f64 / over * 1000.0;
     share.round() / 10.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+    /// A shell that begins a child when told to.
+    struct Tree {
+        shell: Child,
+        input: ChildStdin,
+        output: BufReader<ChildStdout>,
+        child: Option<i32>,
+    }
+
+    impl Tree {
+        fn begin() -> Self {
+            let script = "read line; sleep 60 >/dev/null & echo $!; wait";
+            let mut command = Command::new("/bin/sh");
+            command
+                .args(["-c", script])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped());
+            let mut shell = command.spawn().expect("sh starts");
+            let input = shell.stdin.take().expect("piped");
+            let output = BufReader::new(shell.stdout.take().expect("piped"));
+            Self {
+                shell,
+                input,
+                output,
+                child: None,
+            }
+        }
+
+        fn pid(&self) -> i32 {
+            i32::try_from(self.shell.id()).expect("a pid")
+        }
+
+        fn have_a_child(&mut self) {
+            self.input.write_all(b"\n").expect("it listens");
+            let mut line = String::new();
+            self.output.read_line(&mut line).expect("it answers");
+            self.child = Some(line.trim().parse().expect("a pid"));
+        }
+    }
+
+    impl Drop for Tree {
+        fn drop(&mut self) {
+            for pid in self.child.into_iter().filter_map(Pid::from_raw) {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
+            let _ = self.shell.kill();
+            let _ = self.shell.wait();
+        }
+    }
+
+    fn memory(usages: &mut Usages, worker: WorkerId, pid: i32) -> u64 {
+        usages.taken = None;
+        usages.of(&[(worker, pid, Duration::from_secs(1))])[&worker].memory
+    }
+
+    #[test]
+    fn what_begins_after_a_sample_is_in_the_next_one() {
+        let (mut tree, worker, mut usages) = (Tree::begin(), WorkerId::new(0, 1), Usages::default());
+        let alone = memory(&mut usages, worker, tree.pid());
+        tree.have_a_child();
+        let both = memory(&mut usages, worker, tree.pid());
+        assert!(both > alone && alone > 0, "{both} {alone}");
+    }
+
+    #[test]
+    fn what_began_before_its_worker_was_known_is_counted_once_it_is() {
+        let (mut tree, worker, mut usages) = (Tree::begin(), WorkerId::new(0, 1), Usages::default());
+        let other = Tree::begin();
+        tree.have_a_child();
+        let child = tree.child.expect("it has one");
+        memory(&mut usages, WorkerId::new(1, 1), other.pid());
+        assert!(usages.strangers.known.contains(&child));
+        let own = Stat::read(Pid::from_raw(tree.pid()).expect("a pid"));
+        let own = own.expect("/proc").expect("it runs").usage().resident_bytes;
+        assert!(memory(&mut usages, worker, tree.pid()) > own);
+        assert!(!usages.strangers.known.contains(&child));
+    }
+
+    #[test]
+    fn strangers_are_looked_at_again_after_a_while() {
+        let (tree, other, worker) = (Tree::begin(), Tree::begin(), WorkerId::new(0, 1));
+        let mut usages = Usages::default();
+        memory(&mut usages, worker, tree.pid());
+        // As if it had got the id of one that has ended.
+        usages.strangers.known.push(tree.pid());
+        usages.strangers.known.sort_unstable();
+        assert!(
+            memory(&mut usages, worker, tree.pid()) > 0,
+            "a worker is none in any case"
+        );
+        for _ in 0..THOROUGH {
+            memory(&mut usages, worker, tree.pid());
+        }
+        assert!(!usages.strangers.known.contains(&tree.pid()));
+        assert!(usages.strangers.known.contains(&other.pid()));
+    }
 }

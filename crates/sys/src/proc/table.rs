@@ -25,15 +25,27 @@ impl ProcessTable {
     /// # Errors
     /// When `/proc` cannot be read: out of descriptors, not mounted.
     pub fn scan() -> io::Result<Self> {
+        Self::scan_where(|_| true)
+    }
+
+    /// Reads those processes of `/proc` that `wanted` says of. Which there are costs a thousandth of a millisecond each, to look at one ten
+    /// times as much.
+    ///
+    /// # Errors
+    /// As [`ProcessTable::scan`].
+    pub fn scan_where(mut wanted: impl FnMut(Pid) -> bool) -> io::Result<Self> {
         let proc = open(CWD, format_args!("/proc"), OFlags::DIRECTORY)?.ok_or(Errno::NOENT)?;
         let mut processes = Vec::with_capacity(256);
         let mut space = [MaybeUninit::uninit(); 8192];
         let mut entries = RawDir::new(&proc, &mut space);
         while let Some(entry) = entries.next() {
-            let Some(pid) = leading_number(entry?.file_name().to_bytes()) else {
+            let pid = leading_number(entry?.file_name().to_bytes());
+            let Some(pid) = pid.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?)) else {
                 continue;
             };
-            processes.extend(stat_below(&proc, pid)?);
+            if wanted(pid) {
+                processes.extend(stat_below(&proc, pid)?);
+            }
         }
         Ok(Self::from(processes))
     }
@@ -92,7 +104,7 @@ impl From<Vec<Stat>> for ProcessTable {
     }
 }
 
-fn stat_below(proc: &std::os::fd::OwnedFd, pid: u64) -> io::Result<Option<Stat>> {
+fn stat_below(proc: &std::os::fd::OwnedFd, pid: Pid) -> io::Result<Option<Stat>> {
     let Some(file) = open(proc, format_args!("{pid}/stat"), OFlags::empty())? else {
         return Ok(None);
     };
