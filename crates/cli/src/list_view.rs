@@ -2,14 +2,13 @@
 
 use crate::error::{Error, Result};
 use crate::printer::{BAD, FAINT, GOOD, HEADER, NEUTRAL, WARNING};
-use crate::table::{self, Cell, Column};
+use crate::table::{self, Column};
 use crate::units;
 use anstyle::Style;
 use ostler_core::{Mode, Status};
 use ostler_wire::control::{ProcessRow, Usage};
 use std::cmp::Ordering;
 use std::fmt::Write as _;
-use unicode_width::UnicodeWidthStr;
 
 /// What PM2 takes for the width when there is no terminal.
 const WIDTH_UNKNOWN: usize = 300;
@@ -112,11 +111,10 @@ impl Order {
 /// The table that fits a terminal of `width` columns (unknown: the full one).
 pub fn table(rows: &[ProcessRow], width: Option<usize>, colour: bool) -> String {
     let room = width.unwrap_or(WIDTH_UNKNOWN);
-    let layouts = [full(rows), condensed(rows), mini(rows)];
-    let fits = |layout: &&Layout| table::width(&columns(layout)) <= room;
-    let layout = layouts.iter().find(fits).unwrap_or(&layouts[2]);
-    let cells = rows.iter().map(|row| layout.iter().map(move |(_, cell)| cell(row)));
-    table::draw(&columns(layout), cells, colour)
+    let fits = |columns: &Columns| table::width(columns) <= room;
+    let wider = [full, condensed].into_iter().map(|columns| columns(rows)).find(fits);
+    let columns = wider.unwrap_or_else(|| mini(rows));
+    table::draw(&columns, rows, colour)
 }
 
 /// PM2's `list -m`: a few lines a process.
@@ -136,73 +134,95 @@ pub fn mini_list(rows: &[ProcessRow]) -> String {
             row.status.as_str(),
             mode_word(row.mode),
             row.restarts,
-            uptime(row),
-            units::memory(usage(row).memory),
+            shown(uptime, row),
+            shown(memory, row),
         );
     }
     text
 }
 
-/// A column and what it shows of a row.
-type Layout = Vec<(Column, Show)>;
-
-/// What a column shows of a row.
-type Show = for<'a> fn(&'a ProcessRow) -> Cell<'a>;
-
-fn columns(layout: &Layout) -> Vec<Column> {
-    layout.iter().map(|(column, _)| *column).collect()
+/// What a column shows of a row, by itself.
+fn shown(show: fn(&ProcessRow, &mut String) -> Style, row: &ProcessRow) -> String {
+    let mut text = String::new();
+    show(row, &mut text);
+    text
 }
 
-fn full(rows: &[ProcessRow]) -> Layout {
-    let longest = rows.iter().map(|row| row.name.width()).max().unwrap_or(0);
+type Columns = Vec<Column<ProcessRow>>;
+
+fn full(rows: &[ProcessRow]) -> Columns {
+    let longest = rows.iter().map(|row| table::measure(&row.name)).max().unwrap_or(0);
     vec![
         id_column(rows),
-        column("name", (longest + 5).clamp(6, 40), |row| Cell::plain(&row.name)),
-        column("namespace", 13, |row| Cell::plain(&row.namespace)),
-        column("version", 9, |row| Cell::plain(row.version.as_deref().unwrap_or("N/A"))),
+        column("name", (longest + 5).clamp(6, 40), |row, text| plain(text, &row.name)),
+        column("namespace", 13, |row, text| plain(text, &row.namespace)),
+        column("version", 9, |row, text| {
+            plain(text, row.version.as_deref().unwrap_or("N/A"))
+        }),
         column("mode", 9, mode),
-        column("pid", 10, |row| Cell::plain(row.pid.map_or(0, |pid| pid.0).to_string())),
-        column("uptime", 8, |row| Cell::plain(uptime(row))),
-        column("↺", 6, |row| Cell::plain(row.restarts.to_string())),
+        column("pid", 10, pid),
+        column("uptime", 8, uptime),
+        column("↺", 6, restarts),
         column("status", 11, status),
         column("cpu", 10, cpu),
         column("mem", 10, memory),
-        column("user", 10, |row| Cell::plain(&row.user)),
+        column("user", 10, |row, text| plain(text, &row.user)),
         column("watching", 10, watching),
     ]
 }
 
-fn condensed(rows: &[ProcessRow]) -> Layout {
+fn condensed(rows: &[ProcessRow]) -> Columns {
     vec![
         id_column(rows),
-        column("name", 20, |row| Cell::plain(&row.name)),
+        column("name", 20, |row, text| plain(text, &row.name)),
         column("mode", 10, mode),
-        column("↺", 6, |row| Cell::plain(row.restarts.to_string())),
+        column("↺", 6, restarts),
         column("status", 11, status),
         column("cpu", 10, cpu),
         column("memory", 10, memory),
     ]
 }
 
-fn mini(rows: &[ProcessRow]) -> Layout {
+fn mini(rows: &[ProcessRow]) -> Columns {
     vec![
         id_column(rows),
-        column("name", 16, |row| Cell::plain(&row.name)),
+        column("name", 16, |row, text| plain(text, &row.name)),
         column("status", 11, status),
         column("cpu", 8, cpu),
         column("mem", 10, memory),
     ]
 }
 
-fn column(title: &'static str, width: usize, cell: Show) -> (Column, Show) {
-    (Column { title, width }, cell)
+fn column(title: &'static str, width: usize, show: fn(&ProcessRow, &mut String) -> Style) -> Column<ProcessRow> {
+    Column { title, width, show }
 }
 
-fn id_column(rows: &[ProcessRow]) -> (Column, Show) {
-    let digits = rows.iter().map(|row| row.id.to_string().len()).max().unwrap_or(0);
-    column("id", (digits + 2).max(4), |row| {
-        Cell::styled(row.id.to_string(), HEADER)
+fn id_column(rows: &[ProcessRow]) -> Column<ProcessRow> {
+    let largest = rows.iter().map(|row| row.id.0).max().unwrap_or(0);
+    let digits = largest.checked_ilog10().unwrap_or(0) as usize + 1;
+    column("id", (digits + 2).max(4), |row, text| {
+        units::number(text, row.id.0.into());
+        HEADER
     })
+}
+
+fn plain(text: &mut String, shown: &str) -> Style {
+    styled(text, shown, Style::new())
+}
+
+fn styled(text: &mut String, shown: &str, style: Style) -> Style {
+    text.push_str(shown);
+    style
+}
+
+fn pid(row: &ProcessRow, text: &mut String) -> Style {
+    units::number(text, row.pid.map_or(0, |pid| pid.0.unsigned_abs()).into());
+    Style::new()
+}
+
+fn restarts(row: &ProcessRow, text: &mut String) -> Style {
+    units::number(text, row.restarts.into());
+    Style::new()
 }
 
 fn mode_word(mode: Mode) -> &'static str {
@@ -212,18 +232,18 @@ fn mode_word(mode: Mode) -> &'static str {
     }
 }
 
-fn mode(row: &ProcessRow) -> Cell<'_> {
+fn mode(row: &ProcessRow, text: &mut String) -> Style {
     let style = match row.mode {
         Mode::Fork => Style::new().bold().invert(),
         Mode::Cluster => NEUTRAL.bold(),
     };
-    Cell::styled(mode_word(row.mode), style)
+    styled(text, mode_word(row.mode), style)
 }
 
-fn status(row: &ProcessRow) -> Cell<'_> {
+fn status(row: &ProcessRow, text: &mut String) -> Style {
     match (row.status, row.health.healthy, row.health.ready) {
-        (Status::Online, Some(false), _) => return Cell::styled("unhealthy", BAD.bold()),
-        (Status::Online, _, Some(false)) => return Cell::styled("not ready", WARNING.bold()),
+        (Status::Online, Some(false), _) => return styled(text, "unhealthy", BAD.bold()),
+        (Status::Online, _, Some(false)) => return styled(text, "not ready", WARNING.bold()),
         _ => {}
     }
     let style = match row.status {
@@ -232,33 +252,39 @@ fn status(row: &ProcessRow) -> Cell<'_> {
         Status::WaitingRestart | Status::Stopping => WARNING.bold(),
         Status::Stopped | Status::Errored => BAD.bold(),
     };
-    Cell::styled(row.status.as_str(), style)
+    styled(text, row.status.as_str(), style)
 }
 
-fn uptime(row: &ProcessRow) -> String {
+fn uptime(row: &ProcessRow, text: &mut String) -> Style {
     match row.status {
-        Status::Online => units::uptime(row.uptime_ms),
-        Status::Launching | Status::Stopping | Status::Stopped | Status::Errored | Status::WaitingRestart => "0".into(),
+        Status::Online => units::write_uptime(text, row.uptime_ms),
+        Status::Launching | Status::Stopping | Status::Stopped | Status::Errored | Status::WaitingRestart => {
+            text.push('0');
+        }
     }
+    Style::new()
 }
 
 fn usage(row: &ProcessRow) -> Usage {
     row.usage.unwrap_or_default()
 }
 
-fn cpu(row: &ProcessRow) -> Cell<'_> {
-    Cell::plain(format!("{}%", usage(row).cpu))
+fn cpu(row: &ProcessRow, text: &mut String) -> Style {
+    units::write_tenths(text, usage(row).cpu);
+    text.push('%');
+    Style::new()
 }
 
-fn memory(row: &ProcessRow) -> Cell<'_> {
-    Cell::plain(units::memory(usage(row).memory))
+fn memory(row: &ProcessRow, text: &mut String) -> Style {
+    units::write_memory(text, usage(row).memory);
+    Style::new()
 }
 
-fn watching(row: &ProcessRow) -> Cell<'_> {
+fn watching(row: &ProcessRow, text: &mut String) -> Style {
     if row.watching {
-        Cell::styled("enabled", GOOD.bold())
+        styled(text, "enabled", GOOD.bold())
     } else {
-        Cell::styled("disabled", FAINT)
+        styled(text, "disabled", FAINT)
     }
 }
 

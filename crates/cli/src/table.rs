@@ -32,34 +32,41 @@ impl<'a> Cell<'a> {
     }
 }
 
-/// A column: its title and its width between the bars, padding included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Column {
+/// A column of a table of these rows.
+#[derive(Debug)]
+pub struct Column<Row> {
     /// The title.
     pub title: &'static str,
-    /// The width in terminal columns.
+    /// The width between the bars in terminal columns, padding included.
     pub width: usize,
+    /// Appends what it shows of a row, and gives the style to show it in where there is colour.
+    pub show: fn(&Row, &mut String) -> Style,
 }
 
 /// The width of a table with these columns, bars included.
-pub fn width(columns: &[Column]) -> usize {
+pub fn width<Row>(columns: &[Column<Row>]) -> usize {
     columns.iter().map(|column| column.width).sum::<usize>() + columns.len() + 1
 }
 
-/// A table with titles.
-pub fn draw<'a>(
-    columns: &[Column],
-    rows: impl ExactSizeIterator<Item = impl Iterator<Item = Cell<'a>>>,
-    colour: bool,
-) -> String {
+/// A table with titles. Cells are written where they are to be: a text for each was half of what a list costs.
+pub fn draw<Row>(columns: &[Column<Row>], rows: &[Row], colour: bool) -> String {
     let widths: Vec<usize> = columns.iter().map(|column| column.width).collect();
-    let titles = columns.iter().map(|column| Cell::styled(column.title, HEADER));
-    let mut text = String::with_capacity((rows.len() + 4) * 3 * width(columns));
+    // Bars and titles have characters of more than one byte.
+    let mut text = String::with_capacity((rows.len() + 10) * (width(columns) + 2 * columns.len() + 3));
     rule(&mut text, &widths, ['┌', '┬', '┐']);
-    row(&mut text, &widths, titles, colour);
+    for column in columns {
+        cell(&mut text, column.width, colour, |text| {
+            text.push_str(column.title);
+            HEADER
+        });
+    }
+    text.push_str(END);
     rule(&mut text, &widths, ['├', '┼', '┤']);
-    for cells in rows {
-        row(&mut text, &widths, cells, colour);
+    for row in rows {
+        for column in columns {
+            cell(&mut text, column.width, colour, |text| (column.show)(row, text));
+        }
+        text.push_str(END);
     }
     rule(&mut text, &widths, ['└', '┴', '┘']);
     text
@@ -72,8 +79,16 @@ pub fn draw_pairs(pairs: &[(&str, Cell<'_>)], colour: bool) -> String {
     let widths = [left, right];
     let mut text = String::new();
     rule(&mut text, &widths, ['┌', '┬', '┐']);
-    for (key, cell) in pairs {
-        row(&mut text, &widths, [Cell::styled(*key, HEADER), cell.clone()], colour);
+    for (key, value) in pairs {
+        cell(&mut text, left, colour, |text| {
+            text.push_str(key);
+            HEADER
+        });
+        cell(&mut text, right, colour, |text| {
+            text.push_str(&value.text);
+            value.style
+        });
+        text.push_str(END);
     }
     rule(&mut text, &widths, ['└', '┴', '┘']);
     text
@@ -88,24 +103,32 @@ fn rule(text: &mut String, widths: &[usize], [left, middle, right]: [char; 3]) {
     text.push('\n');
 }
 
-fn row<'a>(text: &mut String, widths: &[usize], cells: impl IntoIterator<Item = Cell<'a>>, colour: bool) {
-    for (width, cell) in widths.iter().zip(cells) {
-        let room = width.saturating_sub(2);
-        let mut used = measure(&cell.text);
-        let mut shown = Cow::Borrowed(&*cell.text);
-        if used > room {
-            shown = Cow::Owned(shorten(&cell.text, room));
-            used = measure(&shown);
-        }
-        text.push_str("│ ");
-        if colour && cell.style != Style::new() {
-            text.push_str(&paint(true, cell.style, &shown));
-        } else {
-            text.push_str(&shown);
-        }
-        pad(text, width.saturating_sub(1 + used));
+/// What a row ends with.
+const END: &str = "│\n";
+
+/// A bar, what is written, and blanks up to the next bar.
+fn cell(text: &mut String, width: usize, colour: bool, write: impl FnOnce(&mut String) -> Style) {
+    text.push_str("│ ");
+    let begin = text.len();
+    let style = write(text);
+    let used = fit(text, begin, width.saturating_sub(2));
+    if colour && style != Style::new() {
+        let shown = text.split_off(begin);
+        text.push_str(&paint(true, style, &shown));
     }
-    text.push_str("│\n");
+    pad(text, width.saturating_sub(1 + used));
+}
+
+/// Makes what was written from there on fit for a box of so many columns, and gives how many it takes.
+fn fit(text: &mut String, begin: usize, room: usize) -> usize {
+    let shown = &text[begin..];
+    if is_plain(shown) && shown.len() <= room {
+        return shown.len();
+    }
+    let shown = shorten(&printable(shown.into()), room);
+    text.truncate(begin);
+    text.push_str(&shown);
+    shown.width()
 }
 
 /// Appends so many blanks. One by one they were a tenth of what a list costs.
@@ -119,7 +142,7 @@ fn pad(text: &mut String, mut blanks: usize) {
 }
 
 /// How many terminal columns a text takes. Most texts are plain, and that is soon found out.
-fn measure(text: &str) -> usize {
+pub fn measure(text: &str) -> usize {
     if is_plain(text) { text.len() } else { text.width() }
 }
 
@@ -159,20 +182,31 @@ fn printable(text: Cow<'_, str>) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::printer::GOOD;
 
-    const COLUMNS: [Column; 2] = [
-        Column { title: "id", width: 4 },
-        Column {
-            title: "name",
-            width: 10,
-        },
-    ];
+    type Row = [&'static str; 2];
+
+    fn columns() -> [Column<Row>; 2] {
+        fn shown(text: &mut String, shown: &str) -> Style {
+            text.push_str(shown);
+            GOOD
+        }
+        let id = |row: &Row, text: &mut String| shown(text, row[0]);
+        let name = |row: &Row, text: &mut String| shown(text, row[1]);
+        [("id", 4, id as fn(&Row, &mut String) -> Style), ("name", 10, name)].map(|(title, width, show)| Column {
+            title,
+            width,
+            show,
+        })
+    }
 
     #[test]
     fn a_table_is_drawn_without_row_separators() {
         let rows = [
-            vec![Cell::plain("0"), Cell::plain("forky")],
-            vec![Cell::plain("1"), Cell::plain("日本")],
+            ["0", "forky"],
+            ["1", "日本"],
+            ["2", "much-too-long"],
+            ["3", "a\u{1b}b\n"],
         ];
         let expected = "\
 ┌────┬──────────┐
@@ -180,11 +214,14 @@ mod tests {
 ├────┼──────────┤
 │ 0  │ forky    │
 │ 1  │ 日本     │
+│ 2  │ much-to… │
+│ 3  │ a\u{fffd}b\u{fffd}     │
 └────┴──────────┘
 ";
-        let rows = rows.into_iter().map(Vec::into_iter);
-        assert_eq!(draw(&COLUMNS, rows, false), expected);
-        assert_eq!(width(&COLUMNS), 17);
+        assert_eq!(draw(&columns(), &rows, false), expected);
+        assert_eq!(width(&columns()), 17);
+        let coloured = draw(&columns(), &rows, true);
+        assert!(coloured.contains(&paint(true, GOOD, "much-to…")));
     }
 
     #[test]

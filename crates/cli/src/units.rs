@@ -5,21 +5,36 @@ use std::time::Duration;
 
 /// PM2's uptime: one number with one unit, the next unit only from two on: `59s`, `119s`, `2m`.
 pub fn uptime(millis: u64) -> String {
+    let mut text = String::new();
+    write_uptime(&mut text, millis);
+    text
+}
+
+/// As [`uptime`], to the end of a text.
+pub fn write_uptime(text: &mut String, millis: u64) {
     let seconds = millis / 1000;
     let minutes = seconds / 60;
     let hours = minutes / 60;
     let days = hours / 24;
     let (months, years) = (days / 30, days / 365);
-    let steps = [(years, "Y"), (months, "M"), (days, "D"), (hours, "h"), (minutes, "m")];
+    let steps = [(years, 'Y'), (months, 'M'), (days, 'D'), (hours, 'h'), (minutes, 'm')];
     let step = steps
         .into_iter()
         .find(|(count, _)| *count > 1)
-        .unwrap_or((seconds, "s"));
-    format!("{}{}", step.0, step.1)
+        .unwrap_or((seconds, 's'));
+    number(text, step.0);
+    text.push(step.1);
 }
 
 /// PM2's memory: one decimal where there is one, and a lower-case unit: `49.5mb`, `0b`.
 pub fn memory(bytes: u64) -> String {
+    let mut text = String::new();
+    write_memory(&mut text, bytes);
+    text
+}
+
+/// As [`memory`], to the end of a text.
+pub fn write_memory(text: &mut String, bytes: u64) {
     const UNITS: [&str; 5] = ["b", "kb", "mb", "gb", "tb"];
     let mut value = bytes as f64;
     let mut unit = 0;
@@ -27,8 +42,28 @@ pub fn memory(bytes: u64) -> String {
         value /= 1024.0;
         unit += 1;
     }
-    let rounded = (value * 10.0).round() / 10.0;
-    format!("{rounded}{}", UNITS[unit])
+    write_tenths(text, value);
+    text.push_str(UNITS[unit]);
+}
+
+/// Appends a number of 0 or more with one decimal, where that is not 0.
+pub fn write_tenths(text: &mut String, value: f64) {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "what is too large or no number becomes the nearest that there is"
+    )]
+    let tenths = (value * 10.0).round() as u64;
+    number(text, tenths / 10);
+    if !tenths.is_multiple_of(10) {
+        text.push('.');
+        number(text, tenths % 10);
+    }
+}
+
+/// Appends a number. A list has thousands.
+pub fn number(text: &mut String, number: u64) {
+    text.push_str(itoa::Buffer::new().format(number));
 }
 
 /// A span in words of two units at most: `35 ms`, `1.2 s`, `3 min 5 s`, `2 h 10 min`, `4 d 3 h`.
