@@ -29,6 +29,7 @@ pub mod reap;
 pub mod residency;
 pub mod resolve;
 pub mod reuseport;
+pub mod scheduling;
 pub mod service;
 pub mod signals;
 mod sock_diag;
