@@ -113,6 +113,40 @@ fn requests_are_counted_over_reloads_crashes_and_new_daemons() {
 }
 
 #[test]
+fn requests_that_queue_on_a_connection_are_measured_each_from_its_own_beginning() {
+    const SLOW: &str = "require('http').createServer((request, response) => {
+      if (request.url === '/slow') setTimeout(() => response.end('slow'), 400);
+      else response.end('quick');
+    }).listen(process.env.PORT, '127.0.0.1');";
+    let home = home();
+    let port = free_port();
+    let script = home.script("server.js", SLOW);
+    home.start(json!([{ "name": "web", "script": script, "env": { "PORT": port } }]));
+    home.wait_until("an answer", || Visitor::at(port).is_ok());
+    let mut visitor = Visitor::at(port).expect("connected");
+    visitor.get("/").expect("an answer");
+    for path in ["/slow", "/"] {
+        visitor.ask(path).expect("sent");
+    }
+    assert_eq!(visitor.answer().expect("an answer"), "slow");
+    // It came at once, and has had to wait for the one before it.
+    assert_eq!(visitor.answer().expect("an answer"), "quick");
+    visitor.get("/").expect("an answer");
+    until_counted(&home, [4, 0, 0]);
+    let metrics = metrics(&home);
+    let buckets = metrics["apps"][0]["latency"].as_array().expect("buckets");
+    let slow = |bucket: &&Value| bucket["up_to_ms"].as_f64().is_none_or(|up_to| up_to > 256.0);
+    let slow: u64 = buckets
+        .iter()
+        .filter(slow)
+        .filter_map(|bucket| bucket["count"].as_u64())
+        .sum();
+    assert_eq!(slow, 2, "{buckets:?}");
+    let all = metrics["apps"][0]["latency_sum_ms"].as_f64().expect("a number");
+    assert!((600.0..60_000.0).contains(&all), "{all}");
+}
+
+#[test]
 fn a_busy_event_loop_shows_and_an_idle_one_is_left_alone() {
     let home = home();
     let busy = "setInterval(() => { const end = Date.now() + 150; while (Date.now() < end); }, 200);";

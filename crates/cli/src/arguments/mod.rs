@@ -73,6 +73,21 @@ pub struct Parsed {
 
 /// Understands the words after the program's name.
 pub fn parse(words: &[String]) -> Result<Parsed, clap::Error> {
+    if let [word] = words
+        && let Some((name, verb)) = Verb::alone(word)
+    {
+        let common = Common::default();
+        return Ok(Parsed {
+            line: CommandLine { common, verb },
+            verb: name.to_owned(),
+            app_args: None,
+            unused: Vec::new(),
+        });
+    }
+    parse_words(words)
+}
+
+fn parse_words(words: &[String]) -> Result<Parsed, clap::Error> {
     let common = Common::augment_args(Command::new("common"));
     let general: LazyCell<Command> = LazyCell::new(|| app_options::AppOptions::augment_args(Command::new("general")));
     let normalised = normalise::normalise(words, &common, &general, Verb::grammar, passes_arguments_on);

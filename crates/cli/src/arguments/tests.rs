@@ -263,3 +263,19 @@ fn every_verb_has_a_help_with_an_example() {
 fn the_grammar_is_sound() {
     grammar().debug_assert();
 }
+
+#[test]
+fn a_verb_by_itself_is_what_the_parser_would_make_of_it() {
+    let names = Verb::all().flat_map(|verb| {
+        let others = verb.get_all_aliases().map(str::to_owned);
+        others.chain([verb.get_name().to_owned()]).collect::<Vec<_>>()
+    });
+    let alone: Vec<String> = names.filter(|name| Verb::alone(name).is_some()).collect();
+    for usual in ["list", "ls", "jlist", "ping", "save", "kill"] {
+        assert!(alone.iter().any(|name| name == usual), "{usual}");
+    }
+    for name in alone {
+        let (at_once, parsed) = (understood(&name), parse_words(&words(&name)).expect("it stands alone"));
+        assert_eq!(format!("{at_once:?}"), format!("{parsed:?}"));
+    }
+}

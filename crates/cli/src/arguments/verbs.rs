@@ -10,9 +10,10 @@ use crate::session::Session;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 /// Each with its name, other names that help tells, other names that it does not, and its options. These are described to the
-/// parser once the verb was typed: describing those of all takes longer than most commands altogether.
+/// parser once the verb was typed: describing those of all takes longer than most commands altogether. And where nothing but a verb
+/// marked `default` was typed there is nothing to parse: its options are their defaults.
 macro_rules! verbs {
-    ($($variant:ident = $name:literal $(or $others:tt)? $(hidden $hidden:tt)? => $options:ty;)+) => {
+    ($($variant:ident = $name:literal $(or $others:tt)? $(hidden $hidden:tt)? => $options:ty $(, $default:ident)?;)+) => {
         /// A verb with its options.
         #[derive(Debug)]
         pub enum Verb {
@@ -25,6 +26,17 @@ macro_rules! verbs {
                 let known = |names: &[&str]| names.contains(&name);
                 $(if name == $name $(|| known(&$others))? $(|| known(&$hidden))? {
                     return Some(command::<$options>($name)$(.visible_aliases($others))?$(.aliases($hidden))?);
+                })+
+                None
+            }
+
+            /// The verb with this name as it is by itself, and what it is called, if it is one that the parser is not needed for.
+            pub fn alone(name: &str) -> Option<(&'static str, Self)> {
+                let known = |names: &[&str]| names.contains(&name);
+                $(if name == $name $(|| known(&$others))? $(|| known(&$hidden))? {
+                    let alone: Option<Self> = None;
+                    $(let alone = alone.or_else(|| Some(Self::$variant(Box::$default())));)?
+                    return alone.map(|verb| ($name, verb));
                 })+
                 None
             }
@@ -66,26 +78,26 @@ verbs! {
     Delete = "delete" or ["del"] => delete::Delete;
     Scale = "scale" => scale::Scale;
     Reset = "reset" => reset::Reset;
-    List = "list" or ["ls", "l", "ps", "status"] => list::List;
-    Jlist = "jlist" => jlist::Jlist;
-    Prettylist = "prettylist" => prettylist::Prettylist;
+    List = "list" or ["ls", "l", "ps", "status"] => list::List, default;
+    Jlist = "jlist" => jlist::Jlist, default;
+    Prettylist = "prettylist" => prettylist::Prettylist, default;
     Describe = "describe" or ["desc", "show", "info"] => describe::Describe;
     Why = "why" => why::Why;
     Logs = "logs" or ["log"] => logs::Logs;
-    Monit = "monit" or ["dash", "dashboard"] hidden ["imonit"] => monit::Monit;
+    Monit = "monit" or ["dash", "dashboard"] hidden ["imonit"] => monit::Monit, default;
     Flush = "flush" => flush::Flush;
-    ReloadLogs = "reloadLogs" => reload_logs::ReloadLogs;
+    ReloadLogs = "reloadLogs" => reload_logs::ReloadLogs, default;
     Env = "env" => env::Env;
     Id = "id" => id::Id;
     Pid = "pid" => pid::Pid;
-    Save = "save" or ["dump"] => save::Save;
-    Resurrect = "resurrect" => resurrect::Resurrect;
+    Save = "save" or ["dump"] => save::Save, default;
+    Resurrect = "resurrect" => resurrect::Resurrect, default;
     SendSignal = "sendSignal" => send_signal::SendSignal;
     Send = "send" => send::Send;
     Trigger = "trigger" => trigger::Trigger;
     Attach = "attach" => attach::Attach;
-    Ping = "ping" => ping::Ping;
-    Kill = "kill" => kill::Kill;
+    Ping = "ping" => ping::Ping, default;
+    Kill = "kill" => kill::Kill, default;
     Daemon = "daemon" => daemon::Daemon;
     Startup = "startup" => startup::Startup;
     Unstartup = "unstartup" => unstartup::Unstartup;

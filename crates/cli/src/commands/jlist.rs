@@ -5,7 +5,7 @@ use clap::Args;
 use serde_json::Value;
 
 /// Print processes as one line of JSON, in PM2's shape
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 #[command(after_help = "Example:
   ostler jlist | jq '.[].pm2_env.status'")]
 pub struct Jlist {}

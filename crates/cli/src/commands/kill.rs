@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 const END_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Stop and forget all processes, then end the daemon
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 #[command(after_help = "Example:
   ostler kill")]
 pub struct Kill {}

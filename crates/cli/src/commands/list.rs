@@ -12,6 +12,9 @@ const REFRESH: Duration = Duration::from_millis(900);
 /// Clears a terminal: cursor to the first cell, then everything below.
 const CLEAR: &str = "\u{1b}[H\u{1b}[J";
 
+/// The order of lists when none was asked for.
+const BY_NAME: &str = "name:asc";
+
 /// List processes
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
@@ -20,7 +23,7 @@ const CLEAR: &str = "\u{1b}[H\u{1b}[J";
   ostler list --json | jq '.processes[].name'")]
 pub struct List {
     /// name, namespace, pid, id, cpu, memory, uptime or status, then perhaps :asc or :desc
-    #[arg(long, value_name = "FIELD[:ORDER]", default_value = "name:asc")]
+    #[arg(long, value_name = "FIELD[:ORDER]", default_value = BY_NAME)]
     pub sort: String,
     /// A few lines a process instead of a table
     #[arg(short, long)]
@@ -31,6 +34,17 @@ pub struct List {
     /// Print JSON
     #[arg(long, conflicts_with_all = ["mini_list", "watch"])]
     pub json: bool,
+}
+
+impl Default for List {
+    fn default() -> Self {
+        Self {
+            sort: BY_NAME.to_owned(),
+            mini_list: false,
+            watch: false,
+            json: false,
+        }
+    }
 }
 
 impl List {

@@ -7,7 +7,7 @@ use std::io::IsTerminal;
 /// Watch apps and workers live in the terminal, with their logs, and reload, restart, stop or scale them
 ///
 /// Everything is done by keys: `?` shows them, `q` ends. Apps go on when it ends. See docs/monit.md.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 #[command(after_help = "Example:
   ostler monit                        `q` ends, `?` shows the keys")]
 pub struct Monit {}

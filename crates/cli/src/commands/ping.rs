@@ -4,7 +4,7 @@ use clap::Args;
 use ostler_wire::control::Pong;
 
 /// Make sure that a daemon answers, starting one if none does, as PM2 has it
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 #[command(after_help = "Example:
   ostler ping && echo there")]
 pub struct Ping {}

@@ -5,7 +5,7 @@ use crate::session::Session;
 use clap::Args;
 
 /// Print processes as Node prints objects, in PM2's shape
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 #[command(after_help = "Example:
   ostler prettylist | grep status")]
 pub struct Prettylist {}

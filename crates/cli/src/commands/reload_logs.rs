@@ -5,7 +5,7 @@ use clap::Args;
 use ostler_wire::control::{Action, Answer};
 
 /// Open all log files anew, after another program has moved them
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 #[command(after_help = "Example:
   ostler reloadLogs                   e.g. as postrotate of logrotate")]
 pub struct ReloadLogs {}

@@ -8,7 +8,7 @@ use clap::Args;
 use ostler_wire::control::{Action, Answer};
 
 /// Start what the saved list has and the current list has not
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 #[command(after_help = "Example:
   ostler resurrect")]
 pub struct Resurrect {}

@@ -5,7 +5,7 @@ use clap::Args;
 use ostler_wire::control::{Action, Answer};
 
 /// Save the list of processes, to be restored by `resurrect`
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 #[command(after_help = "Example:
   ostler save")]
 pub struct Save {
