@@ -23,7 +23,7 @@ let inFlight = 0;
 let pauses = 0;
 let paused = 0; // ms in all
 
-const BEGAN = Symbol('ostler.began'); // when the request of a socket that has but one did; of a response that had to queue for its turn
+const BEGAN = Symbol('ostler.began');
 const OPEN = Symbol('ostler.open'); // how many requests of a socket are under way
 
 // A subscriber's error would end the app.
@@ -48,18 +48,17 @@ function began({ response, socket }) {
     socket[OPEN] = 0;
     socket.once('close', closed);
   }
+  socket[OPEN]++;
   inFlight++;
-  // A socket lives on: to write on it costs less than to write on each new response.
-  const of = socket[OPEN]++ === 0 ? socket : response;
-  of[BEGAN] = performance.now();
+  response[BEGAN] = performance.now();
 }
 
 function finished({ response, socket }) {
-  if (!(socket[OPEN] > 0)) return; // it began before us, or its socket has closed
+  if (response[BEGAN] === undefined || !(socket[OPEN] > 0)) return; // it began before us, or its socket has closed
   socket[OPEN]--;
   inFlight--;
-  const queued = response[BEGAN];
-  const took = performance.now() - (queued === undefined ? socket[BEGAN] : queued);
+  const took = performance.now() - response[BEGAN];
+  response[BEGAN] = undefined;
   const units = Math.ceil(took * 4);
   durations[units <= 1 ? 0 : Math.min(32 - Math.clz32(units - 1), BUCKETS - 1)]++;
   duration += took;
