@@ -90,7 +90,7 @@ pub struct Slot {
     /// The requests that wait for what becomes of this slot, in the order in which they came.
     pub(crate) waiters: Vec<Ticket>,
     /// How many restarts that nobody asked for they have waited through.
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default)]
     pub(crate) waited_through: u32,
     /// Whether file changes restart it, if its spec says so at all: from a start until a stop by hand.
     pub(crate) watched: bool,
@@ -463,10 +463,6 @@ impl Slot {
             manually,
         }));
     }
-}
-
-fn is_none(count: &u32) -> bool {
-    *count == 0
 }
 
 /// Whether nobody asked.

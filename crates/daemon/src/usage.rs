@@ -285,14 +285,15 @@ mod tests {
         // As if it had got the id of one that has ended.
         usages.strangers.known.push(tree.pid());
         usages.strangers.known.sort_unstable();
-        let (root, rounds) = (tree.pid(), 0..THOROUGH);
-        let looked_at = |usages: &mut Usages| Strangers::others(&mut usages.strangers, &[(root, worker)].into());
-        let table = looked_at(&mut usages).expect("/proc");
+        let root = tree.pid();
+        let table = usages.strangers.others(&[(root, worker)].into()).expect("/proc");
         assert!(
             Pid::from_raw(root).and_then(|pid| table.get(pid)).is_some(),
             "a worker is none in any case"
         );
-        for _ in rounds {
+        usages.strangers.known.push(root);
+        usages.strangers.known.sort_unstable();
+        for _ in 0..THOROUGH {
             sample(&mut usages, worker, root);
         }
         assert!(!usages.strangers.known.contains(&root));
