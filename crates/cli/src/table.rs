@@ -48,7 +48,7 @@ pub fn width<Row>(columns: &[Column<Row>]) -> usize {
     columns.iter().map(|column| column.width).sum::<usize>() + columns.len() + 1
 }
 
-/// A table with titles. Cells are written where they are to be: a text for each was half of what a list costs.
+/// A table with titles. Cells are written where they are to be: a text for each was a fifth of what a long list costs.
 pub fn draw<Row>(columns: &[Column<Row>], rows: &[Row], colour: bool) -> String {
     let widths: Vec<usize> = columns.iter().map(|column| column.width).collect();
     // Bars and titles have characters of more than one byte.
