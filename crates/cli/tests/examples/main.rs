@@ -3,5 +3,9 @@
 //!
 //! Where something cannot be had (a registry that is out of reach) the test says so.
 
+mod frameworks;
+mod jobs;
+mod other_languages;
 mod shop;
+mod socketio;
 mod support;
