@@ -1,3 +1,4 @@
+use crate::client::CallError;
 use crate::error::{Error, Result};
 use crate::launch_daemon::{self, Survivors};
 use crate::leftovers;
@@ -57,8 +58,12 @@ async fn status(session: &Session) -> Result {
 /// Becomes the keeper: whoever watches this process watches the keeper itself.
 async fn foreground(session: &Session, resurrect: bool) -> Result {
     if let Some(mut client) = session.daemon_if_any().await? {
-        let pong: Pong = client.get("/v1/ping").await?;
-        return attach(session, &pong);
+        match client.get::<Pong>("/v1/ping").await {
+            Ok(pong) => return attach(session, &pong),
+            // It was ending when we came.
+            Err(CallError::Lost { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
     session.home.create()?;
     match resurrect {
