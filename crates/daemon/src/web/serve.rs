@@ -22,7 +22,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 pub const MOST_CONNECTIONS: usize = 64;
 
 /// How long the head of a request may take to come.
-const HEAD: Duration = Duration::from_secs(10);
+const HEAD: Duration = Duration::from_secs(8);
 
 /// How long a connection may stay open over which nobody has shown who he is.
 const STRANGER: Duration = Duration::from_secs(30);

@@ -1,0 +1,7 @@
+//! `ostler web` over real connections: who gets in, what is to be had, and that the port stays.
+
+mod door;
+mod life;
+mod limits;
+mod shown;
+mod support;
