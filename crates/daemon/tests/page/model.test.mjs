@@ -130,7 +130,7 @@ test("lines are broken where nothing was measured, and one point alone is seen",
 
 test("quantities are written as people read them", () => {
   for (const [found, expected] of [
-    [format.percent(0), "0.0 %"], [format.percent(99.6), "100 %"], [format.percent(null), "—"], [format.bytes(0), "0 B"], [format.bytes(1536), "1.5 KiB"],
+    [format.percent(0), "0 %"], [format.percent(99.6), "100 %"], [format.percent(null), "—"], [format.bytes(0), "0 B"], [format.bytes(1536), "1.5 KiB"],
     [format.bytes(300 * 1024 ** 2), "300 MiB"], [format.milliseconds(0.25), "0.25 ms"], [format.milliseconds(1500), "1.5 s"], [format.rate(12.3), "12/s"],
     [format.span(35), "35 ms"], [format.span(1250), "1.2 s"], [format.span(185_000), "3 min 5 s"], [format.span(7_800_000), "2 h 10 min"],
     [format.uptime(59_000), "59 s"], [format.uptime(119_000), "119 s"], [format.uptime(120_000), "2 min"], [format.uptime(NaN), "—"],

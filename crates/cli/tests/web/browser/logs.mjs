@@ -16,6 +16,7 @@ await scenario(async (browser) => {
   assert.equal(await page.$$eval(".log img, .log script", (nodes) => nodes.length), 0, "what apps say is no markup");
   assert.ok((await lines(page)).some((line) => line.includes("coloured") && !line.includes("[31m")));
   assert.ok((await page.$$(".log .error")).length > 0, "standard error is marked");
+  assert.equal(await text(page, "#detail .problem"), "", "and is not taken for a lost connection");
 
   await page.click(".logs button[aria-pressed]");
   const held = (await lines(page)).length;

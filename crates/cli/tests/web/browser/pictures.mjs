@@ -52,4 +52,5 @@ await scenario(async (browser) => {
   await until("numbers", async () => narrow.$eval("#table", (table) => table.innerText.includes("MiB")));
   await picture(narrow, "narrow");
   runs = false;
+  page.fine();
 });

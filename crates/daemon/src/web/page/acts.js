@@ -82,8 +82,9 @@ async function carryOut(key, list, subject) {
   const act = ACTS[key];
   const given = await confirm(act, key, subject());
   if (given === null) return;
-  const { name, workers } = subject();
-  const put = message(`${act.done} ${name} …`.replace(/^./, (first) => first.toUpperCase()), "moving");
+  const { app, name, workers } = subject();
+  // A reload shows by itself how far it is.
+  const put = key === "reload" && app.mode === "cluster" ? () => {} : message(`${act.done} ${name} …`.replace(/^./, (first) => first.toUpperCase()), "moving");
   try {
     const chosen = selector(list(), workers.map((worker) => worker.id));
     const answer = await operate(act.verb ?? key, act.action(chosen, given.instances));

@@ -48,7 +48,7 @@ function show(made) {
     const reached = STEPS.findIndex(([key]) => key === turn.step);
     attribute(node, "data-step", turn.step);
     text(name, String(turn.slot));
-    [...steps.children].forEach((mark, at) => attribute(mark, "class", at < reached ? "past" : at === reached ? "here" : null));
+    [...steps.children].forEach((mark, at) => attribute(mark, "class", at < reached ? "past" : at === reached && at > 0 ? "here" : null));
     text(words, step(turn, connections[turn.slot]));
     // Told once a step; what is left of its time is counted here.
     const rest = turn.left_ms === null ? null : Math.max(0, turn.left_ms - (Date.now() - made.since));

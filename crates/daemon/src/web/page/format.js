@@ -11,7 +11,7 @@ function digits(value) {
   return Math.abs(value) < 10 ? value.toFixed(1) : Math.round(value).toString();
 }
 
-export const percent = (value) => (known(value) ? `${value < 10 ? value.toFixed(1) : Math.round(value)} %` : UNKNOWN);
+export const percent = (value) => (known(value) ? `${value < 10 && value >= 0.05 ? value.toFixed(1) : Math.round(value)} %` : UNKNOWN);
 
 export function bytes(value) {
   if (!known(value)) return UNKNOWN;

@@ -21,7 +21,7 @@ function marked(line, wanted) {
 function drawLine(line, several, wanted) {
   if (line.kind === "remark") return element("li.remark", line.text);
   const node = element("li", { class: line.kind });
-  if (line.at !== null) node.append(element("time", clock(line.at)));
+  node.append(element("time", line.at === null ? "" : clock(line.at)));
   if (several) node.append(element("span.who", line.id));
   if (line.kind === "error") node.append(element("span.unseen", "standard error: "));
   node.append(marked(line, wanted));

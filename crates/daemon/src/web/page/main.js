@@ -157,7 +157,8 @@ addEventListener("hashchange", () => {
   const token = /^#token=(.+)$/.exec(location.hash)?.[1];
   if (token) return with_token(token);
   draw();
-  if (context.find(context.place())) by("detail").scrollIntoView({ block: "nearest" });
+  // Where it stands below the list.
+  if (context.find(context.place()) && matchMedia("(max-width: 1179px)").matches) by("detail").scrollIntoView();
 });
 document.addEventListener("visibilitychange", look_at_visibility);
 onSignedOut(async () => {

@@ -69,7 +69,9 @@ export function stream(path, names, take, state) {
     if (source) return;
     source = new EventSource(path);
     source.onopen = () => state(true);
-    source.onerror = async () => {
+    source.onerror = async (event) => {
+      // Standard error comes as an event of the same name.
+      if (event.data !== undefined) return;
       const gaveUp = source?.readyState === EventSource.CLOSED;
       state(false);
       if (!gaveUp) return;
@@ -78,7 +80,9 @@ export function stream(path, names, take, state) {
       const refused = await look("/v1/ping").then(() => null, (error) => error);
       if (refused?.status !== 401) retry = setTimeout(open, 2000);
     };
-    for (const name of names) source.addEventListener(name, (event) => take(name, JSON.parse(event.data)));
+    for (const name of names) {
+      source.addEventListener(name, (event) => event.data !== undefined && take(name, JSON.parse(event.data)));
+    }
   };
   return { open, close };
 }
