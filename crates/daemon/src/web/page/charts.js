@@ -1,4 +1,4 @@
-// Charts of an app or a worker: drawn to the width that they have, with a table for who does not see them.
+// Charts of an app or a worker: drawn to the width that they have, and said in words for who does not see them.
 
 import { attribute, button, drawn, element, text } from "./element.js";
 import * as format from "./format.js";
@@ -20,17 +20,11 @@ function figure(measure) {
   const value = element("strong.value");
   const told = element("span.told");
   const picture = drawn("svg", { role: "img", height: HEIGHT + BOTTOM + TOP });
-  const table = element("tbody");
-  const details = element("details.numbers", {}, element("summary", "As a table"), element("table", {},
-    element("caption.unseen", measure.title),
-    element("thead", {}, element("tr", {}, element("th", { scope: "col", text: "Ago" }), element("th", { scope: "col", text: "Mean" }),
-      element("th", { scope: "col", text: "Largest" }))), table));
   const node = element("figure.chart", { data: { measure: measure.key } }, element("figcaption", {},
-    element("span.title", measure.title), element("span.about", measure.about), value), picture, told, details);
-  const made = { measure, node, value, told, picture, table, details, buckets: [] };
+    element("span.title", measure.title), element("span.about", measure.about), value), picture, told);
+  const made = { measure, node, value, told, picture, buckets: [] };
   picture.addEventListener("pointermove", (event) => point(made, event.clientX));
   picture.addEventListener("pointerleave", () => point(made, null));
-  details.addEventListener("toggle", () => tabulate(made));
   return made;
 }
 
@@ -49,13 +43,6 @@ function point(made, x) {
   mark.setAttribute("x2", place);
   const when = format.clock(Date.now() - bucket.ago);
   text(made.told, `${when}: ${bucket.mean === null ? "not measured" : write(made.measure, bucket.mean)}`);
-}
-
-function tabulate(made) {
-  if (!made.details.open) return;
-  const there = made.buckets.filter((bucket) => bucket.mean !== null).reverse();
-  made.table.replaceChildren(...there.map((bucket) => element("tr", {}, element("th", { scope: "row", text: format.span(bucket.ago) }),
-    element("td", write(made.measure, bucket.mean)), element("td", write(made.measure, bucket.largest)))));
 }
 
 function draw(made, name, alone) {
@@ -91,7 +78,6 @@ function draw(made, name, alone) {
   text(made.told, made.summary);
   const latest = facts ? `now ${write(measure, facts.latest)}, ${made.summary.replace(" to ", " at the lowest, ")} at the highest` : "not measured";
   picture.setAttribute("aria-label", `${measure.title} of ${name} in the last ${title.replace("min", "minutes").replace("1 h", "hour")}: ${latest}`);
-  tabulate(made);
 }
 
 /** The panel. `current` gives what is measured now, by the keys of rows. */
@@ -103,7 +89,7 @@ export function panel(subject, current, problem) {
     for (const other of switches) attribute(other, "aria-pressed", String(other.dataset.window === key));
     show();
   }, { "aria-pressed": String(key === chosen), data: { window: key } }));
-  const legend = element("p.legend", {}, element("span.key-mean", "mean"), element("span.key-largest", "largest"));
+  const legend = element("p.about", "Means; dotted, the largest");
   const node = element("div", {}, element("div.tools", {}, legend, element("div.switch", { role: "group", "aria-label": "Time shown" }, ...switches)), grid);
   let charts = [];
   const show = () => {

@@ -1,4 +1,5 @@
-//! The files of the page, as they are in the binary.
+//! The files of the page, as they are in the binary: modules without their comments and what their lines are indented by, which are for who reads
+//! them here.
 
 /// A file of the page.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,9 +35,11 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// A module by its file's name.
 macro_rules! script {
-    ($name:literal) => {
-        Asset::new(concat!("/", $name), SCRIPT, include_bytes!($name))
-    };
+    ($name:literal) => {{
+        const SOURCE: &[u8] = include_bytes!($name);
+        const BYTES: [u8; stripped_length(SOURCE)] = stripped(SOURCE);
+        Asset::new(concat!("/", $name), SCRIPT, &BYTES)
+    }};
 }
 
 static ASSETS: [Asset; 18] = [
@@ -65,6 +68,60 @@ pub fn find(path: &str) -> Option<&'static Asset> {
     ASSETS.iter().find(|asset| asset.path == path)
 }
 
+/// Where the line at `from` begins after its indentation, and where the next one begins.
+const fn line(source: &[u8], from: usize) -> (usize, usize) {
+    let mut first = from;
+    while first < source.len() && source[first] == b' ' {
+        first += 1;
+    }
+    let mut end = first;
+    while end < source.len() && source[end] != b'\n' {
+        end += 1;
+    }
+    (first, if end < source.len() { end + 1 } else { end })
+}
+
+/// Whether a line that begins there is empty or of a comment: these have lines of their own, and those of a block begin with a star.
+const fn is_left_out(source: &[u8], first: usize) -> bool {
+    if first >= source.len() {
+        return true;
+    }
+    match source[first] {
+        b'\n' | b'*' => true,
+        b'/' => first + 1 < source.len() && matches!(source[first + 1], b'/' | b'*'),
+        _ => false,
+    }
+}
+
+const fn stripped_length(source: &[u8]) -> usize {
+    let (mut length, mut at) = (0, 0);
+    while at < source.len() {
+        let (first, next) = line(source, at);
+        if !is_left_out(source, first) {
+            length += next - first;
+        }
+        at = next;
+    }
+    length
+}
+
+/// `LENGTH` is what [`stripped_length`] says.
+const fn stripped<const LENGTH: usize>(source: &[u8]) -> [u8; LENGTH] {
+    let mut bytes = [0; LENGTH];
+    let (mut written, mut at) = (0, 0);
+    while at < source.len() {
+        let (mut first, next) = line(source, at);
+        if !is_left_out(source, first) {
+            while first < next {
+                bytes[written] = source[first];
+                (written, first) = (written + 1, first + 1);
+            }
+        }
+        at = next;
+    }
+    bytes
+}
+
 /// FNV-1a (Fowler, Noll, Vo). Only to tell versions from one another.
 const fn hash(bytes: &[u8]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
@@ -82,11 +139,23 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
+    fn what_is_for_readers_is_left_out_and_nothing_else() {
+        const SOURCE: &[u8] =
+            b"// About.\nlet a = 1; // one\n\n/**\n * Long.\n */\n  b(`//`);\n  /** Short. */\n  c / 2;";
+        const BYTES: [u8; stripped_length(SOURCE)] = stripped(SOURCE);
+        assert_eq!(std::str::from_utf8(&BYTES), Ok("let a = 1; // one\nb(`//`);\nc / 2;"));
+        let module = find("/model.js").expect("a module");
+        let source = include_str!("model.js");
+        assert!(source.contains("// What is known") && module.bytes.len() < source.len());
+        assert!(module.bytes.starts_with(b"export const"));
+    }
+
+    #[test]
     fn each_file_has_a_path_and_a_tag_of_its_own_and_all_are_small() {
         let paths: BTreeSet<&str> = ASSETS.iter().map(|asset| asset.path).collect();
         let tags: BTreeSet<String> = ASSETS.iter().map(Asset::tag).collect();
         assert_eq!((paths.len(), tags.len()), (ASSETS.len(), ASSETS.len()));
         let all: usize = ASSETS.iter().map(|asset| asset.bytes.len()).sum();
-        assert!(all < 92 << 10, "{all} bytes");
+        assert!(all < 80 << 10, "{all} bytes");
     }
 }

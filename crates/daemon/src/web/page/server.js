@@ -58,14 +58,13 @@ export async function operate(verb, action) {
  * there. A browser tries again by itself, but gives up at any answer that is none of a stream: then it is tried anew.
  */
 export function stream(path, names, take, state) {
-  let source = null;
-  let retry = null;
-  const close = () => {
-    clearTimeout(retry);
+  let [source, wanted] = [null, false];
+  const drop = () => {
     source?.close();
     source = null;
   };
   const open = () => {
+    wanted = true;
     if (source) return;
     source = new EventSource(path);
     source.onopen = () => state(true);
@@ -75,14 +74,17 @@ export function stream(path, names, take, state) {
       const gaveUp = source?.readyState === EventSource.CLOSED;
       state(false);
       if (!gaveUp) return;
-      close();
+      drop();
       // The stream does not say why. If nobody is signed in, this does, and nothing is tried again.
       const refused = await look("/v1/ping").then(() => null, (error) => error);
-      if (refused?.status !== 401) retry = setTimeout(open, 2000);
+      if (refused?.status !== 401) setTimeout(() => wanted && open(), 2000);
     };
     for (const name of names) {
       source.addEventListener(name, (event) => event.data !== undefined && take(name, JSON.parse(event.data)));
     }
   };
-  return { open, close };
+  return { open, close: () => {
+    wanted = false;
+    drop();
+  } };
 }

@@ -2,10 +2,7 @@
 
 import { bytes, counted, span } from "./format.js";
 
-const SIGNALS = {
-  1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 5: "SIGTRAP", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL",
-  10: "SIGUSR1", 11: "SIGSEGV", 12: "SIGUSR2", 13: "SIGPIPE", 14: "SIGALRM", 15: "SIGTERM", 24: "SIGXCPU", 25: "SIGXFSZ", 31: "SIGSYS",
-};
+const SIGNALS = { 1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 10: "SIGUSR1", 11: "SIGSEGV", 12: "SIGUSR2", 15: "SIGTERM" };
 const FROM_OUTSIDE = new Set([1, 2, 9, 10, 12, 15]);
 
 /** An enum as JSON has it: its name, or an object with its name and what it carries. */
@@ -44,29 +41,24 @@ export function cause(value) {
   }
 }
 
+/** How a process ended: what happened, how that is to be taken, and why. */
 function ended({ status: how, cause: why }) {
   const [name, data] = open(why);
   const [kind, detail] = open(how);
-  const bySelf = name === "itself" || (name === "announced" && !data.pressed);
-  if (bySelf && kind === "code" && detail === 0) return ["ended", "plain"];
-  if (name === "announced") return data.pressed ? ["was ended", "moving"] : ["ended", "bad"];
-  if (name === "itself" && kind === "signal" && !detail.core_dumped && FROM_OUTSIDE.has(detail.signal)) return ["was killed", "bad"];
-  if (name === "itself" || name === "oom_killed") return ["crashed", "bad"];
-  if (name === "told") return ["was ended", data.killed ? "moving" : "plain"];
-  return ["was ended", name === "over_memory" ? "moving" : "bad"];
-}
-
-function endedWhy({ status: how, cause: why }) {
-  const [name, data] = open(why);
-  const [kind, detail] = open(how);
+  const fine = kind === "code" && detail === 0;
+  const foreign = kind === "signal" && !detail.core_dumped && FROM_OUTSIDE.has(detail.signal);
   switch (name) {
-    case "itself": return kind === "signal" && !detail.core_dumped && FROM_OUTSIDE.has(detail.signal) ? "somebody’s signal" : "by itself";
-    case "announced": return data.pressed ? "it said that it was ending, and did not; drain_timeout ran out" : "by itself, as it had said";
-    case "oom_killed": return "the kernel was out of memory";
-    case "told": return `${cause(data.cause)}${data.killed ? "; kill_timeout ran out" : ""}`;
-    case "never_ready": return "was not ready in time";
-    case "over_memory": return `memory ${bytes(data.bytes)} over max_memory_kill of ${bytes(data.limit)}`;
-    default: return name.replaceAll("_", " ");
+    case "itself":
+      if (fine) return ["ended", "plain", "by itself"];
+      return foreign ? ["was killed", "bad", "somebody’s signal"] : ["crashed", "bad", "by itself"];
+    case "announced":
+      if (data.pressed) return ["was ended", "moving", "it said that it was ending, and did not; drain_timeout ran out"];
+      return ["ended", fine ? "plain" : "bad", "by itself, as it had said"];
+    case "oom_killed": return ["crashed", "bad", "the kernel was out of memory"];
+    case "told": return ["was ended", data.killed ? "moving" : "plain", `${cause(data.cause)}${data.killed ? "; kill_timeout ran out" : ""}`];
+    case "never_ready": return ["was ended", "bad", "was not ready in time"];
+    case "over_memory": return ["was ended", "moving", `memory ${bytes(data.bytes)} over max_memory_kill of ${bytes(data.limit)}`];
+    default: return ["ended", "bad", name.replaceAll("_", " ")];
   }
 }
 
@@ -95,8 +87,8 @@ export function entry({ at, app, slot, what }) {
       return line(`is ${fails ? "not " : ""}${word}${fails ? "" : " again"}`, data.failure ?? "", tone);
     }
     case "ended": {
-      const [word, tone] = ended(data);
-      return line(`${word}, ${status(data.status)}`, endedWhy(data), tone, `up ${span(duration(data.uptime))}; ${next(data.next)}`);
+      const [word, tone, why] = ended(data);
+      return line(`${word}, ${status(data.status)}`, why, tone, `up ${span(duration(data.uptime))}; ${next(data.next)}`);
     }
     case "stopped": return line("stopped before it ran", origin(data.by), "plain", "stays down");
     case "deleted": return line("deleted", origin(data.by), "plain");
