@@ -27,6 +27,9 @@ const HEAD: Duration = Duration::from_secs(8);
 /// How long a connection may stay open over which nobody has shown who he is.
 const STRANGER: Duration = Duration::from_secs(30);
 
+/// How often is looked whether a session is over.
+const LOOK: Duration = Duration::from_secs(60);
+
 /// How much of a request's head is taken in.
 const MAX_HEAD: usize = 32 << 10;
 
@@ -206,11 +209,12 @@ async fn stays_a_stranger(visit: &Visit) {
 
 async fn signed_out(room: &Room, visit: &Visit) {
     let mut changes = room.changed.subscribe();
-    while changes.changed().await.is_ok() {
+    loop {
+        // Told when somebody has signed out; that a session's time is over nobody tells.
+        let _ = tokio::time::timeout(LOOK, changes.changed()).await;
         let session = visit.session();
         if session.is_some_and(|key| !room.door().knows(&key, crate::reactor::now().instant)) {
             return;
         }
     }
-    std::future::pending::<()>().await;
 }
