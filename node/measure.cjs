@@ -23,8 +23,18 @@ let inFlight = 0;
 let pauses = 0;
 let paused = 0; // ms in all
 
-const BEGAN = Symbol('ostler.began');
-const OPEN = Symbol('ostler.open'); // how many requests of a socket are under way
+const REQUESTS = Symbol('ostler.requests'); // of a socket: those under way
+const BEGAN = Symbol('ostler.began'); // of a response to a request that did not wait for those before it
+
+// A socket's requests under way. Mostly one at a time: when that began is kept here, since another property on each response would
+// cost more than all the rest.
+class Requests {
+  constructor() {
+    this.open = 0;
+    this.response = undefined; // the one that `began` is of
+    this.began = 0;
+  }
+}
 
 // A subscriber's error would end the app.
 function subscribe(name, act) {
@@ -38,27 +48,38 @@ function subscribe(name, act) {
 }
 
 function closed() {
-  aborted += this[OPEN];
-  inFlight -= this[OPEN];
-  this[OPEN] = 0;
+  const requests = this[REQUESTS];
+  aborted += requests.open;
+  inFlight -= requests.open;
+  requests.open = 0;
+  requests.response = undefined;
 }
 
 function began({ response, socket }) {
-  if (socket[OPEN] === undefined) {
-    socket[OPEN] = 0;
-    socket.once('close', closed);
+  let requests = socket[REQUESTS];
+  if (requests === undefined) {
+    requests = socket[REQUESTS] = new Requests();
+    socket.on('close', closed);
   }
-  socket[OPEN]++;
   inFlight++;
-  response[BEGAN] = performance.now();
+  if (requests.open++ === 0) {
+    requests.response = response;
+    requests.began = performance.now();
+  } else {
+    response[BEGAN] = performance.now();
+  }
 }
 
 function finished({ response, socket }) {
-  if (response[BEGAN] === undefined || !(socket[OPEN] > 0)) return; // it began before us, or its socket has closed
-  socket[OPEN]--;
+  const requests = socket[REQUESTS];
+  if (requests === undefined || requests.open === 0) return; // it began before us, or its socket has closed
+  const began = requests.response === response ? requests.began : response[BEGAN];
+  if (began === undefined) return; // it began before us
+  if (requests.response === response) requests.response = undefined;
+  else response[BEGAN] = undefined;
+  requests.open--;
   inFlight--;
-  const took = performance.now() - response[BEGAN];
-  response[BEGAN] = undefined;
+  const took = performance.now() - began;
   const units = Math.ceil(took * 4);
   durations[units <= 1 ? 0 : Math.min(32 - Math.clz32(units - 1), BUCKETS - 1)]++;
   duration += took;

@@ -81,6 +81,7 @@ mod tests {
             name: "api".into(),
             at: WallTime(1),
             len: bytes.len(),
+            place: None,
         };
         Frame {
             header,

@@ -342,6 +342,7 @@ fn a_follower_sees_every_line_once_over_restarts_and_rotations() {
         follower.stdout().lines().filter(|line| *line == "4999").count() == 2
     });
     let seen: Vec<usize> = follower.stdout().lines().filter_map(|line| line.parse().ok()).collect();
+    assert_eq!(follower.stderr(), "", "nothing was left out");
     let second = &seen[seen.len() - 5_000..];
     assert!(second.iter().copied().eq(0..5_000), "the second run whole and in order");
     let log = home.path().join("logs/count-out.log");

@@ -271,3 +271,26 @@ fn prometheus_reads_what_we_write() {
         "{told}"
     );
 }
+
+#[test]
+fn the_daemon_comes_to_rest_also_where_programs_never_listen_or_never_rest() {
+    let home = home();
+    let timer = home.script("timer.js", "setInterval(() => {}, 60000);\n");
+    let waiting = home.script("waiting.sh", "sleep 100000\n");
+    home.start(json!([
+        { "name": "timer", "script": timer },
+        { "name": "waiting", "script": waiting, "interpreter": "/bin/sh" },
+        { "name": "busy", "script": "/usr/bin/nice", "interpreter": "none",
+          "args": ["-n", "19", "/bin/sh", "-c", "while :; do :; done"] },
+    ]));
+    let daemon = home.topology().daemon;
+    let mut last = (process::reads(daemon), Instant::now());
+    home.wait_until("half a second in which it has read nothing", || {
+        let reads = process::reads(daemon);
+        if reads != last.0 {
+            last = (reads, Instant::now());
+        }
+        last.1.elapsed() > Duration::from_millis(500)
+    });
+    assert!(last.0 > 0, "its reads can be seen");
+}

@@ -195,6 +195,23 @@ fn an_app_over_its_memory_limit_is_restarted() {
 }
 
 #[test]
+fn an_app_over_its_hard_memory_limit_is_killed_without_being_asked() {
+    let home = home();
+    let script = home.script(
+        "deaf.sh",
+        "#!/bin/sh\nmkdir once || exec sleep 1000\ntrap '' INT TERM\nexec \"$FIXTURE\" memory 60\n",
+    );
+    // Whoever asked and waited would wait for longer than this test does.
+    home.start(json!([{
+        "name": "big", "script": script, "cwd": home.work(), "env": { "FIXTURE": ostler_testkit::tools::fixture() },
+        "max_memory_kill": "30M", "kill_timeout": "1h",
+    }]));
+    home.wait_until("a restart", || home.row("big").restarts() >= 1);
+    let why = home.ok(&["why", "big"]).stdout;
+    assert!(why.to_lowercase().contains("memory"), "{why}");
+}
+
+#[test]
 fn cron_restarts_an_app_by_the_clock() {
     let home = home();
     let mut app = sleeper("hourly");

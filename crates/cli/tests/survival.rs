@@ -56,6 +56,43 @@ fn a_kill_goes_unnoticed(victim: Victim) {
 }
 
 #[test]
+fn who_follows_a_log_sees_each_line_once_while_daemons_die_and_files_are_rotated() {
+    let home = home();
+    let script = home.script("long.sh", "#!/bin/sh\nexec \"$FIXTURE\" count 20000 100\n");
+    home.start(json!([{
+        "name": "count", "script": script, "env": { "FIXTURE": tools::fixture() }, "autorestart": false,
+        "log_rotate": { "max_size": "4K", "keep": 1000 },
+    }]));
+    let follower = home.call(&["logs", "count", "--raw", "--lines", "0"]).spawn();
+    home.wait_until("the first lines", || follower.stdout().lines().count() > 10);
+    let mut kills = 0;
+    while home.row("count").status() == "online" {
+        let before = home.topology();
+        process::kill(before.daemon);
+        kills += 1;
+        home.wait_recovered(before);
+        let lines = follower.stdout().lines().count();
+        home.wait_until("more lines, or the end", || {
+            follower.stdout().lines().count() > lines || home.row("count").status() != "online"
+        });
+    }
+    home.wait_until("the run's end", || {
+        follower.stdout().lines().any(|line| line == "19999")
+    });
+    let text = follower.stdout();
+    let seen: Vec<usize> = text.lines().filter_map(|line| line.parse().ok()).collect();
+    let first = seen[0];
+    assert!(
+        seen.iter().copied().eq(first..20_000),
+        "each line once and in order, from {first} on: {} of {}, {kills} kills, {}",
+        seen.len(),
+        20_000 - first,
+        follower.stderr()
+    );
+    assert!(kills > 1, "there was time for some");
+}
+
+#[test]
 fn the_daemons_death_goes_unnoticed() {
     a_kill_goes_unnoticed(Victim::Daemon);
 }

@@ -4,7 +4,7 @@ use crate::attributes::Attributes;
 use crate::check::{Checked, check};
 use crate::diagnostic::{ConfigError, ConfigErrorKind, Diagnostic, Problem};
 use crate::place::{Place, Positions};
-use crate::pm2::environment::Blocks;
+use crate::pm2::environment::{Blocks, Shell};
 use crate::pm2::process;
 use crate::resolve::{self, Resolution};
 use crate::shape::{self, Shape};
@@ -120,6 +120,7 @@ struct Gathering {
     warnings: Vec<Diagnostic>,
     problems: Vec<Diagnostic>,
     kind: Option<ConfigErrorKind>,
+    shell: Shell,
 }
 
 impl Gathering {
@@ -158,7 +159,7 @@ impl Gathering {
             self.kind.get_or_insert(ConfigErrorKind::Invalid);
             self.problems.extend(checked.problems);
         }
-        match resolve::spec(&checked.attributes, blocks, context) {
+        match resolve::spec(&checked.attributes, blocks, context, &mut self.shell) {
             Ok(Resolution { spec, remarks }) => {
                 let written = |name: &str| checked.written_as.get(name).map_or(name, String::as_str).to_owned();
                 let remarks = remarks

@@ -5,7 +5,7 @@ use crate::attributes::Attributes;
 use crate::diagnostic::Problem;
 use crate::interpreter::Search;
 use crate::paths::Base;
-use crate::pm2::environment::Blocks;
+use crate::pm2::environment::{Blocks, Shell};
 use crate::pm2::{cluster, environment, health, listen, logs, process, restart, stop, watch};
 use crate::users::{self, User};
 use ostler_core::{Environment, Mode, Program, Runtime, Spec};
@@ -20,10 +20,15 @@ pub(crate) struct Resolution {
 }
 
 /// The spec that `attributes` declare.
-pub(crate) fn spec(attributes: &Attributes, blocks: &Blocks, context: &Context) -> Result<Resolution, Problem> {
+pub(crate) fn spec(
+    attributes: &Attributes,
+    blocks: &Blocks,
+    context: &Context,
+    shell: &mut Shell,
+) -> Result<Resolution, Problem> {
     let base = base(attributes, context);
     let environment = user(attributes)
-        .and_then(|user| environment::environment(attributes, blocks, &context.environment, &base, user.as_ref()));
+        .and_then(|user| environment::environment(attributes, blocks, &context.environment, &base, (user, shell)));
     let caller_path = context.environment.get("PATH").map_or(DEFAULT_PATH, String::as_str);
     let path = environment.as_ref().ok().and_then(path_of).unwrap_or(caller_path);
     let nvm = context.environment.get("NVM_DIR").map(String::as_str);

@@ -73,8 +73,9 @@ impl Usages {
     pub fn of(&mut self, workers: &[(WorkerId, i32, Duration)]) -> BTreeMap<WorkerId, Usage> {
         let now = Instant::now();
         let known = workers.iter().all(|(worker, _, _)| self.last.contains_key(worker));
-        if !known {
-            // What began before its worker was known counted for none.
+        let strangers = &self.strangers.known;
+        if workers.iter().any(|(_, pid, _)| strangers.binary_search(pid).is_ok()) {
+            // It was there before it was known to be a worker, and so may be what it has started.
             self.strangers.trusted = 0;
         }
         if !(self.are_fresh() && known) {

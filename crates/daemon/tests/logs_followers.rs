@@ -2,10 +2,10 @@
 
 mod logs_common;
 
-use logs_common::{Bench, PATIENCE, error, out, stream, write};
-use ostler_core::SlotId;
-use ostler_daemon::logs::{Filter, Follower, Frame, StreamKind, Target};
-use ostler_wire::control::{FrameHeader, FrameKind};
+use logs_common::{Bench, PATIENCE, error, out, rotation, stream, write};
+use ostler_core::{Rotation, SlotId};
+use ostler_daemon::logs::{Filter, Follower, Frame, StreamKind, Target, between, end_at, rotated_files};
+use ostler_wire::control::{FrameHeader, FrameKind, LogPlace};
 use std::io::Read;
 
 fn everything() -> Filter {
@@ -31,6 +31,15 @@ fn next(follower: &mut Follower) -> Frame {
         .expect("a living log thread")
 }
 
+/// How large a beginning says that the two files are.
+fn sizes(begin: &Frame) -> (u64, u64) {
+    let FrameKind::Begin { out, error } = &begin.header.kind else {
+        panic!("no beginning: {begin:?}")
+    };
+    let size = |end: &Option<LogPlace>| end.map_or(0, |end| end.size);
+    (size(out), size(error))
+}
+
 fn settled(bench: &Bench) {
     bench.ended(stream(999, 1, StreamKind::Out));
 }
@@ -47,13 +56,12 @@ fn a_follower_first_learns_how_large_the_files_are_and_then_gets_what_comes() {
     settled(&bench);
     write(&plain, b"after\xff\n");
     let begin = next(&mut follower);
-    assert_eq!(
-        begin.header.kind,
-        FrameKind::Begin {
-            out_size: 7,
-            error_size: 4
-        }
-    );
+    assert_eq!(sizes(&begin), (7, 4));
+    let FrameKind::Begin { out: plain_end, .. } = begin.header.kind else {
+        panic!("no beginning")
+    };
+    let file = end_at(&bench.path("o.log")).expect("a log");
+    assert!(plain_end.is_some_and(|end| end.is_same_file(file)), "{plain_end:?}");
     assert_eq!(
         (begin.header.id, begin.header.name.as_str(), begin.header.len),
         (SlotId(4), "app", 0)
@@ -87,13 +95,13 @@ fn file_up_to_the_beginning_and_stream_are_everything_once_whenever_one_subscrib
         for _ in 0..50 {
             go.send(()).expect("a writer");
             let mut follower = bench.logs.follow(everything());
-            let FrameKind::Begin { out_size, .. } = next(&mut follower).header.kind else {
+            let FrameKind::Begin { out, .. } = next(&mut follower).header.kind else {
                 panic!("no beginning")
             };
             let mut seen = Vec::new();
-            if out_size > 0 {
-                let file = std::fs::File::open(bench.path("o.log")).expect("the log");
-                file.take(out_size).read_to_end(&mut seen).expect("a readable log");
+            if let Some(end) = out {
+                let mut file = between(&bench.path("o.log"), None, end).expect("the log");
+                file.read_to_end(&mut seen).expect("a readable log");
             }
             settled(&bench);
             // Should this thread be held up for so long that it lags, what it got until then must still be right.
@@ -117,6 +125,39 @@ fn file_up_to_the_beginning_and_stream_are_everything_once_whenever_one_subscrib
 }
 
 #[test]
+fn the_place_of_each_frame_is_where_the_log_ends_with_it_also_over_rotations() {
+    let bench = Bench::new();
+    let target = Target {
+        rotation: Some(Rotation {
+            compress: true,
+            keep: 1000,
+            ..rotation(64)
+        }),
+        ..bench.target("o.log")
+    };
+    let pipe = bench.attach(out(0), target);
+    write(&pipe, b"before\n");
+    bench.ended(out(0));
+    let mut follower = bench.logs.follow(everything());
+    let FrameKind::Begin { out: begin, .. } = next(&mut follower).header.kind else {
+        panic!("no beginning")
+    };
+    let mut seen = Vec::new();
+    for number in 0..60 {
+        write(&pipe, format!("line {number}\n").as_bytes());
+        let frame = next(&mut follower);
+        seen.extend_from_slice(&frame.bytes);
+        let place = frame.header.place.expect("a place");
+        let mut there = Vec::new();
+        let mut span = between(&bench.path("o.log"), begin, place).expect("what lies between");
+        span.read_to_end(&mut there).expect("readable logs");
+        assert_eq!(there, seen);
+    }
+    let rotated = rotated_files(&bench.path("o.log")).expect("a listing");
+    assert!(rotated.len() > 5, "it was rotated meanwhile: {rotated:?}");
+}
+
+#[test]
 fn what_is_held_back_from_a_shared_file_comes_with_the_beginning() {
     let bench = Bench::new();
     let both = Some(bench.path("both.log"));
@@ -137,22 +178,10 @@ fn what_is_held_back_from_a_shared_file_comes_with_the_beginning() {
     let mut early = bench.logs.follow(everything());
     settled(&bench);
     write(&plain, b"whole\nhalf");
-    assert_eq!(
-        next(&mut early).header.kind,
-        FrameKind::Begin {
-            out_size: 0,
-            error_size: 0
-        }
-    );
+    assert_eq!(sizes(&next(&mut early)), (0, 0));
     assert_eq!(&next(&mut early).bytes[..], b"whole\nhalf");
     let mut late = bench.logs.follow(everything());
-    assert_eq!(
-        next(&mut late).header.kind,
-        FrameKind::Begin {
-            out_size: 6,
-            error_size: 0
-        }
-    );
+    assert_eq!(sizes(&next(&mut late)), (6, 0));
     assert_eq!(&next(&mut late).bytes[..], b"half");
     write(&plain, b" done\n");
     assert_eq!(&next(&mut late).bytes[..], b" done\n");
@@ -176,7 +205,7 @@ fn a_follower_who_does_not_read_loses_the_oldest_and_is_told_how_much() {
     let (mut lagged, mut seen) = (0, Vec::new());
     while let Some(frame) = follower.try_next() {
         match frame.header.kind {
-            FrameKind::Lagged { bytes } => lagged += bytes as usize,
+            FrameKind::Lagged { bytes, .. } => lagged += bytes as usize,
             FrameKind::Out => seen.extend_from_slice(&frame.bytes),
             FrameKind::Begin { .. } => assert!(seen.is_empty(), "the beginning comes first"),
             other @ (FrameKind::Error | FrameKind::Event { .. }) => panic!("{other:?}"),
@@ -184,6 +213,50 @@ fn a_follower_who_does_not_read_loses_the_oldest_and_is_told_how_much() {
     }
     assert_eq!(lagged + seen.len(), (3 << 20) + 7);
     assert!(lagged > 0 && seen.len() <= 256 << 10 && seen.ends_with(b"the end"));
+}
+
+#[test]
+fn what_a_follower_was_too_slow_for_is_found_in_the_files_at_the_places_it_is_told() {
+    let bench = Bench::new();
+    let log = bench.path("o.log");
+    let target = Target {
+        rotation: Some(Rotation {
+            keep: 1000,
+            ..rotation(100_000)
+        }),
+        ..bench.target("o.log")
+    };
+    let pipe = bench.attach(out(0), target);
+    write(&pipe, b"before\n");
+    bench.ended(out(0));
+    let mut follower = bench.logs.follow(everything());
+    settled(&bench);
+    let written: String = (0..200_000).map(|number| format!("line {number}\n")).collect();
+    write(&pipe, written.as_bytes());
+    bench.ended(out(0));
+    let (mut shown, mut seen, mut recovered) = (None, Vec::new(), 0);
+    while let Some(frame) = follower.try_next() {
+        match frame.header.kind {
+            FrameKind::Begin { out, .. } => shown = out,
+            FrameKind::Lagged { bytes, place, .. } => {
+                let mut span = between(&log, shown, place.expect("a place")).expect("the files");
+                assert!(span.is_whole());
+                recovered += span.read_to_end(&mut seen).expect("readable logs");
+                assert_eq!(recovered, bytes as usize);
+                shown = place;
+            }
+            FrameKind::Out => {
+                seen.extend_from_slice(&frame.bytes);
+                shown = frame.header.place;
+            }
+            other @ (FrameKind::Error | FrameKind::Event { .. }) => panic!("{other:?}"),
+        }
+    }
+    assert!(recovered > 0, "it was too slow");
+    assert!(
+        seen == written.as_bytes(),
+        "nothing is missing and nothing is there twice"
+    );
 }
 
 #[test]
@@ -236,15 +309,9 @@ fn only_what_was_asked_for_is_delivered_and_disabled_logs_never() {
     let kinds: Vec<FrameKind> = std::iter::from_fn(|| follower.try_next())
         .map(|frame| frame.header.kind)
         .collect();
-    assert_eq!(
-        kinds,
-        [
-            FrameKind::Begin {
-                out_size: 0,
-                error_size: 0
-            },
-            FrameKind::Error
-        ]
+    assert!(
+        matches!(kinds[..], [FrameKind::Begin { .. }, FrameKind::Error]),
+        "{kinds:?}"
     );
 }
 
@@ -261,12 +328,12 @@ fn events_come_in_order_with_output() {
     let kinds: Vec<FrameKind> = std::iter::from_fn(|| follower.try_next())
         .map(|frame| frame.header.kind)
         .collect();
-    let event = |name: &str| FrameKind::Event { event: name.into() };
-    let begin = FrameKind::Begin {
-        out_size: 0,
-        error_size: 0,
-    };
-    assert_eq!(kinds, [event("online"), begin, FrameKind::Out, event("exit")]);
+    let is = |kind: &FrameKind, name: &str| matches!(kind, FrameKind::Event { event } if event == name);
+    assert!(
+        matches!(&kinds[..], [first, FrameKind::Begin { .. }, FrameKind::Out, last]
+            if is(first, "online") && is(last, "exit")),
+        "{kinds:?}"
+    );
 }
 
 #[test]

@@ -207,6 +207,14 @@ pub fn thread_time(pid: i32) -> Duration {
     Duration::from_nanos(entries.flatten().filter_map(spent).sum())
 }
 
+/// How often a process has read from anything since it began (proc(5), `/proc/pid/io`, `syscr`); 0 for one that is gone.
+#[must_use]
+pub fn reads(pid: i32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
+    let count = text.lines().find_map(|line| line.strip_prefix("syscr:"));
+    count.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
+}
+
 /// SIGKILL through a pidfd. Returns whether there was a process to kill.
 pub fn kill(pid: i32) -> bool {
     signal(pid, Signal::KILL)

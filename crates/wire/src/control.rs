@@ -231,6 +231,42 @@ pub struct FrameHeader {
     pub at: WallTime,
     /// How many bytes follow the line break.
     pub len: usize,
+    /// Where the stream's own log file ends with these bytes in it; absent where they are in none (yet).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<LogPlace>,
+}
+
+/// One of the two outputs of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum StreamKind {
+    /// Standard output.
+    Out,
+    /// Standard error.
+    Error,
+}
+
+/// A moment in the life of a log file: which file it was, whatever it is called now, and how much it had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct LogPlace {
+    /// The file's device (stat(2), `st_dev`).
+    pub device: u64,
+    /// Its number there (`st_ino`), which another file may get once it is gone.
+    pub inode: u64,
+    /// When it was created, where its file system knows (statx(2), `stx_btime`).
+    pub born: Option<WallTime>,
+    /// How much it had, bytes.
+    pub size: u64,
+}
+
+impl LogPlace {
+    /// Whether both are in one file.
+    #[must_use]
+    pub fn is_same_file(self, other: Self) -> bool {
+        (self.device, self.inode, self.born) == (other.device, other.inode, other.born)
+    }
 }
 
 /// What the bytes of a frame are.
@@ -242,18 +278,22 @@ pub enum FrameKind {
     Out,
     /// Standard error, as written by the app.
     Error,
-    /// Nothing; the stream has begun: the log file of this slot had this size then, so that what a client reads from the
+    /// Nothing; the stream has begun: the log files of this slot ended here then, so that what a client reads from the
     /// file up to there and from the stream afterwards is everything exactly once.
     Begin {
-        /// Size of the standard output file, bytes.
-        out_size: u64,
-        /// Size of the standard error file, bytes.
-        error_size: u64,
+        /// The end of the standard output file; null where there is none.
+        out: Option<LogPlace>,
+        /// The end of the standard error file; null where there is none.
+        error: Option<LogPlace>,
     },
-    /// Nothing; this many bytes were left out because the client was too slow.
+    /// Nothing; bytes of one stream were left out because the client was too slow. They are in the log file, if it has one.
     Lagged {
-        /// Bytes.
+        /// The stream.
+        stream: StreamKind,
+        /// How many bytes.
         bytes: u64,
+        /// Where the stream's own log file ends with the last of them in it; null where they are in none (yet).
+        place: Option<LogPlace>,
     },
     /// Nothing; a process event in PM2's words (`online`, `exit`, …).
     Event {

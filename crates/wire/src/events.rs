@@ -4,6 +4,7 @@
 //! Events of state have a number (`id:`), by which a client that comes back goes on where it was (`Last-Event-ID`). The first one says all
 //! there is, every other one what has changed since the one before it.
 
+use crate::control::StreamKind;
 use ostler_core::history::Entry;
 use ostler_core::{AppId, ExitStatus, Generation, Mode, Pid, RollView, SlotId, SlotView, Status, WallTime};
 use serde::{Deserialize, Serialize};
@@ -239,6 +240,8 @@ pub struct LogLagged {
     pub id: SlotId,
     /// The app's name.
     pub name: String,
+    /// Of which of its outputs.
+    pub stream: StreamKind,
     /// How much, bytes.
     pub bytes: u64,
 }

@@ -1,10 +1,10 @@
-//! The hand-over from files to a stream: it begins with the size that each file had at that moment.
+//! The hand-over from files to a stream: it begins with the place at which each file ended at that moment.
 
 use super::format::Stream;
 use super::source::Key;
 use crate::client::{CallError, Following};
 use crate::frames::Frame;
-use ostler_wire::control::FrameKind;
+use ostler_wire::control::{FrameKind, LogPlace};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
@@ -14,8 +14,8 @@ const DEADLINE: Duration = Duration::from_millis(500);
 
 /// What a stream has begun with.
 pub struct Begun {
-    /// The size of each file at that moment. One may be missing: the stream ended, or took too long to begin for it.
-    pub sizes: BTreeMap<Key, u64>,
+    /// Where each file ended at that moment, if there was one. A key may be missing: the stream ended, or took too long to begin for it.
+    pub ends: BTreeMap<Key, Option<LogPlace>>,
     /// What came meanwhile, to be taken after what the files have.
     pub early: Vec<Frame>,
 }
@@ -26,20 +26,20 @@ pub struct Begun {
 ///
 /// As [`Following::next`].
 pub async fn begin(following: &mut Following, awaited: impl Iterator<Item = &Key> + Clone) -> Result<Begun, CallError> {
-    let (mut sizes, mut early) = (BTreeMap::new(), Vec::new());
+    let (mut ends, mut early) = (BTreeMap::new(), Vec::new());
     let deadline = Instant::now() + DEADLINE;
-    while awaited.clone().any(|key| !sizes.contains_key(key)) {
+    while awaited.clone().any(|key| !ends.contains_key(key)) {
         let left = deadline.saturating_duration_since(Instant::now());
         let Ok(next) = timeout(left, following.next()).await else {
             break;
         };
         let Some(frame) = next? else { break };
-        if let FrameKind::Begin { out_size, error_size } = frame.header.kind {
-            sizes.insert((frame.header.id, Stream::Out), out_size);
-            sizes.insert((frame.header.id, Stream::Error), error_size);
+        if let FrameKind::Begin { out, error } = frame.header.kind {
+            ends.insert((frame.header.id, Stream::Out), out);
+            ends.insert((frame.header.id, Stream::Error), error);
         } else {
             early.push(frame);
         }
     }
-    Ok(Begun { sizes, early })
+    Ok(Begun { ends, early })
 }

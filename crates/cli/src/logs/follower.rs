@@ -11,9 +11,10 @@ use crate::printer::FAINT;
 use crate::selection;
 use crate::session::Session;
 use ostler_core::{SlotId, WallTime};
-use ostler_wire::control::{Follow, FrameKind, Processes};
-use std::collections::BTreeMap;
-use std::io::{BufReader, Read};
+use ostler_wire::control::{Follow, FrameKind, LogPlace, Processes};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::io::Read;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
@@ -143,15 +144,18 @@ impl<'a> Follower<'a> {
                 Stream::Error => self.view.error,
             };
             if wanted {
-                self.sources.entry((source.id, source.stream)).or_insert(source);
+                match self.sources.entry((source.id, source.stream)) {
+                    Entry::Vacant(vacant) => drop(vacant.insert(source)),
+                    Entry::Occupied(mut known) => known.get_mut().learn(source),
+                }
             }
         }
         Ok(())
     }
 
     async fn show_stream(&mut self, mut following: Following, first: bool) -> Result {
-        let Begun { sizes, early } = begin(&mut following, self.sources.keys()).await?;
-        self.show_before(&sizes, first)?;
+        let Begun { ends, early } = begin(&mut following, self.sources.keys()).await?;
+        self.show_before(&ends, first)?;
         if let Some(begun) = self.begun.take() {
             // Nobody waits for it any more if the input has ended.
             let _ = begun.send(());
@@ -165,15 +169,22 @@ impl<'a> Follower<'a> {
         Ok(())
     }
 
-    /// Shows what of the files comes before a stream that begins at these sizes.
-    fn show_before(&mut self, sizes: &BTreeMap<Key, u64>, first: bool) -> Result {
+    /// Shows what of the files comes before a stream that begins where they end here.
+    fn show_before(&mut self, ends: &BTreeMap<Key, Option<LogPlace>>, first: bool) -> Result {
+        let mut seen = BTreeSet::new();
         for key in self.oldest_first() {
-            let Some(size) = sizes.get(&key).copied() else { continue };
-            let missed = self.sources.get_mut(&key).and_then(|source| source.begin(size));
-            match missed {
-                Some(missed) => self.show_bytes(key, None, &missed)?,
-                None if first => self.show_tail(key, Some(size))?,
-                None => {}
+            let (Some(end), Some(source)) = (ends.get(&key).copied(), self.sources.get_mut(&key)) else {
+                continue;
+            };
+            let missed = source.begin(end);
+            // Several streams may go to one file.
+            if source.path.clone().is_some_and(|path| !seen.insert(path)) {
+                continue;
+            }
+            match (missed, end) {
+                (Some(missed), _) => self.show_file(key, missed)?,
+                (None, Some(end)) if first => self.show_tail(key, Some(end))?,
+                (None, _) => {}
             }
         }
         Ok(())
@@ -184,13 +195,8 @@ impl<'a> Follower<'a> {
         match &header.kind {
             FrameKind::Out => self.show_live((header.id, Stream::Out), frame),
             FrameKind::Error => self.show_live((header.id, Stream::Error), frame),
-            FrameKind::Begin { out_size, error_size } => self.begin_late(header.id, *out_size, *error_size),
-            FrameKind::Lagged { bytes } => {
-                self.session
-                    .printer
-                    .warn(&format!("{bytes} bytes were left out: this terminal is too slow"));
-                Ok(())
-            }
+            FrameKind::Begin { out, error } => self.begin_late(header.id, *out, *error),
+            FrameKind::Lagged { stream, bytes, place } => self.catch_up((header.id, *stream), *bytes, *place),
             FrameKind::Event { event } => match self.formatter.event(&header.name, header.at, event) {
                 Some(line) => Ok(self.session.printer.data(line)?),
                 None => Ok(()),
@@ -199,17 +205,25 @@ impl<'a> Follower<'a> {
     }
 
     /// A process that came later: what is in its files from before was not asked for.
-    fn begin_late(&mut self, id: SlotId, out_size: u64, error_size: u64) -> Result {
-        for (stream, size) in [(Stream::Out, out_size), (Stream::Error, error_size)] {
-            let missed = self
-                .sources
-                .get_mut(&(id, stream))
-                .and_then(|source| source.begin(size));
+    fn begin_late(&mut self, id: SlotId, out: Option<LogPlace>, error: Option<LogPlace>) -> Result {
+        for (stream, end) in [(Stream::Out, out), (Stream::Error, error)] {
+            let missed = self.sources.get_mut(&(id, stream)).and_then(|source| source.begin(end));
             if let Some(missed) = missed {
-                self.show_bytes((id, stream), None, &missed)?;
+                self.show_file((id, stream), missed)?;
             }
         }
         Ok(())
+    }
+
+    /// What came too quickly for us is in the file of the stream, unless others write there, too.
+    fn catch_up(&mut self, key: Key, bytes: u64, place: Option<LogPlace>) -> Result {
+        let missed = self.sources.get_mut(&key).and_then(|source| source.catch_up(place));
+        let Some(missed) = missed else {
+            let warning = format!("{bytes} bytes were left out: this terminal is too slow");
+            self.session.printer.warn(&warning);
+            return Ok(());
+        };
+        self.show_file(key, missed)
     }
 
     fn show_live(&mut self, key: Key, frame: &Frame) -> Result {
@@ -217,7 +231,7 @@ impl<'a> Follower<'a> {
         self.sources
             .entry(key)
             .or_insert_with(|| Source::unknown(key.0, name.clone(), key.1))
-            .advance(frame.bytes.len());
+            .advance(frame.header.place);
         self.show_bytes(key, Some(frame.header.at), &frame.bytes)
     }
 
@@ -281,14 +295,14 @@ impl<'a> Follower<'a> {
         }
     }
 
-    fn show_tail(&mut self, key: Key, size: Option<u64>) -> Result {
+    fn show_tail(&mut self, key: Key, before: Option<LogPlace>) -> Result {
         let Some(path) = self.sources.get(&key).and_then(|source| source.path.clone()) else {
             return Ok(());
         };
         if self.view.lines == 0 {
             return Ok(());
         }
-        let tail = match ostler_daemon::logs::tail(&path, self.view.lines, size) {
+        let tail = match ostler_daemon::logs::tail(&path, self.view.lines, before) {
             Ok(tail) => tail,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(Error::system(format!("reading {}: {error}", path.display()))),
@@ -297,13 +311,22 @@ impl<'a> Follower<'a> {
             let title = format!("{} last {} lines:\n", path.display(), self.view.lines);
             self.session.printer.data(self.session.printer.paint(FAINT, &title))?;
         }
-        let mut reader = BufReader::with_capacity(BLOCK, tail);
+        self.show_file(key, tail)
+    }
+
+    /// Shows a part of a stream's file.
+    fn show_file(&mut self, key: Key, mut part: impl Read) -> Result {
         let mut block = vec![0; BLOCK];
         loop {
-            let read = reader.read(&mut block);
-            match read.map_err(|error| Error::system(format!("reading {}: {error}", path.display())))? {
-                0 => return Ok(()),
-                length => self.show_bytes(key, None, &block[..length])?,
+            match part.read(&mut block) {
+                Ok(0) => return Ok(()),
+                Ok(length) => self.show_bytes(key, None, &block[..length])?,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    let path = self.sources.get(&key).and_then(|source| source.path.as_ref());
+                    let name = path.map_or_else(|| "a log".to_owned(), |path| path.display().to_string());
+                    return Err(Error::system(format!("reading {name}: {error}")));
+                }
             }
         }
     }

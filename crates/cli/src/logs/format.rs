@@ -9,14 +9,7 @@ use ostler_daemon::logs::Pattern;
 use serde_json::json;
 use std::borrow::Cow;
 
-/// Which of an app's streams.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stream {
-    /// Standard output.
-    Out,
-    /// Standard error.
-    Error,
-}
+pub use ostler_wire::control::StreamKind as Stream;
 
 /// The form of the whole output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

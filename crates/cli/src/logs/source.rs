@@ -2,11 +2,9 @@
 
 use super::format::Stream;
 use super::lines::Lines;
-use ostler_core::{LogFormat, SlotId};
-use ostler_daemon::logs::Pattern;
-use ostler_wire::control::Process;
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use ostler_core::SlotId;
+use ostler_daemon::logs::{Pattern, Span, between, end_at};
+use ostler_wire::control::{LogPlace, Process};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -23,10 +21,12 @@ pub struct Source {
     pub stream: Stream,
     /// Its file, if any.
     pub path: Option<PathBuf>,
-    /// Whether the file has exactly the bytes of this stream, so that both can be counted in one number.
-    plain: bool,
-    /// Up to where the file's contents have been shown, once a stream has begun.
-    shown: Option<u64>,
+    /// Whether other streams go to the file, too.
+    shared: bool,
+    /// Whether a stream has begun.
+    begun: bool,
+    /// Up to where the file's contents have been shown; none where there was no file.
+    shown: Option<LogPlace>,
     /// What the file has before each line (`log_date_format`), and live lines are given too.
     pub date: Option<Pattern>,
     /// The unfinished line.
@@ -39,13 +39,13 @@ impl Source {
         let logs = &process.view.spec.logs;
         let exclusive = !logs.merged && process.out_log != process.error_log;
         let single = process.view.spec.instances <= 1 && process.out_log != process.error_log;
-        let plain = (exclusive || single) && logs.date_format.is_none() && logs.format == LogFormat::Raw;
         [(Stream::Out, &process.out_log), (Stream::Error, &process.error_log)].map(|(stream, path)| Self {
             id: process.view.id,
             name: process.view.spec.name.clone(),
             stream,
             path: (path != "/dev/null" && !logs.disabled).then(|| PathBuf::from(path)),
-            plain,
+            shared: !exclusive && !single,
+            begun: false,
             shown: None,
             date: logs
                 .date_format
@@ -63,7 +63,8 @@ impl Source {
             name,
             stream,
             path: None,
-            plain: false,
+            shared: false,
+            begun: false,
             shown: None,
             date: None,
             lines: Lines::default(),
@@ -75,35 +76,40 @@ impl Source {
         std::fs::metadata(self.path.as_ref()?).ok()?.modified().ok()
     }
 
-    /// A stream begins at this size; gives what of the file lies between it and what was shown. A file that is smaller
-    /// now was rotated or emptied meanwhile: all of it is new.
-    pub fn begin(&mut self, size: u64) -> Option<Vec<u8>> {
-        let shown = self.shown.replace(size)?;
-        let from = if size < shown { 0 } else { shown };
-        let mut file = File::open(self.path.as_ref()?).ok()?;
-        file.seek(SeekFrom::Start(from)).ok()?;
-        let mut missed = Vec::new();
-        file.take(size - from).read_to_end(&mut missed).ok()?;
-        (!missed.is_empty()).then_some(missed)
-    }
-
-    /// So many bytes of the stream have been shown.
-    pub fn advance(&mut self, bytes: usize) {
-        if let Some(shown) = self.shown.as_mut().filter(|_| self.plain) {
-            *shown += bytes as u64;
+    /// What the list says of a stream that was seen before it was in a list that we have read.
+    pub fn learn(&mut self, listed: Self) {
+        if self.path.is_none() {
+            (self.path, self.shared, self.date) = (listed.path, listed.shared, listed.date);
         }
     }
 
-    /// The stream broke. Where bytes of stream and file cannot be compared, the file's size now is what has been shown:
-    /// its writer has just died.
+    /// A stream begins where the file ends here; gives what of the log lies between that and what was shown.
+    pub fn begin(&mut self, end: Option<LogPlace>) -> Option<Span> {
+        let shown = std::mem::replace(&mut self.shown, end);
+        let begun = std::mem::replace(&mut self.begun, true);
+        // A log that has been deleted has nothing to show.
+        between(self.path.as_ref().filter(|_| begun)?, shown, end?).ok()
+    }
+
+    /// So far the stream has come, and what came since it was last shown was left out; gives that, if the log has it.
+    pub fn catch_up(&mut self, place: Option<LogPlace>) -> Option<Span> {
+        let path = self.path.as_ref().filter(|_| self.begun && !self.shared)?;
+        let missed = between(path, self.shown, place?).ok().filter(Span::is_whole);
+        self.advance(place);
+        missed
+    }
+
+    /// The stream has been shown up to here.
+    pub fn advance(&mut self, place: Option<LogPlace>) {
+        if let (false, Some(place)) = (self.shared, place) {
+            self.shown = Some(place);
+        }
+    }
+
+    /// The stream broke. Who does not see all that goes to the file has been shown what it has now: its writer has just died.
     pub fn broke(&mut self) {
-        let size = self
-            .path
-            .as_ref()
-            .and_then(|path| std::fs::metadata(path).ok())
-            .map(|metadata| metadata.len());
-        if let (false, Some(shown), Some(size)) = (self.plain, self.shown.as_mut(), size) {
-            *shown = size;
+        if let (true, Some(path)) = (self.shared, &self.path) {
+            self.shown = end_at(path).ok();
         }
     }
 }

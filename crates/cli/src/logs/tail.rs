@@ -1,5 +1,6 @@
 //! The last lines of log files, for messages. The work is done by the daemon's own reader of tails.
 
+use ostler_wire::control::LogPlace;
 use std::io::Read;
 use std::path::Path;
 
@@ -14,10 +15,10 @@ pub fn last_lines(path: &Path, lines: usize) -> Option<Vec<Vec<u8>>> {
     last_lines_of(path, lines, None)
 }
 
-/// The same of the first `size` bytes of a file.
-pub fn last_lines_of(path: &Path, lines: usize, size: Option<u64>) -> Option<Vec<Vec<u8>>> {
+/// The same of a log before a place of it.
+pub fn last_lines_of(path: &Path, lines: usize, before: Option<LogPlace>) -> Option<Vec<Vec<u8>>> {
     let mut bytes = Vec::new();
-    ostler_daemon::logs::tail(path, lines, size)
+    ostler_daemon::logs::tail(path, lines, before)
         .ok()?
         .take(MOST_BYTES)
         .read_to_end(&mut bytes)

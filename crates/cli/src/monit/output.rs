@@ -11,8 +11,9 @@ use crate::logs::format::Stream;
 use crate::logs::source::{Key, Source};
 use crate::logs::tail;
 use ostler_core::SlotId;
-use ostler_wire::control::{Follow, FrameKind, Processes, Selector};
+use ostler_wire::control::{Follow, FrameKind, LogPlace, Processes, Selector};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
@@ -101,8 +102,8 @@ impl Output<'_> {
         if self.first {
             self.inputs.send(Input::LogBegins(self.slots.clone())).await?;
         }
-        let Begun { sizes, early } = begin(&mut following, self.sources.keys()).await?;
-        self.files(&sizes).await?;
+        let Begun { ends, early } = begin(&mut following, self.sources.keys()).await?;
+        self.files(&ends).await?;
         self.first = false;
         for frame in early {
             self.take(&frame).await?;
@@ -125,20 +126,25 @@ impl Output<'_> {
         }
     }
 
-    /// What the files have before a stream that begins at these sizes: of each the end at first, later what was missed. The file written to last comes last.
-    async fn files(&mut self, sizes: &BTreeMap<Key, u64>) -> Result<(), Ended> {
+    /// What the files have before a stream that begins where they end here: of each the end at first, later what was missed. The file written to last comes last.
+    async fn files(&mut self, ends: &BTreeMap<Key, Option<LogPlace>>) -> Result<(), Ended> {
         let mut order: Vec<Key> = self.sources.keys().copied().collect();
         order.sort_by_key(|key| self.sources[key].modified());
         let mut seen = BTreeSet::new();
         for key in order {
-            let (Some(source), Some(size)) = (self.sources.get_mut(&key), sizes.get(&key)) else {
+            let (Some(source), Some(end)) = (self.sources.get_mut(&key), ends.get(&key).copied()) else {
                 continue;
             };
-            let missed = source.begin(*size);
-            let path = source.path.clone().filter(|_| self.first);
-            if let Some(missed) = missed {
-                self.tell(key, &missed).await?;
-            } else if let Some(path) = path.filter(|path| seen.insert(path.clone())) {
+            let missed = source.begin(end);
+            let Some(path) = source.path.clone().filter(|path| seen.insert(path.clone())) else {
+                continue;
+            };
+            if let Some(mut missed) = missed {
+                let mut bytes = Vec::new();
+                // What cannot be read any more is left out, as what comes too quickly.
+                let _ = missed.read_to_end(&mut bytes);
+                self.tell(key, &bytes).await?;
+            } else if let Some(end) = end.filter(|_| self.first) {
                 // A file of several does not tell whose a line is.
                 let shared = self
                     .sources
@@ -147,7 +153,7 @@ impl Output<'_> {
                     .count()
                     > 1;
                 let id = (!shared).then_some(key.0);
-                let lines = tail::last_lines_of(&path, LINES, Some(*size)).unwrap_or_default();
+                let lines = tail::last_lines_of(&path, LINES, Some(end)).unwrap_or_default();
                 let lines = lines.iter().map(|line| LogLine::new(id, key.1, line)).collect();
                 self.inputs.send(Input::LogLines(lines)).await?;
             }
@@ -161,13 +167,13 @@ impl Output<'_> {
             FrameKind::Out => Stream::Out,
             FrameKind::Error => Stream::Error,
             FrameKind::Begin { .. } | FrameKind::Event { .. } => return Ok(()),
-            FrameKind::Lagged { bytes } => return Ok(self.inputs.send(Input::LogLeftOut(*bytes)).await?),
+            FrameKind::Lagged { bytes, .. } => return Ok(self.inputs.send(Input::LogLeftOut(*bytes)).await?),
         };
         let name = &frame.header.name;
         let source = self.sources.entry((id, stream));
         source
             .or_insert_with(|| Source::unknown(id, name.clone(), stream))
-            .advance(frame.bytes.len());
+            .advance(frame.header.place);
         self.tell((id, stream), &frame.bytes).await
     }
 

@@ -78,20 +78,62 @@ pub(crate) struct Blocks {
     pub(crate) chosen: Option<String>,
 }
 
+/// What apps got of the shell. Those that are declared together mostly get the same, which is made once and shared.
+#[derive(Debug, Default)]
+pub(crate) struct Shell {
+    last: Option<(Choice, Arc<BTreeMap<String, String>>)>,
+}
+
+/// All that decides what an app gets of a shell.
+#[derive(Debug, PartialEq)]
+struct Choice {
+    filter: Option<Value>,
+    cwd: String,
+    user: Option<User>,
+    /// Variables that are to be absent.
+    absent: Vec<String>,
+}
+
+impl Shell {
+    /// As the last app got it, if this one is to get the same; else as it is made.
+    fn take(
+        &mut self,
+        choice: Choice,
+        make: impl FnOnce(&Choice) -> BTreeMap<String, String>,
+    ) -> Arc<BTreeMap<String, String>> {
+        if let Some((_, inherited)) = self.last.as_ref().filter(|(last, _)| *last == choice) {
+            return Arc::clone(inherited);
+        }
+        let inherited = Arc::new(make(&choice));
+        self.last = Some((choice, Arc::clone(&inherited)));
+        inherited
+    }
+}
+
 /// The app's environment.
 pub(crate) fn environment(
     attributes: &Attributes,
     blocks: &Blocks,
     shell: &BTreeMap<String, String>,
     base: &Base,
-    user: Option<&User>,
+    (user, taken): (Option<User>, &mut Shell),
 ) -> Result<Environment, Problem> {
-    let mut inherited = inherited(attributes, shell, base);
-    if let Some(user) = user {
-        user.describe_in(&mut inherited);
-    }
     let variables = declared(attributes, blocks);
-    inherited.retain(|name, _value| variables.get(name).is_none_or(Option::is_some));
+    let absent = variables.iter().filter(|(_, value)| value.is_none());
+    let choice = Choice {
+        filter: attributes.get("filter_env").cloned(),
+        cwd: base.cwd_text(),
+        user,
+        absent: absent.map(|(name, _)| name.clone()).collect(),
+    };
+    let inherited = taken.take(choice, |choice| {
+        let mut inherited = inherited(attributes, shell, base);
+        if let Some(user) = &choice.user {
+            user.describe_in(&mut inherited);
+        }
+        inherited.retain(|name, _value| !choice.absent.contains(name));
+        inherited
+    });
     let mut declared: BTreeMap<String, String> = variables
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)))
@@ -105,7 +147,7 @@ pub(crate) fn environment(
         .map(str::to_owned);
     check_increment(increment_var.as_deref(), &declared)?;
     Ok(Environment {
-        inherited: Arc::new(inherited),
+        inherited,
         files: attributes
             .texts("env_file")
             .iter()
@@ -213,7 +255,14 @@ mod tests {
 
     fn made(value: Value, blocks: &Blocks) -> Environment {
         let base = Base::new(Path::new("/srv"), None);
-        environment(&attributes(value), blocks, &shell(), &base, None).expect("a valid environment")
+        environment(
+            &attributes(value),
+            blocks,
+            &shell(),
+            &base,
+            (None, &mut Shell::default()),
+        )
+        .expect("a valid environment")
     }
 
     #[test]
@@ -272,10 +321,44 @@ mod tests {
     }
 
     #[test]
+    fn apps_share_what_they_got_of_the_shell_where_it_is_the_same() {
+        let (base, elsewhere) = (Base::new(Path::new("/srv"), None), Base::new(Path::new("/"), None));
+        let mut taken = Shell::default();
+        let mut get = |value: Value, base: &Base, user: Option<User>| {
+            let made = environment(
+                &attributes(value),
+                &Blocks::default(),
+                &shell(),
+                base,
+                (user, &mut taken),
+            );
+            made.expect("a valid environment").inherited
+        };
+        let first = get(json!({ "env": { "A": "1" } }), &base, None);
+        assert!(Arc::ptr_eq(&first, &get(json!({ "env": { "B": "2" } }), &base, None)));
+        assert!(!get(json!({ "filter_env": ["AWS"] }), &base, None).contains_key("AWS_KEY"));
+        assert!(!get(json!({ "env": { "PATH": null } }), &base, None).contains_key("PATH"));
+        let user = User {
+            name: "ann".into(),
+            home: "/home/ann".into(),
+        };
+        assert_eq!(get(json!({}), &base, Some(user))["HOME"], "/home/ann");
+        assert_eq!(*get(json!({}), &elsewhere, None), *first);
+        assert_eq!(*get(json!({}), &base, None), *first);
+    }
+
+    #[test]
     fn a_variable_that_cannot_grow_is_refused() {
         let attributes = attributes(json!({ "increment_var": "PORT", "env": { "PORT": "http" } }));
         let base = Base::new(Path::new("/srv"), None);
-        let problem = environment(&attributes, &Blocks::default(), &shell(), &base, None).expect_err("a problem");
+        let problem = environment(
+            &attributes,
+            &Blocks::default(),
+            &shell(),
+            &base,
+            (None, &mut Shell::default()),
+        )
+        .expect_err("a problem");
         assert!(problem.message.contains("cannot grow"), "{}", problem.message);
     }
 }

@@ -9,7 +9,7 @@ use crate::logs::{Follower, Frame, KnownSlot, tail};
 use hyper::Response;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use ostler_core::SlotId;
-use ostler_wire::control::FrameKind;
+use ostler_wire::control::{FrameKind, LogPlace, StreamKind};
 use ostler_wire::events::{LogBegin, LogEvent, LogLagged, LogText, encode};
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -108,19 +108,26 @@ impl LogWriter {
         match header.kind {
             FrameKind::Out => self.text((id, "out"), name, Some(at), &bytes),
             FrameKind::Error => self.text((id, "error"), name, Some(at), &bytes),
-            FrameKind::Begin { out_size, error_size } => {
-                let before = self.before(id, &name, (out_size, error_size)).await;
+            FrameKind::Begin { out, error } => {
+                let before = self.before(id, &name, (out, error)).await;
+                let size = |end: Option<LogPlace>| end.map_or(0, |end| end.size);
                 let begin = LogBegin {
                     id,
                     name,
-                    out_size,
-                    error_size,
+                    out_size: size(out),
+                    error_size: size(error),
                 };
                 [before, encode("begin", None, &begin)].concat()
             }
-            FrameKind::Lagged { bytes } => {
-                self.unfinished.retain(|(slot, _), _| *slot != id);
-                encode("lagged", None, &LogLagged { id, name, bytes })
+            FrameKind::Lagged { stream, bytes, .. } => {
+                self.unfinished.remove(&(id, word(stream)));
+                let lagged = LogLagged {
+                    id,
+                    name,
+                    stream,
+                    bytes,
+                };
+                encode("lagged", None, &lagged)
             }
             FrameKind::Event { event } => encode("event", None, &LogEvent { id, name, at, event }),
         }
@@ -138,18 +145,18 @@ impl LogWriter {
     }
 
     /// The last lines that its files had when the stream began.
-    async fn before(&mut self, id: SlotId, name: &str, (out_size, error_size): (u64, u64)) -> Vec<u8> {
+    async fn before(&mut self, id: SlotId, name: &str, (out, error): (Option<LogPlace>, Option<LogPlace>)) -> Vec<u8> {
         let Some(known) = self.known.remove(&id).filter(|_| self.lines > 0) else {
             return Vec::new();
         };
         let mut said = Vec::new();
-        for (kind, file, size) in [("out", known.out, out_size), ("error", known.error, error_size)] {
-            let Some(file) = file.filter(|file| !self.read.contains(file)) else {
+        for (kind, file, end) in [("out", known.out, out), ("error", known.error, error)] {
+            let (Some(file), Some(end)) = (file.filter(|file| !self.read.contains(file)), end) else {
                 continue;
             };
             self.read.push(file.clone());
             let lines = self.lines as usize;
-            let last = tokio::task::spawn_blocking(move || last_lines(&file, lines, size)).await;
+            let last = tokio::task::spawn_blocking(move || last_lines(&file, lines, end)).await;
             if let Some(bytes) = last.ok().flatten().filter(|bytes| !bytes.is_empty()) {
                 let text = String::from_utf8_lossy(&bytes).into_owned();
                 let (name, at) = (name.to_owned(), None);
@@ -160,9 +167,17 @@ impl LogWriter {
     }
 }
 
+/// What a stream is called in events.
+fn word(stream: StreamKind) -> &'static str {
+    match stream {
+        StreamKind::Out => "out",
+        StreamKind::Error => "error",
+    }
+}
+
 /// None where there is no such file.
-fn last_lines(file: &Path, lines: usize, size: u64) -> Option<Vec<u8>> {
-    let mut last = tail(file, lines, Some(size)).ok()?.at_most(MAX_TAIL_BYTES).ok()?;
+fn last_lines(file: &Path, lines: usize, end: LogPlace) -> Option<Vec<u8>> {
+    let mut last = tail(file, lines, Some(end)).ok()?.at_most(MAX_TAIL_BYTES).ok()?;
     let mut bytes = Vec::new();
     last.read_to_end(&mut bytes).ok()?;
     Some(bytes)
@@ -184,6 +199,7 @@ fn decoded(bytes: &[u8]) -> (String, &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logs::end_at;
 
     #[test]
     fn a_character_that_is_cut_is_waited_for_and_what_is_none_is_not() {
@@ -199,11 +215,14 @@ mod tests {
         let folder = tempfile::tempdir().expect("a directory");
         let file = folder.path().join("out.log");
         std::fs::write(&file, "one\ntwo\nthree\nlater\n").expect("a file");
-        assert_eq!(last_lines(&file, 2, 14).as_deref(), Some(&b"two\nthree\n"[..]));
-        assert_eq!(last_lines(&folder.path().join("none"), 2, 14), None);
+        let end = end_at(&file).expect("a place");
+        let before = LogPlace { size: 14, ..end };
+        assert_eq!(last_lines(&file, 2, before).as_deref(), Some(&b"two\nthree\n"[..]));
+        assert_eq!(last_lines(&folder.path().join("none"), 2, before), None);
         std::fs::write(&file, vec![b'x'; 1 << 20]).expect("a file");
+        let end = end_at(&file).expect("a place");
         assert_eq!(
-            last_lines(&file, 2, 1 << 20).map(|bytes| bytes.len() as u64),
+            last_lines(&file, 2, end).map(|bytes| bytes.len() as u64),
             Some(MAX_TAIL_BYTES)
         );
     }

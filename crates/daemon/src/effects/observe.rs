@@ -30,7 +30,7 @@ const LISTENING_EVERY: Duration = Duration::from_millis(42);
 const LONG_REST: Duration = Duration::from_millis(200);
 /// Or how often it must be seen to wait for something: under load it never rests for so long.
 const OFTEN: u32 = 3;
-/// For how long it is looked at. The machine has decided by then.
+/// For how long it is looked at where it inherits its sockets: who takes them late is no worse a program.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Workers under observation.
@@ -44,6 +44,8 @@ pub struct Starts {
 struct Observed {
     pid: Pid,
     direct: bool,
+    /// Until when it is looked at: the machine has decided by then, and many a program never listens or never rests.
+    until: Instant,
     /// The processor time it had used at the last look, ns.
     cpu: u64,
     /// Since when that has been so, or since when nobody has looked for its socket.
@@ -56,7 +58,6 @@ struct Observed {
 #[derive(Debug)]
 struct Waiter {
     sockets: BTreeSet<u64>,
-    began: Instant,
     /// Since when it and what it has started have used no processor time, as far as is known.
     rests_since: Instant,
     /// How often it was seen to wait for something that does not show.
@@ -72,6 +73,12 @@ impl Daemon {
             return;
         };
         let Some(pid) = Pid::from_raw(record.pid.0) else { return };
+        let spec = &record.launch.spec;
+        let waiter = Waiter::of(self.inodes(&record.launch));
+        let patience = match waiter {
+            Some(_) => PATIENCE,
+            None => spec.restart.min_uptime.max(spec.ready.listen_timeout),
+        };
         let direct = record.launch.spec.program.interpreter == Interpreter::None
             && !runs_a_script(&record.launch.spec.program.path);
         let observed = Observed {
@@ -79,7 +86,8 @@ impl Daemon {
             direct,
             cpu: proc::cpu_nanos(pid).ok().flatten().unwrap_or(u64::MAX),
             since: Instant::now(),
-            waiter: Waiter::of(self.inodes(&record.launch)),
+            until: Instant::now() + patience,
+            waiter,
         };
         self.starts.observed.insert(worker, observed);
         self.tick_starts();
@@ -93,6 +101,7 @@ impl Daemon {
         self.starts
             .observed
             .retain(|&worker, observed| match observed.look(now) {
+                Look::NotYet if now >= observed.until => false,
                 Look::Up => {
                     seen.push(Event::Settled { worker });
                     false
@@ -119,7 +128,7 @@ impl Daemon {
         self.tick_starts();
     }
 
-    /// The machine's deadline may have decided meanwhile; then nobody needs to look any longer.
+    /// It has ended.
     pub(crate) fn stop_observing(&mut self, worker: WorkerId) {
         self.starts.observed.remove(&worker);
     }
@@ -204,7 +213,6 @@ impl Waiter {
         let now = Instant::now();
         (!sockets.is_empty()).then_some(Self {
             sockets,
-            began: now,
             rests_since: now,
             waited: 0,
             settled: false,
@@ -228,10 +236,7 @@ impl Waiter {
             self.settled = true;
             return Look::Rests;
         }
-        match now - self.began < PATIENCE {
-            true => Look::NotYet,
-            false => Look::Gone,
-        }
+        Look::NotYet
     }
 }
 

@@ -6,9 +6,9 @@
 //! whole and on disk, and only then its original is deleted.
 
 use super::note::{FileError, Note};
+use super::place::{end_of, extra_field};
 use super::rotate::{COMPRESSED, Rotated, RotatedForm, UNFINISHED, among, directory, list, names, with_suffix};
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use flate2::{Compression, GzBuilder};
 use ostler_core::Rotation;
 use rustix::fs::statvfs;
 use std::collections::{BTreeMap, VecDeque};
@@ -183,7 +183,7 @@ fn shrink(files: &[Rotated], limit: u64) -> Result<(), FileError> {
 }
 
 /// Compresses a file, unless the disk might become full of it. Gives the path it has afterwards.
-fn compress(plain: &Path) -> Result<PathBuf, FileError> {
+pub(super) fn compress(plain: &Path) -> Result<PathBuf, FileError> {
     if !fits(plain).map_err(failed("find the free space for compressing", plain))? {
         return Ok(plain.to_owned());
     }
@@ -212,7 +212,8 @@ fn write_compressed(plain: &Path, unfinished: &Path) -> io::Result<()> {
         .truncate(true)
         .mode(mode & 0o777)
         .open(unfinished)?;
-    let mut encoder = GzEncoder::new(sink, Compression::default());
+    let header = GzBuilder::new().extra(extra_field(end_of(&source)?));
+    let mut encoder = header.write(sink, Compression::default());
     let mut block = vec![0; 64 << 10];
     loop {
         match source.read(&mut block)? {

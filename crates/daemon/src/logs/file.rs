@@ -4,16 +4,17 @@
 //! after [`RETRY`], and until then its output is dropped and counted.
 
 use super::archive::{Archive, Notes, delete_oldest};
-use super::files::size_at;
 use super::journal::Mark;
 use super::note::{FileError, Note};
 use super::outlet::Outlet;
+use super::place::{end_at, end_of};
 use super::rotate::{Cut, Stamp, cut, list, rotated_name};
 use super::tail::unfinished;
 use jiff::Zoned;
 use memchr::{memchr, memrchr};
 use ostler_core::Rotation;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, StatxFlags, fchmod, fstat, ftruncate, open, statx};
+use ostler_wire::control::LogPlace;
+use rustix::fs::{FileType, Mode, OFlags, Stat, fchmod, fstat, ftruncate, open};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io;
@@ -152,11 +153,11 @@ impl LogFile {
         self.fd.is_some()
     }
 
-    /// The size now; 0 when it is not there.
-    pub fn size(&self) -> u64 {
+    /// Where it ends now; none where there is no such file.
+    pub fn end(&self) -> Option<LogPlace> {
         match &self.fd {
-            Some(fd) => fstat(fd).map_or(0, |stat| size(&stat)),
-            None => size_at(&self.path),
+            Some(fd) => end_of(fd).ok(),
+            None => end_at(&self.path).ok(),
         }
     }
 
@@ -376,7 +377,7 @@ impl LogFile {
         };
         let stat = fstat(&fd)?;
         self.line = unfinished_line(&self.path, &stat);
-        self.born = birth(&fd);
+        self.born = end_of(&fd).ok().and_then(|end| end.born).map(|born| born.0);
         self.fd = Some(fd);
         Ok(())
     }
@@ -435,11 +436,4 @@ fn unfinished_line(path: &Path, stat: &Stat) -> u64 {
     File::open(path)
         .and_then(|file| unfinished(&file, size(stat), LOOK_BACK))
         .unwrap_or(0)
-}
-
-/// When the file was created, ms since the epoch (statx(2), `stx_btime`).
-fn birth(fd: &OwnedFd) -> Option<i64> {
-    let found = statx(fd, c"", AtFlags::EMPTY_PATH, StatxFlags::BTIME).ok()?;
-    let known = StatxFlags::from_bits_retain(found.stx_mask).contains(StatxFlags::BTIME);
-    known.then(|| found.stx_btime.tv_sec * 1000 + i64::from(found.stx_btime.tv_nsec / 1_000_000))
 }

@@ -3,7 +3,9 @@
 use super::file::{LogFile, Step, Surroundings, Writing};
 use super::note::FileError;
 use super::outlet::Outlet;
+use super::place::end_at;
 use super::target::Target;
+use ostler_wire::control::LogPlace;
 use std::collections::HashMap;
 use std::io;
 use std::ops::{Index, IndexMut};
@@ -131,12 +133,12 @@ impl Files {
             .collect()
     }
 
-    /// How large a file is, open or not. One that cannot be looked at has nothing to show.
-    pub fn size(&self, path: Option<&Path>) -> u64 {
-        let Some(path) = path else { return 0 };
+    /// Where a file ends, open or not. One that cannot be looked at has nothing to show.
+    pub fn end(&self, path: Option<&Path>) -> Option<LogPlace> {
+        let path = path?;
         match self.by_path.get(path) {
-            Some(key) => self[*key].size(),
-            None => size_at(path),
+            Some(key) => self[*key].end(),
+            None => end_at(path).ok(),
         }
     }
 
@@ -164,11 +166,6 @@ impl Files {
         self.by_path.insert(path.to_owned(), FileKey(free));
         FileKey(free)
     }
-}
-
-/// The size of what lies at a path; 0 when nothing can be found out.
-pub(super) fn size_at(path: &Path) -> u64 {
-    std::fs::metadata(path).map_or(0, |data| data.len())
 }
 
 fn failure(call: &'static str, result: io::Result<()>, path: &Path) -> Option<FileError> {

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use ostler_core::{SlotId, WallTime};
-use ostler_wire::control::{FrameHeader, FrameKind};
+use ostler_wire::control::{FrameHeader, FrameKind, LogPlace, StreamKind};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::path::PathBuf;
@@ -89,7 +89,7 @@ struct Shared {
 struct Queue {
     frames: VecDeque<Frame>,
     cost: usize,
-    lagged: BTreeMap<SlotId, Lag>,
+    lagged: BTreeMap<(SlotId, StreamKind), Lag>,
     ended: bool,
 }
 
@@ -98,6 +98,8 @@ struct Lag {
     name: String,
     at: WallTime,
     bytes: u64,
+    /// Where the stream's file ends with the last of it.
+    place: Option<LogPlace>,
 }
 
 /// Both ends of a new subscription.
@@ -183,36 +185,37 @@ impl Queue {
     /// Turns the oldest frame of output into a count, or forgets the oldest event. Beginnings stay: there is at most one
     /// a slot.
     fn drop_oldest(&mut self) -> bool {
-        let begins = |frame: &Frame| matches!(frame.header.kind, FrameKind::Begin { .. });
-        let oldest = self.frames.iter().position(|frame| !begins(frame));
+        let oldest = self.frames.iter().position(|frame| !is_beginning(frame));
         let Some(frame) = oldest.and_then(|at| self.frames.remove(at)) else {
             return false;
         };
         self.cost -= cost(&frame);
-        if frame.header.len > 0 {
-            self.count(frame.header);
+        match frame.header.kind {
+            FrameKind::Out => self.count(StreamKind::Out, frame.header),
+            FrameKind::Error => self.count(StreamKind::Error, frame.header),
+            FrameKind::Begin { .. } | FrameKind::Lagged { .. } | FrameKind::Event { .. } => {}
         }
         true
     }
 
-    fn count(&mut self, header: FrameHeader) {
-        let lag = self.lagged.entry(header.id).or_insert(Lag {
+    fn count(&mut self, stream: StreamKind, header: FrameHeader) {
+        let lag = self.lagged.entry((header.id, stream)).or_insert(Lag {
             name: header.name,
             at: header.at,
             bytes: 0,
+            place: None,
         });
         lag.bytes += header.len as u64;
+        lag.place = header.place;
     }
 
+    /// What was left out comes in its place: behind beginnings, of which none is ever left out, and before what is left.
     fn pop(&mut self) -> Option<Frame> {
-        if let Some((slot, lag)) = self.lagged.pop_first() {
-            return Some(frame(
-                FrameKind::Lagged { bytes: lag.bytes },
-                slot,
-                lag.name,
-                lag.at,
-                Bytes::new(),
-            ));
+        let begins = self.frames.front().is_some_and(is_beginning);
+        if !begins && let Some(((slot, stream), lag)) = self.lagged.pop_first() {
+            let Lag { bytes, place, .. } = lag;
+            let kind = FrameKind::Lagged { stream, bytes, place };
+            return Some(frame(kind, slot, lag.name, lag.at, Bytes::new()));
         }
         let frame = self.frames.pop_front()?;
         self.cost -= cost(&frame);
@@ -229,9 +232,14 @@ pub(super) fn frame(kind: FrameKind, id: SlotId, name: String, at: WallTime, byt
             name,
             at,
             len: bytes.len(),
+            place: None,
         },
         bytes,
     }
+}
+
+fn is_beginning(frame: &Frame) -> bool {
+    matches!(frame.header.kind, FrameKind::Begin { .. })
 }
 
 fn cost(frame: &Frame) -> usize {

@@ -29,6 +29,7 @@ mod outlet;
 #[cfg(test)]
 mod outlet_tests;
 mod pattern;
+mod place;
 mod pump;
 mod rotate;
 mod tail;
@@ -41,6 +42,7 @@ pub use handle::{Console, Logs, StreamStats};
 pub use note::{FileError, Note};
 pub use outlet::Outlet;
 pub use pattern::Pattern;
+pub use place::{Span, between, end_at};
 pub use rotate::rotated_files;
 pub use tail::{Tail, tail};
 pub use target::{ConsoleForm, StreamId, StreamKind, Target, ToConsole};

@@ -1,7 +1,9 @@
 //! The last lines of a file of any size, with lines of any length, in bounded memory. Pure reading; used by the command
 //! line too.
 
+use super::place::open_at;
 use memchr::memrchr_iter;
+use ostler_wire::control::LogPlace;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Take};
 use std::ops::Range;
@@ -38,15 +40,18 @@ impl Read for Tail {
     }
 }
 
-/// The last `lines` lines of the first `size` bytes of a file; of the whole file when `size` is absent or more than it
-/// has. An unfinished last line counts as one.
+/// The last `lines` lines of a log's file; before a place of the log, if one is given, in the file of that place. An
+/// unfinished last line counts as one.
 ///
 /// # Errors
 /// Those of open(2), pread(2) and lseek(2); no such file among them.
-pub fn tail(path: &Path, lines: usize, size: Option<u64>) -> io::Result<Tail> {
-    let mut file = File::open(path)?;
+pub fn tail(log: &Path, lines: usize, before: Option<LogPlace>) -> io::Result<Tail> {
+    let mut file = match before {
+        Some(place) => open_at(log, place)?,
+        None => File::open(log)?,
+    };
     let length = file.metadata()?.len();
-    let end = size.map_or(length, |size| size.min(length));
+    let end = before.map_or(length, |place| place.size.min(length));
     let start = line_start(&file, lines, end)?;
     file.seek(SeekFrom::Start(start))?;
     Ok(Tail {
@@ -91,14 +96,18 @@ fn break_before(file: &File, count: usize, range: Range<u64>) -> io::Result<u64>
 #[cfg(test)]
 mod tests {
     use super::{BLOCK, tail};
+    use crate::logs::place::end_at;
+    use ostler_wire::control::LogPlace;
     use proptest::prelude::*;
     use std::io::Read;
 
     fn tailed(content: &[u8], lines: usize, size: Option<u64>) -> Vec<u8> {
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(file.path(), content).expect("content");
+        let end = end_at(file.path()).expect("a place");
+        let before = size.map(|size| LogPlace { size, ..end });
         let mut out = Vec::new();
-        tail(file.path(), lines, size)
+        tail(file.path(), lines, before)
             .expect("a tail")
             .read_to_end(&mut out)
             .expect("a readable file");

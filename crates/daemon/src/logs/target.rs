@@ -5,14 +5,7 @@ use ostler_core::{LogFile, LogFormat, LogSpec, Rotation, SlotId, WorkerId};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// One of the two outputs of a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum StreamKind {
-    /// Standard output.
-    Out,
-    /// Standard error.
-    Error,
-}
+pub use ostler_wire::control::StreamKind;
 
 /// One output of one launched process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

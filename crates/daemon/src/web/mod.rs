@@ -140,9 +140,6 @@ impl Daemon {
             Ok(settings) => settings,
             Err(error) => return drop(reply.send(Err(error))),
         };
-        if before.is_some_and(|before| !before.opens_alike(&settings)) {
-            self.keeper.release(SESSIONS_KEY);
-        }
         let listener = match self.listener(settings.address) {
             Ok(listener) => listener,
             Err(failed) => return self.refuse_web(settings.address, &failed, reply),
@@ -225,9 +222,7 @@ impl Daemon {
         let served = tokio::net::TcpListener::from_std(listener.try_clone()?)?;
         let data = serde_json::to_vec(settings)?;
         self.keeper.deposit(KEY, data, vec![copy]);
-        let signed_in = self.keeper.get(SESSIONS_KEY).map(|deposit| deposit.data.clone());
-        let signed_in = signed_in.and_then(|data| serde_json::from_slice::<Sessions>(&data).ok());
-        let door = Door::new(settings.clone(), signed_in.unwrap_or_default());
+        let door = Door::new(settings.clone(), self.signed_in(settings));
         let room = Arc::new(Room::new(door, self.facts.clone(), self.home.clone()));
         let (closing, told) = watch::channel(());
         tokio::spawn(serve::serve(served, room, self.connections.clone(), told));
@@ -235,6 +230,14 @@ impl Daemon {
             listener,
             _closing: closing,
         })
+    }
+
+    /// Who is signed in by this token and password.
+    fn signed_in(&self, settings: &Settings) -> Sessions {
+        let deposit = self.keeper.get(SESSIONS_KEY);
+        let kept = deposit.and_then(|deposit| serde_json::from_slice::<(u64, Sessions)>(&deposit.data).ok());
+        kept.filter(|(lock, _)| *lock == settings.lock())
+            .map_or_else(Sessions::default, |(_, sessions)| sessions)
     }
 
     fn web_state(&self) -> WebState {

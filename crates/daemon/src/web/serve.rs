@@ -77,7 +77,9 @@ impl Room {
 
     /// Leaves with the keeper who is signed in.
     pub fn keep_sessions(&self) {
-        let data = serde_json::to_vec(self.door().sessions()).expect("invariant: sessions are strings and numbers");
+        let door = self.door();
+        let kept = (door.settings().lock(), door.sessions());
+        let data = serde_json::to_vec(&kept).expect("invariant: sessions are strings and numbers");
         let _ = self.facts.send(Fact::Deposit {
             key: SESSIONS_KEY.to_owned(),
             data,

@@ -6,6 +6,7 @@ use crate::durable::replace;
 use ostler_wire::control::{ApiError, ApiErrorKind};
 use ostler_wire::web::{Login, LoginWish, MOST_HOSTS, PORT, SETTINGS, TOKEN, WebOpen, WebWish};
 use serde::{Deserialize, Serialize};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -68,9 +69,13 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Whether whoever was let in by the one is let in by the other.
-    pub fn opens_alike(&self, other: &Self) -> bool {
-        (&self.token, &self.login) == (&other.token, &other.login)
+    /// Another number for another token or password: who was let in by others is not let in by these.
+    pub fn lock(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.token.hash(&mut hasher);
+        let login = self.login.as_ref().map(|login| (&login.user, &login.password));
+        login.hash(&mut hasher);
+        hasher.finish()
     }
 
     /// For whoever owns the control socket.
@@ -208,8 +213,9 @@ mod tests {
         let changed = Settings::wanted(Some(&before), wish, "other".to_owned()).expect("settings");
         assert_eq!(changed.allow_hosts, ["ops.example.com"]);
         assert_eq!(changed.token, "fresh", "only who wants a new one gets one");
+        assert_ne!(changed.lock(), before.lock(), "whoever is signed in has to do so again");
         let same = Settings::wanted(Some(&changed), WebWish::default(), "other".to_owned()).expect("settings");
-        assert_eq!(same, changed);
+        assert_eq!((&same, same.lock()), (&changed, changed.lock()));
         let wish = WebWish {
             login: Some(LoginWish::Nobody),
             new_token: true,

@@ -14,8 +14,8 @@ impl Engine {
         self.followers.retain(|follower| !follower.is_over());
         for known in std::mem::take(&mut subscription.filter.known) {
             let kind = FrameKind::Begin {
-                out_size: self.files.size(known.out.as_deref()),
-                error_size: self.files.size(known.error.as_deref()),
+                out: self.files.end(known.out.as_deref()),
+                error: self.files.end(known.error.as_deref()),
             };
             subscription.begin(known.slot);
             subscription.push(frame(kind, known.slot, known.name, WallTime(now()), Bytes::new()));
@@ -63,16 +63,19 @@ impl Engine {
             return;
         }
         self.followers.retain(|follower| !follower.is_over());
-        let mut shared = None;
+        let (mut shared, mut place) = (None, None);
         for follower in self.followers.iter().filter(|follower| flow.wanted_by(follower)) {
             let bytes = shared.get_or_insert_with(|| Bytes::copy_from_slice(bytes)).clone();
-            follower.push(frame(
+            let own = || flow.files[0].and_then(|key| self.files[key].end());
+            let mut frame = frame(
                 flow.frame_kind(),
                 flow.id.worker.slot,
                 flow.name.clone(),
                 WallTime(at),
                 bytes,
-            ));
+            );
+            frame.header.place = *place.get_or_insert_with(own);
+            follower.push(frame);
         }
     }
 
@@ -93,7 +96,7 @@ impl Engine {
         self.begin_with(slot, None)
     }
 
-    /// How large the slot's files are; `taken` is a stream of it that is having its turn.
+    /// Where the slot's files end; `taken` is a stream of it that is having its turn.
     fn begin_with(&self, slot: SlotId, taken: Option<&Flow>) -> FrameKind {
         let flows = self.streams.iter().flatten().map(|stream| &stream.flow).chain(taken);
         let of = |kind| {
@@ -102,11 +105,11 @@ impl Engine {
                 .filter(move |flow| flow.id.worker.slot == slot && flow.id.kind == kind);
             own.filter_map(|flow| flow.files[0])
                 .next_back()
-                .map_or(0, |key| self.files[key].size())
+                .and_then(|key| self.files[key].end())
         };
         FrameKind::Begin {
-            out_size: of(StreamKind::Out),
-            error_size: of(StreamKind::Error),
+            out: of(StreamKind::Out),
+            error: of(StreamKind::Error),
         }
     }
 }
