@@ -88,6 +88,24 @@ fn a_reload_of_a_native_program_loses_nothing() {
 }
 
 #[test]
+fn a_program_that_is_ready_as_soon_as_it_runs_is_believed() {
+    let source = tools::workspace().join("examples/native/server.c");
+    let program = tools::cc(&source).expect("a program");
+    // One by chance proves little: it says so about when execve tells.
+    let home = home();
+    serving(
+        &home,
+        12,
+        json!({ "script": program, "wait_ready": true, "listen_timeout": "5s" }),
+    );
+    assert!(
+        home.rows("web")
+            .iter()
+            .all(|row| row.status() == "online" && row.restarts() == 0)
+    );
+}
+
+#[test]
 fn a_reload_of_uvicorn_loses_nothing() {
     match tools::pip(&["uvicorn==0.38.0"], "python") {
         Ok(python) => a_reload_loses_nothing(json!({

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::UnboundedSender;
@@ -69,10 +70,21 @@ pub struct Worker {
     /// What its app does when it is told to.
     pub actions: Vec<CustomAction>,
     tasks: Vec<AbortHandle>,
+    /// What will hear what it says, once it is known that it runs.
+    ears: Vec<Ear>,
+}
+
+/// A task that hears what a worker says.
+struct Ear(Pin<Box<dyn Future<Output = ()> + Send>>);
+
+impl std::fmt::Debug for Ear {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ear")
+    }
 }
 
 impl Worker {
-    /// From a deposit, new or inherited. Starts to listen.
+    /// From a deposit, new or inherited. Its end is listened for at once, its words from [`begin_to_hear`](Self::begin_to_hear) on.
     ///
     /// # Errors
     /// If its descriptors cannot be listened to.
@@ -94,6 +106,7 @@ impl Worker {
             custom: BTreeMap::new(),
             actions: Vec::new(),
             tasks: Vec::new(),
+            ears: Vec::new(),
         };
         worker.listen(facts)?;
         Ok(worker)
@@ -140,14 +153,23 @@ impl Worker {
         if let Some(channel) = self.descriptor(Part::Channel).filter(|_| own) {
             let channel = readable(Arc::clone(channel))?;
             let (worker, facts) = (self.id(), facts.clone());
-            self.spawn(hear(channel, worker, facts));
+            self.ears.push(Ear(Box::pin(hear(channel, worker, facts))));
         }
         if let Some(socket) = self.descriptor(Part::Notify) {
             let socket = readable(Arc::clone(socket))?;
             let facts = facts.clone();
-            self.spawn(notify::hear(socket, (self.id(), self.pid), facts));
+            let said = notify::hear(socket, (self.id(), self.pid), facts);
+            self.ears.push(Ear(Box::pin(said)));
         }
         Ok(())
+    }
+
+    /// Hears what it says, now that it is known to run. A program of a few microseconds may have said that it is ready before `execve` has
+    /// told us anything; the word of one that does not run yet would count for nothing. Until then it waits in the socket.
+    pub fn begin_to_hear(&mut self) {
+        for Ear(task) in std::mem::take(&mut self.ears) {
+            self.spawn(task);
+        }
     }
 
     fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {

