@@ -16,6 +16,7 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use ostler_wire::control::{Action, Answer, ApiError, Follow, Operation};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -135,6 +136,16 @@ impl Client {
             after: QUESTION_DEADLINE,
         })??;
         read(path, &body)
+    }
+
+    /// Has something be so, which it is once or twice: sent again when the connection breaks.
+    pub async fn post<T: DeserializeOwned>(&mut self, path: &str, wanted: &impl Serialize) -> Result<T, CallError> {
+        let body = serde_json::to_vec(wanted).map_err(|cause| malformed(path, &cause))?;
+        let answered = timeout(QUESTION_DEADLINE, self.exchange(&Method::POST, path, body.into()));
+        let answer = answered.await.map_err(|_elapsed| CallError::NoAnswer {
+            after: QUESTION_DEADLINE,
+        })??;
+        read(path, &answer)
     }
 
     /// Has something done, exactly once, however often the connection breaks meanwhile.

@@ -223,6 +223,7 @@ pub fn cause_of_start(cause: &Cause) -> String {
 fn origin(by: &Origin) -> String {
     match by {
         Origin::Client { user, pid, verb } => format!("`{verb}` by {user}, pid {pid}"),
+        Origin::Web { user, address, verb } => format!("`{verb}` by {user}, web dashboard, from {address}"),
         Origin::Daemon { reason } => format!("the daemon: {reason}"),
     }
 }

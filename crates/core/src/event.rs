@@ -135,6 +135,15 @@ pub enum Origin {
         /// The verb as typed, e.g. `restart`.
         verb: String,
     },
+    /// Somebody at the web dashboard.
+    Web {
+        /// Who has signed in, or `token`.
+        user: String,
+        /// The address that the request came from.
+        address: String,
+        /// What was asked for, e.g. `restart`.
+        verb: String,
+    },
     /// The daemon itself, e.g. at shutdown by a signal.
     Daemon {
         /// Why.

@@ -41,6 +41,7 @@ mod usage;
 mod versions;
 mod wall_clock;
 pub mod watches;
+mod web;
 mod workers;
 
 use crate::api::Connections;

@@ -14,6 +14,8 @@
 //! | `GET /v1/events` | | an endless stream of [`StateEvent`](crate::events::StateEvent)s: all there is, then what changes |
 //! | `GET /v1/logs?selector=S&out=…&error=…&events=…&tail=N` | | an endless stream of output, see [`crate::events`] |
 //! | `POST /v1/operations` | [`Operation`] | [`Answer`] |
+//! | `GET /v1/web` | | [`WebState`](crate::web::WebState): how the web dashboard's port is open |
+//! | `POST /v1/web` | [`WebChange`](crate::web::WebChange) | the same, afterwards |
 //! | `POST /v1/follow` | [`Follow`] | an endless stream of frames: a [`FrameHeader`] as one line of JSON, then `len` bytes |
 //!
 //! All of it is in `docs/openapi.json` too, by the list in [`crate::endpoints`]. A failed call answers with a status of 400 or above and an [`ApiError`].

@@ -46,6 +46,24 @@ pub enum Endpoint {
     Operations,
     /// Output as bytes.
     Follow,
+    /// How the web dashboard's port is open.
+    Web,
+    /// Open that port, change it or close it.
+    SetWeb,
+}
+
+/// What a call is to whoever comes through the web dashboard's port, whatever he has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OverPort {
+    /// Not to be had there: it needs the trust that the control socket has, which answers its owner only.
+    Closed,
+    /// Changes nothing, and shows nothing that is secret.
+    Shown,
+    /// Changes nothing. What it shows is masked, and not shown at all where the port is for reading only.
+    Masked,
+    /// Changes something: some actions only ([`Action::over_port`](crate::control::Action::over_port)), and none where the port is for
+    /// reading only.
+    Changes,
 }
 
 /// What a query may say.
@@ -105,7 +123,7 @@ const LOGS: [Parameter; 5] = [
 
 impl Endpoint {
     /// All there are.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Ping,
         Self::Processes,
         Self::ProcessesFull,
@@ -118,6 +136,8 @@ impl Endpoint {
         Self::Logs,
         Self::Operations,
         Self::Follow,
+        Self::Web,
+        Self::SetWeb,
     ];
 
     /// What a request means.
@@ -129,7 +149,7 @@ impl Endpoint {
     /// How it is called.
     pub fn method(self) -> Method {
         match self {
-            Self::Operations | Self::Follow => Method::Post,
+            Self::Operations | Self::Follow | Self::SetWeb => Method::Post,
             Self::Ping
             | Self::Processes
             | Self::ProcessesFull
@@ -139,7 +159,8 @@ impl Endpoint {
             | Self::Prometheus
             | Self::Charts
             | Self::Events
-            | Self::Logs => Method::Get,
+            | Self::Logs
+            | Self::Web => Method::Get,
         }
     }
 
@@ -158,6 +179,7 @@ impl Endpoint {
             Self::Logs => "/v1/logs",
             Self::Operations => "/v1/operations",
             Self::Follow => "/v1/follow",
+            Self::Web | Self::SetWeb => "/v1/web",
         }
     }
 
@@ -174,7 +196,28 @@ impl Endpoint {
             | Self::Prometheus
             | Self::Events
             | Self::Operations
-            | Self::Follow => &[],
+            | Self::Follow
+            | Self::Web
+            | Self::SetWeb => &[],
+        }
+    }
+
+    /// What it is at the web dashboard's port. No wildcard: what is new stays closed until somebody has thought of it here.
+    pub fn over_port(self) -> OverPort {
+        match self {
+            Self::Ping
+            | Self::Processes
+            | Self::Reloads
+            | Self::History
+            | Self::Metrics
+            | Self::Prometheus
+            | Self::Charts
+            | Self::Events
+            | Self::Logs => OverPort::Shown,
+            Self::ProcessesFull => OverPort::Masked,
+            Self::Operations => OverPort::Changes,
+            // Logs say the same as text. The port is its owner's to open, and has the token.
+            Self::Follow | Self::Web | Self::SetWeb => OverPort::Closed,
         }
     }
 }

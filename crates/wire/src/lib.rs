@@ -9,3 +9,4 @@ pub mod metrics;
 pub mod node_ipc;
 pub mod operations;
 mod together;
+pub mod web;

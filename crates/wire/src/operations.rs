@@ -130,6 +130,34 @@ pub enum Action {
     Kill,
 }
 
+impl Action {
+    /// What it is called if it may come through the web dashboard's port: what acts on apps that are there, as they are declared. Nothing
+    /// that names a program, a file or a variable, writes to apps, sends signals, or ends the daemon: that takes the control socket's
+    /// trust. No wildcard: what is new stays closed until somebody has thought of it here.
+    pub fn over_port(&self) -> Option<&'static str> {
+        match self {
+            Self::Restart { patch, .. } if *patch == Patch::default() => Some("restart"),
+            Self::Reload { patch, .. } if *patch == Patch::default() => Some("reload"),
+            Self::Stop { .. } => Some("stop"),
+            Self::Delete { .. } => Some("delete"),
+            Self::Reset { .. } => Some("reset"),
+            Self::Scale { .. } => Some("scale"),
+            Self::Restart { .. }
+            | Self::Reload { .. }
+            | Self::Start { .. }
+            | Self::Apply { .. }
+            | Self::Signal { .. }
+            | Self::SendLine { .. }
+            | Self::Trigger { .. }
+            | Self::Flush { .. }
+            | Self::ReloadLogs
+            | Self::Save { .. }
+            | Self::Resurrect
+            | Self::Kill => None,
+        }
+    }
+}
+
 /// Which processes, as typed: `all`, a slot id, a name, a namespace, `/a regular expression/` on names, or a script's path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -213,4 +241,58 @@ pub struct ActionReply {
     pub namespace: String,
     /// What the action gave back; nothing if the worker ended before, or gave no answer in time.
     pub value: Option<serde_json::Value>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn selector() -> Selector {
+        Selector {
+            words: vec!["api".to_owned()],
+            cwd: "/".to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_names_a_program_a_file_or_a_variable_does_not_come_through_the_port() {
+        let patched = Patch {
+            environment: Some(BTreeMap::from([(
+                "NODE_OPTIONS".to_owned(),
+                "--require /tmp/evil.js".to_owned(),
+            )])),
+            ..Patch::default()
+        };
+        let restart = |patch: Patch| Action::Restart {
+            selector: selector(),
+            patch,
+        };
+        assert_eq!(restart(Patch::default()).over_port(), Some("restart"));
+        assert_eq!(restart(patched.clone()).over_port(), None);
+        let reload = |patch: Patch| Action::Reload {
+            selector: selector(),
+            patch,
+            parallel: 1,
+        };
+        assert_eq!(reload(Patch::default()).over_port(), Some("reload"));
+        assert_eq!(reload(patched).over_port(), None);
+        assert_eq!(Action::Stop { selector: selector() }.over_port(), Some("stop"));
+        for closed in [
+            Action::Kill,
+            Action::Resurrect,
+            Action::Save { force: true },
+            Action::ReloadLogs,
+            Action::Flush { selector: None },
+            Action::SendLine {
+                slot: SlotId(0),
+                line: "rm".to_owned(),
+            },
+            Action::Signal {
+                selector: selector(),
+                signal: 9,
+            },
+        ] {
+            assert_eq!(closed.over_port(), None, "{closed:?}");
+        }
+    }
 }

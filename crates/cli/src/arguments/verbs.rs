@@ -3,7 +3,7 @@
 use crate::commands::{
     attach, completion, daemon, delete, describe, env, export, flush, id, jlist, kill, list, logs, monit, pid, ping,
     prettylist, reload, reload_logs, reset, restart, resurrect, runtime, save, scale, send, send_signal, start,
-    start_or_reload, start_or_restart, startup, stop, trigger, unstartup, why,
+    start_or_reload, start_or_restart, startup, stop, trigger, unstartup, web, why,
 };
 use crate::error::Result;
 use crate::session::Session;
@@ -85,6 +85,7 @@ verbs! {
     Why = "why" => why::Why;
     Logs = "logs" or ["log"] => logs::Logs;
     Monit = "monit" or ["dash", "dashboard"] hidden ["imonit"] => monit::Monit, default;
+    Web = "web" => web::Web;
     Flush = "flush" => flush::Flush;
     ReloadLogs = "reloadLogs" => reload_logs::ReloadLogs, default;
     Env = "env" => env::Env;

@@ -34,6 +34,7 @@ pub mod startup;
 pub mod stop;
 pub mod trigger;
 pub mod unstartup;
+pub mod web;
 pub mod why;
 
 #[cfg(test)]

@@ -12,15 +12,19 @@ mod route;
 mod stream;
 
 pub use respond::Body;
+pub(crate) use respond::{failure, internal, json};
+pub(crate) use route::{OF_GUESTS, answer, ask, body};
 
 use crate::events::Watcher;
 use crate::fact::Fact;
 use crate::logs::{Follower, KnownSlot};
+use crate::web::Guest;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use ostler_wire::control::{Answer, ApiError, Follow, Operation, Pong, ProcessRows, Processes, Reloads, Selector};
 use ostler_wire::events::EventId;
 use ostler_wire::metrics::{Charts, Metrics};
+use ostler_wire::web::{WebChange, WebState};
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
@@ -47,13 +51,24 @@ pub enum Call {
     /// How they were doing in the last hour; all if `None`.
     Charts(Option<Selector>, Reply<Charts>),
     /// Change something.
-    Operate(Box<Operation>, Peer, Reply<Answer>),
+    Operate(Box<Operation>, Caller, Reply<Answer>),
     /// Live output.
     Follow(Follow, Reply<Followed>),
     /// Changes of state.
     Watch(Begin, Reply<Watch>),
     /// The names of the apps meant, to find their history by; all if `None`.
     Names(Option<Selector>, Reply<Names>),
+    /// How the web dashboard's port is open, after it was changed if it is to be.
+    Web(Option<WebChange>, Reply<WebState>),
+}
+
+/// Who calls.
+#[derive(Clone, Debug)]
+pub enum Caller {
+    /// Whoever owns the control socket: nothing is kept from him.
+    Owner(Peer),
+    /// Somebody whom the web dashboard's door has let in.
+    Guest(Guest),
 }
 
 /// Live output, and the slots that were there already.
@@ -110,6 +125,12 @@ impl Connections {
         self.open.load(Ordering::Relaxed)
     }
 
+    /// Waits until they are to be closed.
+    pub async fn ending(&self) {
+        let mut told = self.ending.subscribe();
+        drop(told.wait_for(|ending| *ending).await);
+    }
+
     /// Closes each as soon as what it is answering is written.
     pub fn end(&self) {
         self.ending.send_replace(true);
@@ -137,16 +158,14 @@ async fn connection(stream: UnixStream, facts: mpsc::UnboundedSender<Fact>, conn
     connections.open.fetch_add(1, Ordering::Relaxed);
     let service = hyper::service::service_fn(move |request| {
         let facts = facts.clone();
-        let peer = peer.clone();
-        async move { Ok::<_, Infallible>(route::route(request, &facts, peer).await) }
+        let owner = Caller::Owner(peer.clone());
+        async move { Ok::<_, Infallible>(route::route(request, &facts, &owner).await) }
     });
-    let mut told = connections.ending.subscribe();
-    let ending = async move { drop(told.wait_for(|ending| *ending).await) };
     let mut serving = pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
     // However it ends: a broken connection is the client's affair.
     tokio::select! {
         _ = &mut serving => {}
-        () = ending => {
+        () = connections.ending() => {
             serving.as_mut().graceful_shutdown();
             let _ = serving.await;
         }

@@ -2,48 +2,73 @@
 
 use super::query::Query;
 use super::respond::{Body, failure, internal, json, text};
-use super::{Begin, Call, Peer, Reply, follow, prometheus, stream};
+use super::{Begin, Call, Caller, Reply, follow, prometheus, stream};
 use crate::fact::Fact;
 use crate::history;
+use crate::web::mask;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::{Request, Response};
-use ostler_wire::control::{ApiError, ApiErrorKind, Follow, History, Selector};
+use ostler_wire::control::{ApiError, ApiErrorKind, Follow, History, Operation, Processes, Selector};
 use ostler_wire::endpoints::Endpoint;
 use ostler_wire::events::EventId;
 use serde::de::DeserializeOwned;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
-/// The largest body taken, bytes: a thousand apps with large environments fit.
-const MAX_BODY: usize = 64 * 1024 * 1024;
+/// What a body may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// The largest taken, bytes.
+    largest: usize,
+    /// How long it may take to come; as long as it likes if absent.
+    within: Option<Duration>,
+}
+
+/// A thousand apps with large environments fit.
+const OF_OWNERS: Bounds = Bounds {
+    largest: 64 * 1024 * 1024,
+    within: None,
+};
+
+/// They name apps.
+pub const OF_GUESTS: Bounds = Bounds {
+    largest: 64 * 1024,
+    within: Some(Duration::from_secs(10)),
+};
 
 type Facts = mpsc::UnboundedSender<Fact>;
 
 /// Answers one request.
-pub async fn route(request: Request<Incoming>, facts: &Facts, peer: Peer) -> Response<Body> {
+pub async fn route(request: Request<Incoming>, facts: &Facts, caller: &Caller) -> Response<Body> {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let Some(endpoint) = Endpoint::find(method.as_str(), &path) else {
         let message = format!("there is no {method} {path} in this version of Ostler");
         return failure(&user(message));
     };
+    answer(endpoint, request, facts, caller).await
+}
+
+/// Answers a call.
+pub async fn answer(endpoint: Endpoint, request: Request<Incoming>, facts: &Facts, caller: &Caller) -> Response<Body> {
     match Query::parse(endpoint, request.uri().query()) {
-        Ok(query) => answer(endpoint, &query, request, facts, peer).await,
+        Ok(query) => answer_with(endpoint, &query, request, facts, caller).await,
         Err(error) => failure(&error),
     }
 }
 
-async fn answer(
+async fn answer_with(
     endpoint: Endpoint,
     query: &Query,
     request: Request<Incoming>,
     facts: &Facts,
-    peer: Peer,
+    caller: &Caller,
 ) -> Response<Body> {
     match endpoint {
         Endpoint::Ping => json(ask(facts, Call::Ping).await),
         Endpoint::Processes => json(ask(facts, Call::Rows).await),
-        Endpoint::ProcessesFull => json(ask(facts, Call::Full).await),
+        Endpoint::ProcessesFull => json(ask(facts, Call::Full).await.map(|full| caller.shown(full))),
         Endpoint::Reloads => json(ask(facts, Call::Reloads).await),
         Endpoint::History => json(read_history(facts, query.selector()).await),
         Endpoint::Metrics => json(ask(facts, Call::Metrics).await),
@@ -67,11 +92,22 @@ async fn answer(
             }
             Err(error) => failure(&error),
         },
-        Endpoint::Operations => match body(request).await {
-            Ok(operation) => json(ask(facts, |reply| Call::Operate(Box::new(operation), peer, reply)).await),
+        Endpoint::Operations => match body(request, caller.bounds())
+            .await
+            .and_then(|wanted| caller.may(wanted))
+        {
+            Ok(operation) => {
+                let (operation, caller) = (Box::new(operation), caller.clone());
+                json(ask(facts, |reply| Call::Operate(operation, caller, reply)).await)
+            }
             Err(error) => failure(&error),
         },
-        Endpoint::Follow => match body(request).await {
+        Endpoint::Web => json(ask(facts, |reply| Call::Web(None, reply)).await),
+        Endpoint::SetWeb => match body(request, caller.bounds()).await {
+            Ok(change) => json(ask(facts, |reply| Call::Web(Some(change), reply)).await),
+            Err(error) => failure(&error),
+        },
+        Endpoint::Follow => match body(request, caller.bounds()).await {
             Ok(wanted) => follow_stream(facts, wanted).await,
             Err(error) => failure(&error),
         },
@@ -98,7 +134,8 @@ fn wanted(query: &Query) -> Follow {
     }
 }
 
-pub(super) async fn ask<T>(facts: &Facts, call: impl FnOnce(Reply<T>) -> Call) -> Result<T, ApiError> {
+/// Asks the reactor.
+pub async fn ask<T>(facts: &Facts, call: impl FnOnce(Reply<T>) -> Call) -> Result<T, ApiError> {
     let (reply, answer) = oneshot::channel();
     let gone = || ApiError {
         kind: ApiErrorKind::System,
@@ -109,18 +146,61 @@ pub(super) async fn ask<T>(facts: &Facts, call: impl FnOnce(Reply<T>) -> Call) -
     answer.await.unwrap_or_else(|_| Err(gone()))
 }
 
-async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, ApiError> {
-    let bytes: Bytes = Limited::new(request.into_body(), MAX_BODY)
-        .collect()
-        .await
-        .map_err(|error| unreadable(&*error))?
+impl Caller {
+    fn bounds(&self) -> Bounds {
+        match self {
+            Self::Owner(_) => OF_OWNERS,
+            Self::Guest(_) => OF_GUESTS,
+        }
+    }
+
+    /// A list as he may see it.
+    fn shown(&self, mut list: Processes) -> Processes {
+        match self {
+            Self::Owner(_) => {}
+            Self::Guest(_) => mask::processes(&mut list),
+        }
+        list
+    }
+
+    /// An operation, if he may have it carried out. What guests do is called what it is, whatever they call it.
+    fn may(&self, operation: Operation) -> Result<Operation, ApiError> {
+        match (self, operation.action.over_port()) {
+            (Self::Owner(_), _) => Ok(operation),
+            (Self::Guest(_), Some(verb)) => Ok(Operation {
+                verb: verb.to_owned(),
+                ..operation
+            }),
+            (Self::Guest(_), None) => Err(ApiError {
+                kind: ApiErrorKind::User,
+                message: "that cannot be done over this port".to_owned(),
+                hint: Some("The command line can, and so can the control socket.".to_owned()),
+            }),
+        }
+    }
+}
+
+/// The body of a request.
+///
+/// # Errors
+/// If it is too large, does not come, or is not what was expected.
+pub async fn body<T: DeserializeOwned>(request: Request<Incoming>, bounds: Bounds) -> Result<T, ApiError> {
+    let collected = Limited::new(request.into_body(), bounds.largest).collect();
+    let collected = match bounds.within {
+        Some(within) => tokio::time::timeout(within, collected)
+            .await
+            .map_err(|_| user(format!("the call's body did not come within {} s", within.as_secs())))?,
+        None => collected.await,
+    };
+    let bytes: Bytes = collected
+        .map_err(|error| unreadable(&*error, bounds.largest))?
         .to_bytes();
     serde_json::from_slice(&bytes).map_err(|error| user(format!("the call's body is not what was expected: {error}")))
 }
 
-fn unreadable(error: &(dyn std::error::Error + Send + Sync + 'static)) -> ApiError {
+fn unreadable(error: &(dyn std::error::Error + Send + Sync + 'static), largest: usize) -> ApiError {
     if error.is::<LengthLimitError>() {
-        return user(format!("the call's body is larger than {MAX_BODY} bytes"));
+        return user(format!("the call's body is larger than {largest} bytes"));
     }
     user(format!("the call's body could not be read: {error}"))
 }

@@ -119,6 +119,7 @@ impl Daemon {
             sockets: Sockets::default(),
             primary,
             preload,
+            web: None,
             service: Service::from_environment(&mut notes),
             restored: restored.restored,
             stirred: true,
@@ -134,6 +135,7 @@ impl Daemon {
         daemon.adopt_actions(restored.actions);
         daemon.logs.adopted();
         daemon.look_for_starter();
+        daemon.adopt_web();
         for note in notes {
             daemon.note(&note);
         }

@@ -46,9 +46,10 @@ impl Daemon {
             }
             Call::Charts(selector, reply) => drop(reply.send(self.charts(selector.as_ref()))),
             Call::Reloads(reply) => drop(reply.send(Ok(self.reloads()))),
-            Call::Operate(operation, peer, reply) => self.operate(*operation, &peer, reply),
+            Call::Operate(operation, caller, reply) => self.operate(*operation, &caller, reply),
             Call::Follow(follow, reply) => drop(reply.send(self.follow(follow))),
             Call::Watch(begin, reply) => drop(reply.send(Ok(self.begin_watching(begin)))),
+            Call::Web(change, reply) => self.call_web(change, reply),
             Call::Names(selector, reply) => {
                 let names = self.names(selector);
                 // By the thread that writes the history: what has happened until now is in the file then.

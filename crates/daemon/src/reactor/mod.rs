@@ -42,6 +42,7 @@ use crate::sockets::Sockets;
 use crate::usage::Usages;
 use crate::versions::Versions;
 use crate::watches::Watches;
+use crate::web::Web;
 use crate::workers::Workers;
 use ostler_core::history::Entry;
 use ostler_core::{Effect, Event, Machine, Now, Origin, Request, SlotView, Ticket, WorkerId};
@@ -106,6 +107,8 @@ pub struct Daemon {
     pub(crate) primary: Primary,
     /// The script by which workers of Node drain, if it could be put into the home directory.
     pub(crate) preload: Option<String>,
+    /// The web dashboard's port, if it is to be open.
+    pub(crate) web: Option<Box<Web>>,
     /// The service manager, if one watches us.
     pub(crate) service: Service,
     /// The saved list has been restored, or begun to be, by this daemon or an earlier one of its line.

@@ -2,7 +2,7 @@
 //! All of it against the list as it is at this moment, so that twenty starts at once make each app once.
 
 use super::Daemon;
-use crate::api::{Peer, Reply};
+use crate::api::{Caller, Reply};
 use crate::operations::Form;
 use crate::saved_list;
 use crate::select::{not_found, select};
@@ -31,15 +31,11 @@ pub(super) type Later = Box<dyn FnOnce(&mut Daemon, Reply<Answer>)>;
 
 impl Daemon {
     /// Begins an operation, or joins it if it is known.
-    pub(super) fn operate(&mut self, operation: Operation, peer: &Peer, reply: Reply<Answer>) {
+    pub(super) fn operate(&mut self, operation: Operation, caller: &Caller, reply: Reply<Answer>) {
         let Some(reply) = self.operations.join(&operation.id, reply) else {
             return;
         };
-        let by = Origin::Client {
-            user: user_name(peer.uid),
-            pid: Pid(peer.pid),
-            verb: operation.verb,
-        };
+        let by = origin(caller, operation.verb);
         let kept = match self.plan(&operation.id, operation.action, &by) {
             Ok(Plan::Requests(form, tickets)) => self.operations.begin(&operation.id, form, tickets, reply),
             Ok(Plan::Done(answer)) => self.operations.answer(&operation.id, Ok(answer), reply),
@@ -382,6 +378,21 @@ fn is_same(one: &Spec, other: &Spec) -> bool {
 
 fn is_running(slot: &SlotView) -> bool {
     matches!(slot.status, Status::Online | Status::Launching | Status::WaitingRestart)
+}
+
+fn origin(caller: &Caller, verb: String) -> Origin {
+    match caller {
+        Caller::Owner(peer) => Origin::Client {
+            user: user_name(peer.uid),
+            pid: Pid(peer.pid),
+            verb,
+        },
+        Caller::Guest(guest) => Origin::Web {
+            user: guest.user.clone(),
+            address: guest.address.to_string(),
+            verb,
+        },
+    }
 }
 
 fn user_name(uid: u32) -> String {

@@ -13,10 +13,10 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 /// What could not be done.
-pub(super) struct Failed {
+pub(crate) struct Failed {
     /// The system call.
-    pub(super) call: &'static str,
-    pub(super) error: Errno,
+    pub(crate) call: &'static str,
+    pub(crate) error: Errno,
 }
 
 fn failed(call: &'static str) -> impl Fn(Errno) -> Failed {
@@ -24,7 +24,7 @@ fn failed(call: &'static str) -> impl Fn(Errno) -> Failed {
 }
 
 /// Binds, and listens where that is to be.
-pub(super) fn open(wanted: &Listen) -> Result<OwnedFd, Failed> {
+pub(crate) fn open(wanted: &Listen) -> Result<OwnedFd, Failed> {
     let socket = match &wanted.address {
         Address::Tcp(address) => internet(*address, SocketType::STREAM)?,
         Address::Udp(address) => internet(*address, SocketType::DGRAM)?,

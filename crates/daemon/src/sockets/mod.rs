@@ -3,7 +3,7 @@
 //! They belong to apps: opened when the first worker that is to inherit one is launched, left with the keeper before that worker may
 //! run, and closed when the machine says that no spec in use declares them any more. Nothing is ever read from them here.
 
-mod bind;
+pub(crate) mod bind;
 pub(crate) mod notify;
 
 use crate::fact::{Fact, Kept};
@@ -126,7 +126,7 @@ impl Daemon {
         NotSpawned::AddressInUse(Box::new(self.stranger_at(address, message)))
     }
 
-    fn stranger_at(&self, address: &Address, message: String) -> InUse {
+    pub(crate) fn stranger_at(&self, address: &Address, message: String) -> InUse {
         let name = |record: &crate::workers::Worker| (record.pid.0, record.launch.spec.name.clone());
         InUse {
             address: address.clone(),

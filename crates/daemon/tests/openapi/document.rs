@@ -10,6 +10,7 @@ use ostler_wire::events::{
     LogBegin, LogEvent, LogLagged, LogText, Lost, ProcessState, Reload, ReloadEnded, Removed, Snapshot,
 };
 use ostler_wire::metrics::{Charts, Metrics};
+use ostler_wire::web::{WebChange, WebState};
 use serde_json::{Value, json};
 
 const ABOUT: &str = "HTTP over the unix socket `ostler.sock` in Ostler's home directory (`~/.ostler`, or where `OSTLER_HOME` says). \
@@ -64,6 +65,7 @@ fn operation(endpoint: Endpoint, schemas: &mut Schemas) -> Value {
     if endpoint.method() == Method::Post {
         let body = match endpoint {
             Endpoint::Operations => schemas.request::<Operation>(),
+            Endpoint::SetWeb => schemas.request::<WebChange>(),
             _ => schemas.request::<Follow>(),
         };
         operation["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": body } } });
@@ -91,6 +93,11 @@ fn words(endpoint: Endpoint) -> (&'static str, &'static str) {
         Endpoint::Logs => ("logs", "Output of apps as it is written"),
         Endpoint::Operations => ("operate", "Change something; answered when it is done"),
         Endpoint::Follow => ("follow", "Output of apps as bytes"),
+        Endpoint::Web => ("web", "How the web dashboard's port is open, with its token"),
+        Endpoint::SetWeb => (
+            "setWeb",
+            "Open the web dashboard's port, change how it is open, or close it; answered as `GET` afterwards",
+        ),
     }
 }
 
@@ -115,6 +122,7 @@ fn answer(endpoint: Endpoint, schemas: &mut Schemas) -> Value {
         Endpoint::Metrics => schemas.answer::<Metrics>(),
         Endpoint::Charts => schemas.answer::<Charts>(),
         Endpoint::Operations => schemas.answer::<Answer>(),
+        Endpoint::Web | Endpoint::SetWeb => schemas.answer::<WebState>(),
         Endpoint::Prometheus => return json!({ "text/plain": { "schema": { "type": "string" } } }),
         Endpoint::Events => return stream(&state_events(schemas)),
         Endpoint::Logs => return stream(&log_events(schemas)),
