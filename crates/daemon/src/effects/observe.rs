@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 /// waits for somebody else.
 const REST: Duration = Duration::from_millis(4);
 /// How often starting workers are looked at: as often as costs next to nothing, since who started them waits for the answer.
-const LOOKS: RangeInclusive<Duration> = Duration::from_millis(2)..=Duration::from_millis(6);
+const LOOKS: RangeInclusive<Duration> = Duration::from_millis(2)..=REST;
 /// The time between two looks for each that is looked at: a hundred times what a look takes.
 const EACH: Duration = Duration::from_micros(500);
 /// How often to look for a listening socket: it costs a read of the system's socket tables.
@@ -121,9 +121,10 @@ impl Daemon {
         for event in seen {
             self.send(Fact::Machine(event));
         }
-        if !self.starts.observed.is_empty() && self.operations.are_awaited() && !self.usages.are_fresh() {
-            // Who starts something asks for the list next, and while programs come up there is time to look at `/proc`.
-            self.sample_usages();
+        if self.operations.are_awaited() && !self.usages.are_fresh() {
+            // Who starts something asks for the list next. Not at once: he is to be answered first.
+            let facts = self.facts.clone();
+            tokio::spawn(async move { facts.send(Fact::SampleUsages) });
         }
         self.tick_starts();
     }

@@ -225,6 +225,7 @@ impl Daemon {
             Fact::ChildEnded => self.reap_orphans(),
             Fact::LeftoverEnded(_) => self.leftover_ended(),
             Fact::ObserveStarts => self.look_at_starts(),
+            Fact::SampleUsages => self.sample_usages(),
             Fact::Open(connections) => self.open_now(connections),
             Fact::Look(look) => self.look(look),
             Fact::SampleMemory(worker) => self.sample_memory(worker),
