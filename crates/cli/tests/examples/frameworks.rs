@@ -34,3 +34,19 @@ fn nest_is_reloaded_without_loss() {
 fn next_is_reloaded_without_loss() {
     loses_nothing("next_is_reloaded_without_loss", "next", &[]);
 }
+
+/// It shows that the tests above can fail: the Express example has no line of shutdown code.
+#[test]
+fn a_restart_under_load_is_seen_to_lose_something() {
+    let story = || {
+        let example = Example::start("express", &["-i", "2"], |_| installed("express"))?;
+        let restart = |example: &Example| drop(example.call(&["restart", "express"]).ok());
+        let load = example.under_load("/", Connections::KeptAlive, restart)?;
+        let toll = load.end();
+        assert!(toll.lost > 0, "{toll:?}");
+        Ok::<(), String>(())
+    };
+    if let Err(reason) = story() {
+        skip("a_restart_under_load_is_seen_to_lose_something", &reason);
+    }
+}

@@ -100,17 +100,26 @@ impl Example {
         assert!(before.iter().all(|pid| !process::is_alive(*pid)), "{before:?}");
     }
 
+    /// Load on a path, until all workers have been replaced by `replace` and the new ones have answered.
+    ///
+    /// # Errors
+    /// Why there is no autocannon.
+    pub fn under_load(&self, path: &str, kind: Connections, replace: impl FnOnce(&Self)) -> Result<Cannon, String> {
+        let load = Cannon::begin(self.port, path, CONNECTIONS, kind)?;
+        self.home.wait_until("load", || load.answered() > SOME);
+        replace(self);
+        let answered = load.answered();
+        self.home
+            .wait_until("answers of the new ones", || load.answered() > answered + SOME);
+        Ok(load)
+    }
+
     /// Load on a path, a reload in its middle, and nothing is lost.
     ///
     /// # Errors
     /// Why there is no autocannon.
     pub fn loses_nothing(&self, path: &str, kind: Connections) -> Result<(), String> {
-        let load = Cannon::begin(self.port, path, CONNECTIONS, kind)?;
-        self.home.wait_until("load", || load.answered() > SOME);
-        self.reload();
-        let answered = load.answered();
-        self.home
-            .wait_until("answers of the new ones", || load.answered() > answered + SOME);
+        let load = self.under_load(path, kind, Self::reload)?;
         load.end_without_loss(format!("{}: a reload under load", self.name));
         assert!(self.home.rows(&self.name).iter().all(|row| row.status() == "online"));
         Ok(())
