@@ -53,6 +53,20 @@ fn workers_share_one_port_and_take_turns() {
     );
 }
 
+/// Launching the others takes longer than Node takes to boot: words of workers are there before it is known that they run.
+#[test]
+fn workers_that_are_started_among_many_apps_are_heard() {
+    let home = home();
+    let mut all = vec![json!({
+        "name": "web", "script": apps::path("ready.js"), "instances": 6, "exec_mode": "cluster", "wait_ready": true,
+        "listen_timeout": "15s",
+    })];
+    all.extend((0..200).map(|number| sleeper(&format!("other-{number}"))));
+    home.start(json!(all));
+    let rows = home.rows("web");
+    assert!(rows.iter().all(|row| row.status() == "online" && row.restarts() == 0));
+}
+
 fn a_reload_loses_nothing(path: &str, clients: usize, connections: Connections) {
     let home = home();
     let port = serving(&home, 2, json!({}));

@@ -165,7 +165,7 @@ impl Worker {
     }
 
     /// Hears what it says, now that it is known to run. A program of a few microseconds may have said that it is ready before `execve` has
-    /// told us anything; the word of one that does not run yet would count for nothing. Until then it waits in the socket.
+    /// told us anything. Until then its words wait in the socket.
     pub fn begin_to_hear(&mut self) {
         for Ear(task) in std::mem::take(&mut self.ears) {
             self.spawn(task);

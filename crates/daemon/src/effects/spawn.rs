@@ -105,7 +105,6 @@ impl Daemon {
         record.executable = executable;
         record.place = place;
         self.attach_logs(worker, &record.launch.spec, &deposit);
-        self.attach_channel(&record, Left::default());
         let released = held.release()?;
         record.await_launch(released.outcome, &self.facts)?;
         self.workers.insert(worker, record);
@@ -137,8 +136,20 @@ impl Daemon {
         }));
     }
 
-    /// Hands the channel of a cluster's worker to the primary, with what a predecessor has left of it.
-    pub(crate) fn attach_channel(&self, record: &Worker, left: Left) {
+    /// Hears what a worker says, now that it is known to run: itself, or by the primary, with what a predecessor has left of it. What one says
+    /// that does not run yet counts for nothing; and whoever has much to launch may learn of a worker's words and of its launch at once.
+    pub(crate) fn hear(&mut self, worker: WorkerId) {
+        let left = self.left_of(worker);
+        if let Some(record) = self.workers.get_mut(&worker) {
+            record.begin_to_hear();
+        }
+        if let Some(record) = self.workers.get(&worker) {
+            self.attach_channel(record, left);
+        }
+    }
+
+    /// Hands the channel of a cluster's worker to the primary.
+    fn attach_channel(&self, record: &Worker, left: Left) {
         let channel = record.descriptor(Part::Channel).filter(|_| record.is_of_cluster());
         if let Some(channel) = channel {
             self.primary.send(PrimaryCommand::Attach {
@@ -187,9 +198,8 @@ impl Daemon {
                 self.scribe.write_pid(path, pid.0);
                 self.versions.note(&record.launch.spec.program.path);
                 let place = record.place.clone();
-                let spawned = Fact::Machine(Event::Spawned { worker, pid, place });
-                let _ = self.facts.send(spawned);
-                record.begin_to_hear();
+                self.send(Fact::Machine(Event::Spawned { worker, pid, place }));
+                self.hear(worker);
                 // Its end may have been told before its beginning, and was not listened to then.
                 if self.has_ended(worker) {
                     self.send(Fact::Ended(worker));

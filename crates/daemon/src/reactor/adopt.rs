@@ -165,8 +165,9 @@ impl Daemon {
             }
         }
         self.open_gates();
-        let running = self.workers.values_mut().filter(|record| !record.launching);
-        running.for_each(Worker::begin_to_hear);
+        let running = self.workers.values().filter(|record| !record.launching);
+        let running: Vec<WorkerId> = running.map(Worker::id).collect();
+        running.into_iter().for_each(|worker| self.hear(worker));
         self.drop_servers();
         let slots = self.slots();
         for slot in slots.iter().filter(|slot| slot.pid.is_some()) {
@@ -240,8 +241,6 @@ impl Daemon {
         let mut record = Worker::new(mark, launch, &deposit, &self.facts)?;
         record.executable = PathBuf::from(spawn::executable(&record.launch));
         record.place.clone_from(&record.launch.place);
-        let left = self.left_of(&record);
-        self.attach_channel(&record, left);
         self.workers.insert(worker, record);
         Ok(())
     }

@@ -3,7 +3,7 @@
 use super::Daemon;
 use super::adopt::copies_of;
 use crate::primary::{self, Left, Unfinished};
-use crate::workers::{self, Worker};
+use crate::workers;
 use ostler_core::WorkerId;
 use std::io;
 
@@ -20,8 +20,7 @@ impl Daemon {
     }
 
     /// What a predecessor has left of a worker of a cluster.
-    pub(super) fn left_of(&mut self, record: &Worker) -> Left {
-        let worker = record.id();
+    pub(crate) fn left_of(&mut self, worker: WorkerId) -> Left {
         let deposit = self.keeper.get(&format!("{}{worker}", primary::SERVERS));
         let servers = deposit.and_then(|deposit| serde_json::from_slice(&deposit.data).ok());
         Left {
