@@ -68,6 +68,7 @@ async function load(shop) {
   await pause(seconds * 1000);
   const result = await load.stop();
   console.log(table(result));
+  shop.answered = result['2xx'];
   isLossless(checks, result, 'load and a reload in its middle');
   if (shop.kill) throw new Error('a worker was killed under load');
   if (!redis.isMissing) {
@@ -78,6 +79,22 @@ async function load(shop) {
   const now = await ofEach(shop, '/');
   checks.see(now.every(answer => answer.environment === 'production'), 'every worker is in production');
   checks.see(now.every(answer => !pids.includes(answer.pid)), `other processes: ${pids.join(', ')} → ${now.map(answer => answer.pid).join(', ')}`);
+}
+
+// What Ostler has counted by itself, in workers that are gone, too: what the web dashboard shows and Prometheus reads.
+async function numbers({ ostler, checks, print, answered }) {
+  const link = new URL((await ostler.type('web', '--port', '0')).trim());
+  const headers = { Authorization: `Bearer ${link.hash.slice('#token='.length)}`, Connection: 'close' };
+  const isOfShop = line => /^ostler_http_requests_total\{app="shop".*class="2xx"/.test(line);
+  const lines = await waitFor('all workers to have told what they have answered', async () => {
+    const text = await (await fetch(`${link.origin}/metrics`, { headers })).text();
+    const lines = text.split('\n').filter(isOfShop);
+    const counted = lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+    return counted >= answered && lines;
+  });
+  print(`GET ${link.origin}/metrics\n${lines.join('\n')}`);
+  checks.see(true, `Ostler has counted the ${answered} requests of the load, over a reload`);
+  await ostler.type('web', '--off');
 }
 
 // What the same work costs everybody else, on the loop and in the pool.
@@ -162,6 +179,7 @@ module.exports = [
   ['Health endpoints, and what Ostler makes of them', health],
   ['A counter that all workers share', counter],
   ['Load, and in its middle a reload into production', load],
+  ['Numbers, for the web dashboard and Prometheus', numbers],
   ['Work for the processor: on the event loop, and in threads', threads],
   ['Graceful shutdown', graceful],
   ['A worker crashes', crash],
