@@ -68,9 +68,11 @@ class Ostler {
     return counts.reduce((sum, count) => sum + count, 0);
   }
 
-  // Waits until another process has taken the place of this one, and gives its pid.
-  async successor(pid) {
+  // Waits until another process has taken the place of this one, and gives its pid. `end` ends it, if it does not go by itself: a place is
+  // not to be found any more by who had it, once it is taken.
+  async successor(pid, end = () => {}) {
     const id = (await this.workers()).find(row => row.pid === pid)?.pm_id;
+    end();
     return waitFor(`another worker in place of ${pid}`, async () => {
       const rows = (await this.workers()).filter(row => row.pm2_env.status === 'online');
       const row = rows.find(row => row.pm_id === id && row.pid !== pid);

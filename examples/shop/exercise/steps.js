@@ -130,8 +130,7 @@ async function graceful({ ostler, url, checks }) {
 
 async function crash({ ostler, url, checks }) {
   const [pid] = await ostler.pids();
-  process.kill(pid, 'SIGKILL');
-  const successor = await ostler.successor(pid);
+  const successor = await ostler.successor(pid, () => process.kill(pid, 'SIGKILL'));
   checks.see((await get(`${url}/health`)).status === 'up', `${pid} was killed, ${successor} has taken its place`);
 }
 

@@ -6,7 +6,7 @@ use crate::home::HOME_VARIABLE;
 use crate::launch_daemon;
 use crate::session::Session;
 use clap::Args;
-use ostler_sys::users;
+use ostler_sys::users::{self, UnknownError};
 use std::path::{Path, PathBuf};
 
 /// Directories that every service finds programs in, whatever its caller's `PATH` was.
@@ -131,7 +131,11 @@ pub fn quoted(text: &str) -> String {
 }
 
 fn home_of(user: &str) -> Result<PathBuf> {
-    let identity = users::identify(user, None).map_err(|error| Error::user(error.to_string()))?;
+    let identity = users::identify(user, None).map_err(|error| match error {
+        UnknownError::NoGroup(number) => Error::user(format!("user number {number} has no entry in /etc/passwd"))
+            .hint("a service needs a user that is there at the next boot: create it, or name another with -u"),
+        other => Error::user(other.to_string()),
+    })?;
     let home = identity.user.map(|user| PathBuf::from(user.home));
     home.filter(|home| home.is_absolute())
         .ok_or_else(|| Error::user(format!("user {user} has no home directory")).hint("give one with --hp"))
