@@ -146,15 +146,18 @@ mod tests {
 
     #[test]
     fn a_child_that_is_no_worker_is_an_orphan_of_the_worker_it_was_marked_with() {
-        let child = Command::new("/bin/sleep")
-            .arg("60")
+        let child = Command::new("/bin/sh")
+            .args(["-c", "echo; read line"])
             .env(MARKER, marker(worker(), "/h"))
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
             .spawn();
-        let child = Ended(child.expect("sleep starts"));
+        let mut child = Ended(child.expect("sh starts"));
+        // `spawn` returns within `execve`, a moment before the new program's environment is there to be read.
+        let mut output = std::io::BufReader::new(child.0.stdout.take().expect("piped"));
+        std::io::BufRead::read_line(&mut output, &mut String::new()).expect("it says that it runs");
         let pid = i32::try_from(child.0.id()).expect("pid");
         let own = i32::try_from(std::process::id()).expect("pid");
-        // `spawn` returns when `execve` has happened, so the environment is the new program's.
         let found = orphans(&[own], &BTreeSet::new(), &BTreeMap::new(), "/h");
         assert_eq!(found.of.get(&worker()), Some(&vec![pid]), "{found:?}");
         let known = orphans(&[own], &BTreeSet::from([pid]), &BTreeMap::new(), "/h");
