@@ -121,11 +121,13 @@ pub async fn serve(listener: TcpListener, room: Arc<Room>, connections: Connecti
         Arc::new(Semaphore::new(MOST_CONNECTIONS)),
         Arc::new(Semaphore::new(MOST_CONNECTIONS)),
     );
+    let mut failing = false;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = closing.changed() => return,
         };
+        let failed_before = std::mem::replace(&mut failing, accepted.is_err());
         match accepted {
             Ok((stream, peer)) => match Arc::clone(&places).try_acquire_owned() {
                 Ok(place) => {
@@ -146,9 +148,11 @@ pub async fn serve(listener: TcpListener, room: Arc<Room>, connections: Connecti
                 }
             },
             Err(error) => {
-                let _ = room
-                    .facts
-                    .send(Fact::Note(format!("accept at the web dashboard's port: {error}")));
+                // Once for as long as it lasts: descriptors may be short for hours.
+                if !failed_before {
+                    let note = format!("accept at the web dashboard's port: {error}");
+                    let _ = room.facts.send(Fact::Note(note));
+                }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }

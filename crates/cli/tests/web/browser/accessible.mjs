@@ -1,8 +1,7 @@
 // Everything that is shown, by the rules of axe-core (WCAG 2.2 A and AA, and best practice), on wide and narrow screens, light and dark.
 
-import { accessible, clickText, link, open, origin, ready, says, scenario, until } from "./page.mjs";
+import { accessible, choose, clickText, link, open, origin, ready, says, scenario, until } from "./page.mjs";
 
-const choose = (page, name) => page.evaluate((name) => [...document.querySelectorAll("#table a")].find((link) => link.textContent === name).click(), name);
 
 await scenario(async (browser) => {
   for (const [where, look] of [["wide", { width: 1440, height: 900 }], ["wide and dark", { width: 1440, height: 900, dark: true }], ["middle", { width: 900, height: 800 }],

@@ -1,7 +1,7 @@
 // The page loads, is signed in by its link, shows what there is, and follows what happens.
 
 import assert from "node:assert/strict";
-import { list, open, origin, ostler, pid, ready, says, scenario, text, token, until } from "./page.mjs";
+import { choose, list, open, origin, ostler, pid, ready, says, scenario, text, token, until } from "./page.mjs";
 
 await scenario(async (browser) => {
   const page = await open(browser);
@@ -25,7 +25,7 @@ await scenario(async (browser) => {
   await until("newcomer to be stopped", async () => /newcomer\s+stopped/.test(await text(page, "#table")));
   // A crash shows with its cause.
   await page.goto(`${origin}/#/apps/${(await list()).find((row) => row.name === "steady").pm_id}`);
-  await page.evaluate(() => [...document.querySelectorAll("#table a")].find((link) => link.textContent === "steady").click());
+  await choose(page, "steady");
   await says(page, "#detail-title", "steady");
   await page.click("#tab-history");
   const before = await pid("steady");

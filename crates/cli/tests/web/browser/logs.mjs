@@ -1,14 +1,14 @@
 // Output, live: what it says is text, it can be searched and held.
 
 import assert from "node:assert/strict";
-import { open, ready, says, scenario, text, until } from "./page.mjs";
+import { choose, open, ready, says, scenario, text, until } from "./page.mjs";
 
 const lines = (page) => page.$$eval(".log li", (nodes) => nodes.map((node) => node.innerText));
 
 await scenario(async (browser) => {
   const page = await open(browser);
   await ready(page);
-  await page.evaluate(() => [...document.querySelectorAll("#table a")].find((link) => link.textContent === "talker").click());
+  await choose(page, "talker");
   await says(page, "#detail-title", "talker");
   await page.click("#tab-logs");
   await says(page, ".log", "line 5");

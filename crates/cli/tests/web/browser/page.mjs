@@ -45,6 +45,13 @@ export const clickText = async (page, selector, words) => {
   await nodes[0].click();
 };
 
+/** Chooses an app in the table, as soon as it is there. */
+export const choose = (page, name) => until(`${name} in the table`, () => page.evaluate((name) => {
+  const link = [...document.querySelectorAll("#table a")].find((link) => link.textContent === name);
+  link?.click();
+  return link !== undefined;
+}, name));
+
 /** A page of the browser. What goes wrong in it is collected; `expected` are failures that a scenario means. */
 export async function open(browser, { width = 1280, height = 820, dark = false, at = link, context = browser } = {}) {
   const page = await context.newPage();
@@ -77,9 +84,20 @@ export async function accessible(page, where) {
   assert.ok(wide <= 0, `${where}: ${wide} pixels stand out at the right`);
 }
 
+/** The browser is not what is looked at: this one ends by a signal in one of some forty beginnings, without a word. */
+async function launched(times = 3) {
+  try {
+    return await puppeteer.launch({ args: switches, executablePath: executable, headless: "shell" });
+  } catch (error) {
+    if (times === 1) throw error;
+    console.error(`again, since the browser did not begin: ${error.message}`);
+    return launched(times - 1);
+  }
+}
+
 /** Runs a scenario in a browser of its own. */
 export async function scenario(play) {
-  const browser = await puppeteer.launch({ args: switches, executablePath: executable, headless: "shell" });
+  const browser = await launched();
   try {
     await play(browser);
   } finally {

@@ -2,11 +2,10 @@
 
 import { get } from "node:http";
 import { join } from "node:path";
-import { open, ready, says, scenario, until } from "./page.mjs";
+import { choose, open, ready, says, scenario, until } from "./page.mjs";
 
 const port = Number(process.env.PORT);
 const SECONDS = Number(process.env.SECONDS);
-const choose = (page, name) => page.evaluate((name) => [...document.querySelectorAll("#table a")].find((link) => link.textContent === name).click(), name);
 
 /** Visitors who come in waves. */
 function visit(running) {

@@ -1,13 +1,13 @@
 // For reading only: all that shows, nothing that acts.
 
 import assert from "node:assert/strict";
-import { open, ready, says, scenario } from "./page.mjs";
+import { choose, open, ready, says, scenario } from "./page.mjs";
 
 await scenario(async (browser) => {
   const page = await open(browser);
   await ready(page);
   await says(page, "#mode", "read only");
-  await page.evaluate(() => [...document.querySelectorAll("#table a")].find((link) => link.textContent === "steady").click());
+  await choose(page, "steady");
   await says(page, "#detail-title", "steady");
   assert.equal((await page.$$(".acts")).length, 0);
   assert.deepEqual(await page.$$eval("[role=tab]", (tabs) => tabs.map((tab) => tab.textContent)), ["Charts", "Logs", "History"]);

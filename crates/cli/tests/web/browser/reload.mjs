@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { get } from "node:http";
-import { list, open, ostler, ready, says, scenario, text, until } from "./page.mjs";
+import { choose, list, open, ostler, ready, says, scenario, text, until } from "./page.mjs";
 
 const port = Number(process.env.PORT);
 const pids = async () => (await list()).filter((row) => row.name === "web").map((row) => row.pid);
@@ -10,7 +10,7 @@ const pids = async () => (await list()).filter((row) => row.name === "web").map(
 await scenario(async (browser) => {
   const page = await open(browser);
   await ready(page);
-  await page.evaluate(() => [...document.querySelectorAll("#table a")].find((link) => link.textContent === "web").click());
+  await choose(page, "web");
   const before = await pids();
   // Requests that last hold the old workers up.
   const slow = [0, 1].map(() => new Promise((done, failed) => get({ port, path: "/slow", host: "127.0.0.1" }, (answer) => {
