@@ -61,7 +61,8 @@ async function counter(shop) {
 async function load(shop) {
   const { ostler, url, checks, seconds, redis } = shop;
   const [before, pids] = [await get(`${url}/requests`), await ostler.pids()];
-  const load = beginLoad(`${url}/`, { connections: 50 });
+  // Of a worker that is killed something is lost if something is under way.
+  const load = beginLoad(shop.kill ? `${url}/slow?ms=500` : `${url}/`, { connections: 50 });
   await pause(seconds * 1000);
   if (shop.kill) process.kill(pids[0], 'SIGKILL');
   else await ostler.type('reload', 'ecosystem.config.js', '--env', 'production');
