@@ -6,7 +6,7 @@ use logs_common::{Bench, PATIENCE, error, out, rotation, stream, write};
 use ostler_core::{Rotation, SlotId};
 use ostler_daemon::logs::{Filter, Follower, Frame, StreamKind, Target, between, end_at, rotated_files};
 use ostler_wire::control::{FrameHeader, FrameKind, LogPlace};
-use std::io::Read;
+use std::io::{PipeWriter, Read};
 
 fn everything() -> Filter {
     Filter {
@@ -38,6 +38,22 @@ fn sizes(begin: &Frame) -> (u64, u64) {
     };
     let size = |end: &Option<LogPlace>| end.map_or(0, |end| end.size);
     (size(out), size(error))
+}
+
+/// A stream whose log is rotated, and has a line already.
+fn rotated(bench: &Bench, rotation: &Rotation) -> PipeWriter {
+    let rotation = Rotation {
+        keep: 1000,
+        ..rotation.clone()
+    };
+    let target = Target {
+        rotation: Some(rotation),
+        ..bench.target("o.log")
+    };
+    let pipe = bench.attach(out(0), target);
+    write(&pipe, b"before\n");
+    bench.ended(out(0));
+    pipe
 }
 
 fn settled(bench: &Bench) {
@@ -127,17 +143,13 @@ fn file_up_to_the_beginning_and_stream_are_everything_once_whenever_one_subscrib
 #[test]
 fn the_place_of_each_frame_is_where_the_log_ends_with_it_also_over_rotations() {
     let bench = Bench::new();
-    let target = Target {
-        rotation: Some(Rotation {
+    let pipe = rotated(
+        &bench,
+        &Rotation {
             compress: true,
-            keep: 1000,
             ..rotation(64)
-        }),
-        ..bench.target("o.log")
-    };
-    let pipe = bench.attach(out(0), target);
-    write(&pipe, b"before\n");
-    bench.ended(out(0));
+        },
+    );
     let mut follower = bench.logs.follow(everything());
     let FrameKind::Begin { out: begin, .. } = next(&mut follower).header.kind else {
         panic!("no beginning")
@@ -219,16 +231,7 @@ fn a_follower_who_does_not_read_loses_the_oldest_and_is_told_how_much() {
 fn what_a_follower_was_too_slow_for_is_found_in_the_files_at_the_places_it_is_told() {
     let bench = Bench::new();
     let log = bench.path("o.log");
-    let target = Target {
-        rotation: Some(Rotation {
-            keep: 1000,
-            ..rotation(100_000)
-        }),
-        ..bench.target("o.log")
-    };
-    let pipe = bench.attach(out(0), target);
-    write(&pipe, b"before\n");
-    bench.ended(out(0));
+    let pipe = rotated(&bench, &rotation(100_000));
     let mut follower = bench.logs.follow(everything());
     settled(&bench);
     let written: String = (0..200_000).map(|number| format!("line {number}\n")).collect();
