@@ -87,7 +87,7 @@ async fn write_logs(reader: Reader, mut follower: Follower, mut writer: LogWrite
 }
 
 /// Which output of a slot.
-type Stream = (SlotId, &'static str);
+type Stream = (SlotId, StreamKind);
 
 /// Makes events of frames.
 struct LogWriter {
@@ -106,8 +106,8 @@ impl LogWriter {
         let Frame { header, bytes } = frame;
         let (id, name, at) = (header.id, header.name, header.at);
         match header.kind {
-            FrameKind::Out => self.text((id, "out"), name, Some(at), &bytes),
-            FrameKind::Error => self.text((id, "error"), name, Some(at), &bytes),
+            FrameKind::Out => self.text((id, StreamKind::Out), name, Some(at), &bytes),
+            FrameKind::Error => self.text((id, StreamKind::Error), name, Some(at), &bytes),
             FrameKind::Begin { out, error } => {
                 let before = self.before(id, &name, (out, error)).await;
                 let size = |end: Option<LogPlace>| end.map_or(0, |end| end.size);
@@ -120,7 +120,7 @@ impl LogWriter {
                 [before, encode("begin", None, &begin)].concat()
             }
             FrameKind::Lagged { stream, bytes, .. } => {
-                self.unfinished.remove(&(id, word(stream)));
+                self.unfinished.remove(&(id, stream));
                 let lagged = LogLagged {
                     id,
                     name,
@@ -141,7 +141,7 @@ impl LogWriter {
             self.unfinished.insert(stream, rest.to_vec());
         }
         let (id, kind) = stream;
-        encode(kind, None, &LogText { id, name, at, text })
+        encode(word(kind), None, &LogText { id, name, at, text })
     }
 
     /// The last lines that its files had when the stream began.
@@ -150,7 +150,10 @@ impl LogWriter {
             return Vec::new();
         };
         let mut said = Vec::new();
-        for (kind, file, end) in [("out", known.out, out), ("error", known.error, error)] {
+        for (kind, file, end) in [
+            (StreamKind::Out, known.out, out),
+            (StreamKind::Error, known.error, error),
+        ] {
             let (Some(file), Some(end)) = (file.filter(|file| !self.read.contains(file)), end) else {
                 continue;
             };
@@ -160,7 +163,7 @@ impl LogWriter {
             if let Some(bytes) = last.ok().flatten().filter(|bytes| !bytes.is_empty()) {
                 let text = String::from_utf8_lossy(&bytes).into_owned();
                 let (name, at) = (name.to_owned(), None);
-                said.extend(encode(kind, None, &LogText { id, name, at, text }));
+                said.extend(encode(word(kind), None, &LogText { id, name, at, text }));
             }
         }
         said
