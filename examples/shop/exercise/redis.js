@@ -1,6 +1,7 @@
 // A Redis for the exercise: the one at $REDIS_URL, else one of our own by the program $REDIS_SERVER or the redis-server in PATH. There may be
 // none (REDIS_SERVER=none): then each worker counts for itself.
 const { spawn } = require('node:child_process');
+const { randomInt } = require('node:crypto');
 const { once } = require('node:events');
 const net = require('node:net');
 const { waitFor } = require('./ostler');
@@ -48,10 +49,11 @@ async function accepts(port) {
   }
 }
 
-// Ports that nobody listens on, below those that the system gives to clients.
+// Ports that nobody listens on, below those that the system gives to clients. From anywhere on: two exercises that begin together have
+// neighbouring pids, and what one has found is free for the other until somebody listens.
 async function freePorts(count) {
   const found = [];
-  for (let port = 10_000 + process.pid % 10_000; found.length < count; port++) {
+  for (let port = randomInt(10_000, 30_000); found.length < count; port++) {
     if (port > 32_000) throw new Error('there is no free port');
     const server = net.createServer().listen(port, '127.0.0.1');
     const isFree = await once(server, 'listening').then(() => true, () => false);
