@@ -8,12 +8,13 @@ use serde_json::{Map, Value};
 pub(crate) struct Attributes(pub(crate) Map<String, Value>);
 
 impl Attributes {
+    /// There are few, and each is asked for: going through them is quicker than hashing the name.
     pub(crate) fn get(&self, name: &str) -> Option<&Value> {
-        self.0.get(name)
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+        self.get(name).is_some()
     }
 
     pub(crate) fn text(&self, name: &str) -> Option<&str> {

@@ -59,18 +59,16 @@ impl Attribute {
         self
     }
 
-    /// Whether `key` is one of its names, in snake_case or camelCase.
-    pub(crate) fn is_called(&self, key: &str) -> bool {
-        let snake = snake_case(key);
-        std::iter::once(&self.name)
-            .chain(self.aliases)
-            .any(|name| *name == key || *name == snake)
+    /// Whether one of its names is this one.
+    fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.aliases.contains(&name)
     }
 }
 
-/// The attribute that a key names, if any.
+/// The attribute that a key names, in snake_case or camelCase, if any.
 pub(crate) fn find(key: &str) -> Option<&'static Attribute> {
-    super::attributes().find(|attribute| attribute.is_called(key))
+    let snake = snake_case(key);
+    super::attributes().find(|attribute| attribute.is_called(key) || attribute.is_called(&snake))
 }
 
 /// The known name most like `key`, if one is like it at all.
