@@ -19,7 +19,7 @@ pub use deposits::{GENERATION_KEY, REAPED_KEY, encode_reaped, inherited};
 use ostler_sys::fdpass::{ReceiveError, Received};
 use ostler_sys::lock::LockFile;
 use ostler_sys::signals::{self, Signals};
-use ostler_sys::{fdpass, limits, reap, residency};
+use ostler_sys::{fdpass, limits, reap, residency, spawn};
 use ostler_wire::keeper::{MAX_PACKET, ToDaemon, ToKeeper};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::Write;
@@ -175,6 +175,7 @@ impl Keeper {
                 self.stirred = false;
                 // Only a matter of how much memory seems to be used.
                 let _ = residency::let_go_of_code();
+                spawn::let_go_of_stacks();
                 Ok(())
             }
             Ok(_) => {

@@ -56,7 +56,7 @@ pub(super) fn hold(command: Command) -> Result<Held, SpawnError> {
     };
     let image = Box::new(Image {
         plan,
-        stack: Stack::map()?,
+        stack: Stack::get()?,
     });
     let (pid, pidfd, born_inside) = clone(&image, cgroup.as_ref())?;
     let contained = born_inside || cgroup.is_some_and(|directory| join(&directory, pid));

@@ -7,6 +7,7 @@ use std::cell::UnsafeCell;
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::os::fd::RawFd;
 use std::ptr::null_mut;
+use std::sync::Mutex;
 
 const PAGE: usize = 65536; // The largest page size of our targets: the guard is at least one page everywhere.
 const STACK: usize = 65536; // The child needs 2 kB in release and 6 kB in debug builds.
@@ -128,35 +129,32 @@ impl OwnPid {
     }
 }
 
-/// A mapped stack with a guard below it.
-#[derive(Debug)]
-pub(super) struct Stack {
-    base: *mut c_void,
+/// Stacks that no child runs on any more, for the next ones: whoever starts a hundred programs would map and unmap as many.
+static SPARE: Mutex<Vec<Mapping>> = Mutex::new(Vec::new());
+/// How many of them: as many as there may be children that have not come to run their program yet, on a busy machine.
+const SPARES: usize = 16;
+
+/// Unmaps the stacks that are kept for the next children. For who rests.
+pub(super) fn let_go_of_stacks() {
+    let spare = SPARE.lock().map(|mut spare| std::mem::take(&mut *spare));
+    drop(spare);
 }
 
-// SAFETY: the mapping belongs to this value alone and is not tied to a thread.
-unsafe impl Send for Stack {}
-// SAFETY: a shared reference gives out nothing but addresses.
-unsafe impl Sync for Stack {}
+/// The stack of a child.
+#[derive(Debug)]
+pub(super) struct Stack(Option<Mapping>);
 
 impl Stack {
-    pub(super) fn map() -> Result<Self, SpawnError> {
-        let (access, flags) = (
-            ProtFlags::READ | ProtFlags::WRITE,
-            MapFlags::PRIVATE | MapFlags::NORESERVE,
-        );
-        // SAFETY: an anonymous mapping at an address of the kernel's choice disturbs nothing.
-        let base =
-            unsafe { mmap_anonymous(null_mut(), PAGE + STACK, access, flags) }.map_err(SpawnError::call("mmap"))?;
-        let stack = Self { base };
-        // SAFETY: the range lies in the mapping just made, which nobody uses yet.
-        unsafe { mprotect(base, PAGE, MprotectFlags::empty()) }.map_err(SpawnError::call("mprotect"))?;
-        Ok(stack)
+    /// One that was used before, or a new one.
+    pub(super) fn get() -> Result<Self, SpawnError> {
+        let spare = SPARE.lock().ok().and_then(|mut spare| spare.pop());
+        Ok(Self(Some(spare.map_or_else(Mapping::new, Ok)?)))
     }
 
     /// The lowest usable address.
     pub(super) fn low(&self) -> usize {
-        self.base.addr() + PAGE
+        let mapping = self.0.as_ref().expect("invariant: emptied only by drop");
+        mapping.base.addr() + PAGE
     }
 
     /// Bytes from there to the top; both are multiples of 16.
@@ -167,8 +165,46 @@ impl Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        // SAFETY: maps what `map` mapped; by the invariant of Image no child runs on it any more. An error would
-        // mean that the range was not mapped, which leaves nothing to do.
+        // By the invariant of Image no child runs on it any more.
+        if let (Some(mapping), Ok(mut spare)) = (self.0.take(), SPARE.lock())
+            && spare.len() < SPARES
+        {
+            spare.push(mapping);
+        }
+    }
+}
+
+/// A mapped stack with a guard below it.
+#[derive(Debug)]
+struct Mapping {
+    base: *mut c_void,
+}
+
+// SAFETY: the mapping belongs to this value alone and is not tied to a thread.
+unsafe impl Send for Mapping {}
+// SAFETY: a shared reference gives out nothing but addresses.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    fn new() -> Result<Self, SpawnError> {
+        let (access, flags) = (
+            ProtFlags::READ | ProtFlags::WRITE,
+            MapFlags::PRIVATE | MapFlags::NORESERVE,
+        );
+        // SAFETY: an anonymous mapping at an address of the kernel's choice disturbs nothing.
+        let base =
+            unsafe { mmap_anonymous(null_mut(), PAGE + STACK, access, flags) }.map_err(SpawnError::call("mmap"))?;
+        let mapping = Self { base };
+        // SAFETY: the range lies in the mapping just made, which nobody uses yet.
+        unsafe { mprotect(base, PAGE, MprotectFlags::empty()) }.map_err(SpawnError::call("mprotect"))?;
+        Ok(mapping)
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: unmaps what `new` mapped, which nobody uses any more: a stack gives it back when its child has left it. An error
+        // would mean that the range was not mapped, which leaves nothing to do.
         let _ = unsafe { munmap(self.base, PAGE + STACK) };
     }
 }

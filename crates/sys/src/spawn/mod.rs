@@ -147,6 +147,11 @@ impl Command {
     }
 }
 
+/// Lets go of memory that is kept for the next processes that are created. To be called when there is nothing to do.
+pub fn let_go_of_stacks() {
+    image::let_go_of_stacks();
+}
+
 impl Held {
     fn parts(&self) -> &Parts {
         self.0
