@@ -64,10 +64,6 @@ pub enum Fact {
     ChildEnded,
     /// A process left over from a worker has ended.
     LeftoverEnded(WorkerId),
-    /// Time to look at the start of workers that are being observed.
-    ObserveStarts,
-    /// It is time to look at what all workers use, for the list that will be asked for.
-    SampleUsages,
     /// How many connections workers of clusters have open.
     Open(Vec<(WorkerId, u64)>),
     /// Time to look at a worker.

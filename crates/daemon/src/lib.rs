@@ -29,6 +29,7 @@ mod paths;
 mod primary;
 mod reactor;
 mod readiness;
+mod real_paths;
 mod records;
 mod saved_list;
 mod scribe;

@@ -30,8 +30,7 @@ impl Scribe {
             .name("scribe".to_owned())
             .stack_size(256 * 1024)
             .spawn(move || {
-                // Nobody waits for a pid file while there are programs to be started. On Linux the priority is the calling
-                // thread's (setpriority(2), "C library/kernel differences").
+                // On Linux the priority is the calling thread's (setpriority(2), "C library/kernel differences").
                 let _ = rustix::process::setpriority_process(None, NICE);
                 for job in queue {
                     job();
@@ -46,15 +45,20 @@ impl Scribe {
         let _ = self.jobs.send(Box::new(job));
     }
 
-    /// Writes a pid file.
-    pub fn write_pid(&self, path: PathBuf, pid: i32) {
+    /// Writes pid files.
+    pub fn write_pids(&self, files: Vec<(PathBuf, i32)>) {
+        if files.is_empty() {
+            return;
+        }
         self.run(move || {
-            // A missing pid file hurts nobody but who reads it; a full disk must not be reported a hundred times.
-            if std::fs::write(&path, pid.to_string()).is_err()
-                && let Some(parent) = path.parent()
-                && std::fs::create_dir_all(parent).is_ok()
-            {
-                let _ = std::fs::write(path, pid.to_string());
+            for (path, pid) in files {
+                // A missing pid file hurts nobody but who reads it; a full disk must not be reported a hundred times.
+                if std::fs::write(&path, pid.to_string()).is_err()
+                    && let Some(parent) = path.parent()
+                    && std::fs::create_dir_all(parent).is_ok()
+                {
+                    let _ = std::fs::write(path, pid.to_string());
+                }
             }
         });
     }

@@ -1,18 +1,28 @@
 //! An app's version: that of the nearest `package.json` above its script, as PM2 has it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The versions of scripts that were launched, as they were at their last launch.
 #[derive(Debug, Default)]
 pub struct Versions {
     known: BTreeMap<String, Option<String>>,
+    /// Those that were read just now, for all that is launched at a time.
+    current: BTreeSet<String>,
 }
 
 impl Versions {
     /// Reads a script's version anew: a deployment may have changed it.
     pub fn note(&mut self, script: &str) {
-        self.known.insert(script.to_owned(), nearest(Path::new(script)));
+        if !self.current.contains(script) {
+            self.current.insert(script.to_owned());
+            self.known.insert(script.to_owned(), nearest(Path::new(script)));
+        }
+    }
+
+    /// All is launched that was to be: what is launched next may be of another deployment.
+    pub fn begin_anew(&mut self) {
+        self.current.clear();
     }
 
     /// What was read last.

@@ -36,8 +36,11 @@ pub enum Part {
     Error = 3,
     /// Our end of its IPC channel.
     Channel = 4,
+    /// Its gate: with it a successor lets go of a process that was held when its predecessor died, and hears what came of its launch. Kept
+    /// longer than that, since a message to the keeper costs more than a descriptor.
+    Gate = 5,
     /// The socket on which it says that it is ready, if it has one.
-    Notify = 5,
+    Notify = 6,
 }
 
 /// A running or just ended worker.
@@ -127,7 +130,30 @@ impl Worker {
         self.launch.worker
     }
 
+    /// Goes on with a launch that a predecessor has begun: lets the process go, and reports if it is not known to run.
+    ///
+    /// # Errors
+    /// `send(2)`, `recv(2)` or `epoll_ctl(2)`.
+    pub fn go_on(&mut self, facts: &UnboundedSender<Fact>) -> io::Result<()> {
+        let Some(gate) = self.descriptor(Part::Gate) else {
+            return Ok(());
+        };
+        let mut outcome = Outcome::inherited(gate.try_clone()?)?;
+        match outcome.read()? {
+            ExecOutcome::Running => {}
+            ExecOutcome::Pending => self.await_launch(outcome, facts)?,
+            failed @ ExecOutcome::Failed(_) => {
+                self.launching = true;
+                let _ = facts.send(Fact::Launched(self.id(), Ok(failed)));
+            }
+        }
+        Ok(())
+    }
+
     /// Reports when `execve` has succeeded or failed.
+    ///
+    /// # Errors
+    /// `epoll_ctl(2)`.
     pub fn await_launch(&mut self, outcome: Outcome, facts: &UnboundedSender<Fact>) -> io::Result<()> {
         let outcome = readable(outcome)?;
         self.launching = true;
@@ -293,15 +319,8 @@ pub fn key(worker: WorkerId) -> String {
     format!("{WORKERS}{worker}")
 }
 
-/// The key of the deposit that holds a worker's gate, until it is known whether its program runs.
-pub fn gate_key(worker: WorkerId) -> String {
-    format!("{GATES}{worker}")
-}
-
 /// How the keys of workers' deposits begin.
 pub const WORKERS: &str = "worker/";
-/// How the keys of their gates' deposits begin.
-pub const GATES: &str = "gate/";
 
 /// The worker whose deposit lies under a key.
 pub fn of_key(key: &str) -> Option<WorkerId> {

@@ -7,23 +7,21 @@
 //! Who inherits its sockets has them listening before it has done anything. It has to wait on one of them: by `epoll` or `accept`,
 //! which shows (then it *listens*), or in some way that does not: by `select` or `poll`, or resting for a while with all it has started.
 
-use crate::fact::Fact;
 use crate::reactor::Daemon;
 use crate::tree;
 use ostler_core::{Event, Interpreter, WorkerId};
 use ostler_sys::Pid;
 use ostler_sys::proc::{self, Stat, State, Waiting};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 /// How long a program must have rested to count as up. What cannot start says so and exits in less; who waits for longer
 /// waits for somebody else.
 const REST: Duration = Duration::from_millis(4);
-/// How often starting workers are looked at: as often as costs next to nothing, since who started them waits for the answer.
-const LOOKS: RangeInclusive<Duration> = Duration::from_millis(2)..=REST;
-/// The time between two looks for each that is looked at: a hundred times what a look takes.
-const EACH: Duration = Duration::from_micros(500);
+/// When it is looked at first: most have loaded what they need by then, and begin to rest.
+const FIRST_LOOK: Duration = Duration::from_millis(2);
+/// How much longer it is until the next look for each that is observed: five times what a look takes.
+const EACH: Duration = Duration::from_micros(40);
 /// How often to look for a listening socket: it costs a read of the system's socket tables.
 const LISTENING_EVERY: Duration = Duration::from_millis(42);
 /// How long who inherits its sockets must rest, where it does not show that it waits on them.
@@ -37,7 +35,20 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub struct Starts {
     observed: BTreeMap<WorkerId, Observed>,
-    ticking: bool,
+    /// When somebody is to be looked at next.
+    next: Option<Instant>,
+}
+
+impl Starts {
+    /// When somebody is to be looked at next.
+    pub fn next(&self) -> Option<Instant> {
+        self.next
+    }
+
+    /// Whether somebody is to be looked at now.
+    pub fn are_due(&self) -> bool {
+        self.next.is_some_and(|next| next <= Instant::now())
+    }
 }
 
 #[derive(Debug)]
@@ -46,9 +57,13 @@ struct Observed {
     direct: bool,
     /// Until when it is looked at: the machine has decided by then, and many a program never listens or never rests.
     until: Instant,
+    /// When it is looked at next.
+    next: Instant,
+    /// It has been looked at.
+    seen: bool,
     /// The processor time it had used at the last look, ns.
     cpu: u64,
-    /// Since when that has been so, or since when nobody has looked for its socket.
+    /// Since when that has been so, as far as is known.
     since: Instant,
     /// Absent unless it inherits its sockets.
     waiter: Option<Waiter>,
@@ -81,27 +96,39 @@ impl Daemon {
         };
         let direct = record.launch.spec.program.interpreter == Interpreter::None
             && !runs_a_script(&record.launch.spec.program.path);
-        let observed = Observed {
+        let now = Instant::now();
+        let mut observed = Observed {
             pid,
             direct,
-            cpu: proc::cpu_nanos(pid).ok().flatten().unwrap_or(u64::MAX),
-            since: Instant::now(),
-            until: Instant::now() + patience,
+            cpu: u64::MAX,
+            since: now,
+            until: now + patience,
+            next: now,
+            seen: false,
             waiter,
         };
+        observed.next = now
+            + match observed.shows_by_resting() {
+                true => FIRST_LOOK,
+                false => LISTENING_EVERY,
+            };
+        self.starts.next = self.starts.next.into_iter().chain([observed.next]).min();
         self.starts.observed.insert(worker, observed);
-        self.tick_starts();
     }
 
-    /// Looks at each once.
+    /// Looks at each whose time has come.
     pub(crate) fn look_at_starts(&mut self) {
-        self.starts.ticking = false;
         let now = Instant::now();
+        let count = u32::try_from(self.starts.observed.len()).unwrap_or(u32::MAX);
         let mut seen = Vec::new();
-        self.starts
-            .observed
-            .retain(|&worker, observed| match observed.look(now) {
-                Look::NotYet if now >= observed.until => false,
+        self.starts.observed.retain(|&worker, observed| {
+            if now < observed.next {
+                return true;
+            }
+            observed.next = now + observed.pause().max(EACH.saturating_mul(count));
+            observed.seen = true;
+            match observed.look(now) {
+                Look::NotYet => now < observed.until,
                 Look::Up => {
                     seen.push(Event::Settled { worker });
                     false
@@ -115,37 +142,28 @@ impl Daemon {
                     seen.push(Event::Settled { worker });
                     true
                 }
-                Look::NotYet => true,
                 Look::Gone => false,
-            });
+            }
+        });
+        self.starts.next = self.starts.observed.values().map(|observed| observed.next).min();
         for event in seen {
-            self.send(Fact::Machine(event));
+            self.tell(event);
         }
-        if self.operations.are_awaited() && !self.usages.are_fresh() {
-            // Who starts something asks for the list next. Not at once: he is to be answered first.
-            let facts = self.facts.clone();
-            tokio::spawn(async move { facts.send(Fact::SampleUsages) });
+    }
+
+    /// Takes a sample for the list, which who starts something asks for next, while there is nothing to do but to see that all rest.
+    pub(crate) fn sample_while_waiting(&mut self) {
+        let mut observed = self.starts.observed.values().peekable();
+        let waits = observed.peek().is_some() && observed.all(|observed| observed.seen && observed.shows_by_resting());
+        let all_run = || !self.workers.values().any(|record| record.launching);
+        if waits && self.operations.are_awaited() && !self.usages.are_fresh() && all_run() {
+            self.sample_usages();
         }
-        self.tick_starts();
     }
 
     /// It has ended.
     pub(crate) fn stop_observing(&mut self, worker: WorkerId) {
         self.starts.observed.remove(&worker);
-    }
-
-    fn tick_starts(&mut self) {
-        if self.starts.ticking || self.starts.observed.is_empty() {
-            return;
-        }
-        self.starts.ticking = true;
-        let facts = self.facts.clone();
-        let count = u32::try_from(self.starts.observed.len()).unwrap_or(u32::MAX);
-        let pause = EACH.saturating_mul(count).clamp(*LOOKS.start(), *LOOKS.end());
-        tokio::spawn(async move {
-            tokio::time::sleep(pause).await;
-            let _ = facts.send(Fact::ObserveStarts);
-        });
     }
 }
 
@@ -160,13 +178,19 @@ enum Look {
 }
 
 impl Observed {
+    /// How long it is from one look to the next.
+    fn pause(&self) -> Duration {
+        if self.shows_by_resting() { REST } else { LISTENING_EVERY }
+    }
+
+    fn shows_by_resting(&self) -> bool {
+        self.direct && self.waiter.is_none()
+    }
+
     fn look(&mut self, now: Instant) -> Look {
-        if self.direct && self.waiter.is_none() {
+        if self.shows_by_resting() {
             self.look_for_rest(now)
-        } else if now - self.since < LISTENING_EVERY {
-            Look::NotYet
         } else {
-            self.since = now;
             self.look_for_waiting(now)
         }
     }

@@ -60,7 +60,7 @@ impl Daemon {
 
     fn try_spawn(&mut self, launch: Launch) -> Result<(), NotSpawned> {
         let worker = launch.worker;
-        let place = place(&launch);
+        let place = self.place(&launch);
         let mut environment = self.child_environment(&launch)?;
         let mut ends = Ends::make(channel_number(&launch.spec)).map_err(shortage)?;
         if notify::is_wanted(&launch.spec) {
@@ -80,8 +80,18 @@ impl Daemon {
         let let_go = self.let_go(launch, held, ends.ours, (executable, place));
         let_go.map_err(|error| {
             self.keeper.release(&workers::key(worker));
-            self.keeper.release(&workers::gate_key(worker));
             shortage(error).into()
+        })
+    }
+
+    /// Where what is launched lies at this moment.
+    fn place(&mut self, launch: &Launch) -> Option<Place> {
+        let program = &launch.spec.program;
+        launch.place.clone().or_else(|| {
+            Some(Place {
+                path: self.real_paths.of(&program.path)?,
+                cwd: self.real_paths.of(&program.cwd)?,
+            })
         })
     }
 
@@ -106,21 +116,42 @@ impl Daemon {
         record.place = place;
         self.attach_logs(worker, &record.launch.spec, &deposit);
         let released = held.release()?;
-        record.await_launch(released.outcome, &self.facts)?;
+        record.launching = true;
         self.workers.insert(worker, record);
+        self.launches.push((worker, released.outcome));
         Ok(())
+    }
+
+    /// Takes in what has come of launches, as far as it is known by now.
+    pub(crate) fn hear_launches(&mut self) {
+        for (worker, mut outcome) in std::mem::take(&mut self.launches) {
+            match outcome.read() {
+                Ok(ExecOutcome::Pending) => self.launches.push((worker, outcome)),
+                known => self.launched(worker, &known),
+            }
+        }
+    }
+
+    /// What is not known yet comes as a fact.
+    pub(crate) fn await_launches(&mut self) {
+        for (worker, outcome) in std::mem::take(&mut self.launches) {
+            let Some(record) = self.workers.get_mut(&worker) else {
+                continue;
+            };
+            if let Err(error) = record.await_launch(outcome, &self.facts) {
+                self.launched(worker, &Err(error));
+            }
+        }
     }
 
     fn deposit(&mut self, worker: WorkerId, held: &Held, mut ours: Vec<OwnedFd>) -> std::io::Result<Mark> {
         ours.insert(Part::Pidfd as usize, held.pidfd().try_clone_to_owned()?);
-        let gate = held.gate().try_clone_to_owned()?;
+        ours.insert(Part::Gate as usize, held.gate().try_clone_to_owned()?);
         let start = Stat::read(held.pid())?.map_or(0, |stat| stat.start_time.0);
         let mark = Mark {
             pid: held.pid().as_raw_nonzero().get(),
             start,
         };
-        // A gate without its worker is closed by a successor, and the process ends; a worker without its gate would count as running.
-        self.keeper.deposit(&workers::gate_key(worker), Vec::new(), vec![gate]);
         self.keeper.deposit(&workers::key(worker), mark.encode(), ours);
         Ok(mark)
     }
@@ -188,17 +219,17 @@ impl Daemon {
                 };
                 let Explanation { message, transient } = resolve::explain(error, attempt);
                 self.bury(worker);
-                self.send(Fact::Machine(Event::SpawnFailed {
+                self.tell(Event::SpawnFailed {
                     worker,
                     error: SpawnError { message, transient },
-                }));
+                });
             }
             Ok(ExecOutcome::Running | ExecOutcome::Pending) | Err(_) => {
                 let path = paths::pid_file(&record.launch.spec, worker.slot);
-                self.scribe.write_pid(path, pid.0);
+                self.pid_files.push((path, pid.0));
                 self.versions.note(&record.launch.spec.program.path);
                 let place = record.place.clone();
-                self.send(Fact::Machine(Event::Spawned { worker, pid, place }));
+                self.tell(Event::Spawned { worker, pid, place });
                 self.hear(worker);
                 // Its end may have been told before its beginning, and was not listened to then.
                 if self.has_ended(worker) {
@@ -206,7 +237,6 @@ impl Daemon {
                 }
             }
         }
-        self.keeper.release(&workers::gate_key(worker));
     }
 
     fn has_ended(&self, worker: WorkerId) -> bool {
@@ -295,18 +325,6 @@ pub(crate) fn executable(launch: &Launch) -> &str {
             .map_or(&launch.spec.program.path, |place| &place.path),
         Interpreter::Program(interpreter) => interpreter,
     }
-}
-
-/// Where what is launched lies at this moment.
-fn place(launch: &Launch) -> Option<Place> {
-    let program = &launch.spec.program;
-    let real = |path: &str| Some(std::fs::canonicalize(path).ok()?.to_str()?.to_owned());
-    launch.place.clone().or_else(|| {
-        Some(Place {
-            path: real(&program.path)?,
-            cwd: real(&program.cwd)?,
-        })
-    })
 }
 
 /// What a worker knows itself by (`cluster.worker.id`): small numbers, none twice while both might be alive.

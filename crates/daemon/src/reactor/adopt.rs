@@ -19,6 +19,7 @@ use crate::logs::{Console, Logs, Note, Vault};
 use crate::metrics::{self, Metrics};
 use crate::operations::Operations;
 use crate::primary::{self, ACCEPTED, Accepted, Primary};
+use crate::real_paths::RealPaths;
 use crate::scribe::Scribe;
 use crate::service::Service;
 use crate::sockets::Sockets;
@@ -28,7 +29,6 @@ use crate::versions::Versions;
 use crate::watches::Watches;
 use crate::workers::{self, Mark, Part, Worker};
 use ostler_core::{Pid, Settings, WorkerId};
-use ostler_sys::spawn::Outcome;
 use ostler_sys::{pidfd, socket};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -86,13 +86,16 @@ impl Daemon {
             journal,
             keeper,
             workers: BTreeMap::new(),
+            launches: Vec::new(),
             logs,
             triggered: Vec::new(),
             operations: Operations::restore(restored.operations.into_iter()),
             scribe: Scribe::start()?,
+            pid_files: Vec::new(),
             usages: Usages::default(),
             metrics,
             versions: Versions::default(),
+            real_paths: RealPaths::default(),
             watches: Watches::default(),
             starts: Starts::default(),
             containment,
@@ -164,7 +167,6 @@ impl Daemon {
                 self.note(&format!("worker {worker} could not be taken over: {error}"));
             }
         }
-        self.open_gates();
         let running = self.workers.values().filter(|record| !record.launching);
         let running: Vec<WorkerId> = running.map(Worker::id).collect();
         running.into_iter().for_each(|worker| self.hear(worker));
@@ -180,30 +182,6 @@ impl Daemon {
     fn deposited(&self, prefix: &str) -> Vec<WorkerId> {
         let keys = self.keeper.with_prefix(prefix);
         keys.filter_map(|(key, _)| workers::of_key(key)).collect()
-    }
-
-    /// Launches that a predecessor had begun are gone on with. A gate whose worker was not deposited yet is closed, which ends a
-    /// process that has run nothing.
-    fn open_gates(&mut self) {
-        for worker in self.deposited(workers::GATES) {
-            if let Err(error) = self.open_gate(worker) {
-                self.note(&format!(
-                    "the launch of worker {worker} could not be gone on with: {error}"
-                ));
-            }
-        }
-    }
-
-    fn open_gate(&mut self, worker: WorkerId) -> io::Result<()> {
-        let key = workers::gate_key(worker);
-        let gate = first_of(&self.keeper, &key)?;
-        match (gate, self.workers.get_mut(&worker)) {
-            (Some(gate), Some(record)) => record.await_launch(Outcome::inherited(gate)?, &self.facts),
-            (Some(_) | None, _) => {
-                self.keeper.release(&key);
-                Ok(())
-            }
-        }
     }
 
     /// A worker that the machine believes running but of which nobody holds a descriptor cannot be supervised any more.
@@ -241,6 +219,7 @@ impl Daemon {
         let mut record = Worker::new(mark, launch, &deposit, &self.facts)?;
         record.executable = PathBuf::from(spawn::executable(&record.launch));
         record.place.clone_from(&record.launch.place);
+        record.go_on(&self.facts)?;
         self.workers.insert(worker, record);
         Ok(())
     }

@@ -119,6 +119,8 @@ impl Daemon {
             if let Some(pidfd) = record.descriptor(Part::Pidfd) {
                 let _ = pidfd::wait(pidfd);
             }
+            // What is to be written is to be removed after it.
+            self.write_pid_files();
             self.scribe.remove(paths::pid_file(&record.launch.spec, worker.slot));
             self.leave_remains(worker, record.pid);
             self.sweep_due |= self.sweeping.contains(&worker);

@@ -36,6 +36,7 @@ use crate::logs::Logs;
 use crate::metrics::Metrics;
 use crate::operations::Operations;
 use crate::primary::Primary;
+use crate::real_paths::RealPaths;
 use crate::scribe::Scribe;
 use crate::service::{Service, due};
 use crate::sockets::Sockets;
@@ -47,7 +48,8 @@ use crate::workers::Workers;
 use ostler_core::history::Entry;
 use ostler_core::{Effect, Event, Machine, Now, Origin, Request, SlotView, Ticket, WorkerId};
 use ostler_sys::clock;
-use std::collections::{BTreeMap, BTreeSet};
+use ostler_sys::spawn::Outcome;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
@@ -58,20 +60,28 @@ const REST: Duration = Duration::from_millis(300);
 /// How many facts are taken in before the effects of what they decided are run.
 const BATCH: usize = 256;
 
+/// How many orders are carried out before it is looked what has come of launches: some milliseconds' worth of them.
+const STRIDE: usize = 8;
+
 /// The daemon's state. Every field is used by the reactor's thread alone.
 pub struct Daemon {
     pub(crate) machine: Machine,
     pub(crate) journal: Journal,
     pub(crate) keeper: KeeperLink,
     pub(crate) workers: Workers,
+    /// Workers that were let go and of which it is not known yet whether their program runs, in the order of their launches.
+    pub(crate) launches: Vec<(WorkerId, Outcome)>,
     pub(crate) logs: Logs,
     pub(crate) operations: Operations,
     /// Actions of apps that have been called and not all answered.
     pub(crate) triggered: Vec<custom::Triggered>,
     pub(crate) scribe: Scribe,
+    /// Pid files that are to be written when all is launched that is to be: a file may take longer than a program.
+    pub(crate) pid_files: Vec<(PathBuf, i32)>,
     pub(crate) usages: Usages,
     pub(crate) metrics: Metrics,
     pub(crate) versions: Versions,
+    pub(crate) real_paths: RealPaths,
     pub(crate) watches: Watches,
     pub(crate) starts: Starts,
     pub(crate) containment: Containment,
@@ -145,6 +155,7 @@ impl Daemon {
                 }
                 () = until(self.machine.next_deadline()) => self.machine.handle_timeout(now()),
                 () = until(Some(self.metrics.next_sample())) => self.sample(),
+                () = due(self.starts.next().map(Into::into)) => self.look_at_starts(),
                 () = due(self.service.next()) => self.turn(),
                 () = tokio::time::sleep(REST), if self.stirred => self.rest(),
             }
@@ -161,6 +172,7 @@ impl Daemon {
         self.show_service();
         // Only a matter of how much memory seems to be used.
         let _ = ostler_sys::residency::let_go_of_code();
+        ostler_sys::spawn::let_go_of_stacks();
     }
 
     /// The loop turns: that is what the watchdog watches.
@@ -171,27 +183,44 @@ impl Daemon {
 
     /// Makes the machine's decisions durable and carries them out.
     fn carry_out(&mut self) {
+        let mut orders = VecDeque::new();
         loop {
             let effects: Vec<Effect> = std::iter::from_fn(|| self.machine.poll_effect()).collect();
             self.keep_changes(&effects);
-            if effects.is_empty() {
-                break;
-            }
             // Looking at workers is no more than a beat of the heart.
             self.stirred |= effects.iter().any(|effect| !matches!(effect, Effect::Probe { .. }));
-            for effect in effects {
+            orders.extend(effects);
+            if orders.is_empty() {
+                break;
+            }
+            for effect in orders.drain(..orders.len().min(STRIDE)) {
                 self.run_effect(effect);
             }
+            // Who is launched first need not wait for the last.
+            self.hear_launches();
+            if self.starts.are_due() {
+                self.look_at_starts();
+            }
         }
+        self.await_launches();
+        self.write_pid_files();
+        self.versions.begin_anew();
+        self.real_paths.forget();
         for kept in self.heard.drain(..) {
             kept();
         }
         self.tell_watchers();
         self.sweep_now();
         self.write_history();
+        self.sample_while_waiting();
         if self.machine.is_shutting_down() {
             self.service.end(self.keeper_pid);
         }
+    }
+
+    /// Has the pid files written that are to be.
+    pub(crate) fn write_pid_files(&mut self) {
+        self.scribe.write_pids(std::mem::take(&mut self.pid_files));
     }
 
     fn take(&mut self, fact: Fact) {
@@ -224,8 +253,6 @@ impl Daemon {
             Fact::Release(key) => self.keeper.release(&key),
             Fact::ChildEnded => self.reap_orphans(),
             Fact::LeftoverEnded(_) => self.leftover_ended(),
-            Fact::ObserveStarts => self.look_at_starts(),
-            Fact::SampleUsages => self.sample_usages(),
             Fact::Open(connections) => self.open_now(connections),
             Fact::Look(look) => self.look(look),
             Fact::SampleMemory(worker) => self.sample_memory(worker),
