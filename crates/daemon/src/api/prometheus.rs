@@ -19,7 +19,7 @@ pub fn text(metrics: &Metrics, version: &str) -> String {
     page.families(&WORKERS, &metrics.workers, |worker| {
         let row = &worker.row;
         let instance = row.instance.to_string();
-        with(named(&row.name, &row.namespace), "instance", &instance)
+        with(named(&row.name, &row.namespace), "worker", &instance)
     });
     page.families(&APPS, &metrics.apps, |app| named(&app.name, &app.namespace));
     page.text
@@ -61,9 +61,22 @@ const fn counter<T>(name: &'static str, help: &'static str, samples: fn(&T) -> V
 }
 
 #[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
-const WORKERS: [Family<WorkerMetrics>; 14] = [
+const WORKERS: [Family<WorkerMetrics>; 17] = [
     gauge("ostler_worker_up", "Whether it is online.", |worker| {
         one(f64::from(u8::from(worker.row.status == Status::Online)))
+    }),
+    gauge(
+        "ostler_worker_status",
+        "1 for what it is: online, launching, stopping, stopped, errored or waiting restart.",
+        |worker| labelled("status", [(worker.row.status.as_str(), 1.0)]),
+    ),
+    gauge(
+        "ostler_worker_healthy",
+        "Whether its `health` probe passes.",
+        |worker| known(worker.row.health.healthy.map(|passes| f64::from(u8::from(passes)))),
+    ),
+    gauge("ostler_worker_ready", "Whether its `ready` probe passes.", |worker| {
+        known(worker.row.health.ready.map(|passes| f64::from(u8::from(passes))))
     }),
     counter(
         "ostler_worker_restarts_total",
@@ -289,7 +302,7 @@ mod tests {
     use ostler_core::{Mode, Pid, SlotId};
     use ostler_wire::control::{Connections, ProcessRow, Usage};
     use ostler_wire::metrics::{LatencyBucket, LoopDelay};
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     fn worker(name: &str, instance: u32) -> WorkerMetrics {
         let row = ProcessRow {
@@ -376,5 +389,38 @@ mod tests {
             apps: vec![app],
         };
         insta::assert_snapshot!(text(&metrics, "1.2.3"));
+    }
+
+    /// All there is to be read.
+    fn families() -> BTreeSet<&'static str> {
+        let workers = WORKERS.iter().map(|family| family.name);
+        let apps = APPS.iter().map(|family| family.name);
+        workers.chain(apps).chain(["ostler_build_info"]).collect()
+    }
+
+    /// The words of a text that name something of ours, without what a histogram adds.
+    fn named_in(text: &str) -> BTreeSet<&str> {
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let ours = words.filter(|word| word.starts_with("ostler_"));
+        ours.map(|word| word.trim_end_matches("_bucket")).collect()
+    }
+
+    #[test]
+    fn the_alerts_and_the_dashboard_read_what_there_is() {
+        let alerts = include_str!("../../../../docs/prometheus/alerts.yml");
+        let dashboard = include_str!("../../../../docs/prometheus/dashboard.json");
+        serde_json::from_str::<serde_json::Value>(dashboard).expect("the dashboard is JSON");
+        let families = families();
+        for text in [alerts, dashboard] {
+            let named = named_in(text);
+            assert!(named.len() > 5, "{named:?}");
+            assert_eq!(named.difference(&families).collect::<Vec<_>>(), Vec::<&&str>::new());
+        }
+    }
+
+    #[test]
+    fn the_page_for_users_has_every_name_and_no_other() {
+        let page = include_str!("../../../../docs/prometheus.md");
+        assert_eq!(named_in(page), families());
     }
 }
