@@ -63,7 +63,7 @@ pub enum Fact {
     /// Some child that is no worker may have ended (`SIGCHLD`).
     ChildEnded,
     /// A process left over from a worker has ended.
-    LeftoverEnded(WorkerId),
+    LeftoverEnded,
     /// How many connections workers of clusters have open.
     Open(Vec<(WorkerId, u64)>),
     /// Time to look at a worker.

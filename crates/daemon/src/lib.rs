@@ -11,7 +11,8 @@
 //! when it is the keeper that dies.
 #![forbid(unsafe_code)]
 
-pub mod api;
+pub mod alarm;
+mod api;
 pub mod container;
 mod containment;
 mod durable;

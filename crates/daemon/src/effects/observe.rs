@@ -17,9 +17,9 @@ use std::time::{Duration, Instant};
 
 /// How long a program must have rested to count as up. What cannot start says so and exits in less; who waits for longer
 /// waits for somebody else.
-const REST: Duration = Duration::from_millis(4);
+const REST: Duration = Duration::from_millis(3);
 /// When it is looked at first: most have loaded what they need by then, and begin to rest.
-const FIRST_LOOK: Duration = Duration::from_millis(2);
+const FIRST_LOOK: Duration = Duration::from_millis(1);
 /// How much longer it is until the next look for each that is observed: five times what a look takes.
 const EACH: Duration = Duration::from_micros(40);
 /// How often to look for a listening socket: it costs a read of the system's socket tables.

@@ -38,7 +38,7 @@ impl Daemon {
             if left.is_empty() {
                 self.swept(worker);
             } else {
-                self.watch_leftovers(worker, &left);
+                self.watch_leftovers(&left);
             }
         }
     }
@@ -64,7 +64,7 @@ impl Daemon {
             .collect()
     }
 
-    fn watch_leftovers(&self, worker: WorkerId, left: &[i32]) {
+    fn watch_leftovers(&self, left: &[i32]) {
         let held = left.first().and_then(|pid| Pid::from_raw(*pid)).and_then(|pid| {
             let stat = Stat::read(pid).ok()??;
             pidfd::open(pid, stat.start_time).ok()?
@@ -75,7 +75,7 @@ impl Daemon {
                 Some(Ok(held)) => drop(tokio::time::timeout(LOOK_AGAIN * 10, held.readable()).await),
                 Some(Err(_)) | None => tokio::time::sleep(LOOK_AGAIN).await,
             }
-            let _ = facts.send(Fact::LeftoverEnded(worker));
+            let _ = facts.send(Fact::LeftoverEnded);
         });
     }
 

@@ -6,6 +6,7 @@
 use super::Daemon;
 use super::changes::{self, JOURNAL_KEY};
 use super::events::Told;
+use crate::alarm::Alarm;
 use crate::api::Connections;
 use crate::container::{self, Container};
 use crate::containment::Containment;
@@ -98,6 +99,7 @@ impl Daemon {
             real_paths: RealPaths::default(),
             watches: Watches::default(),
             starts: Starts::default(),
+            alarm: Alarm::new()?,
             containment,
             sampling: BTreeMap::new(),
             beats: BTreeMap::new(),

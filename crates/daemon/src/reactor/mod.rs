@@ -24,6 +24,7 @@ mod remains;
 pub use adopt::Surroundings;
 pub use boot::RESURRECT_VARIABLE;
 
+use crate::alarm::Alarm;
 use crate::api::Connections;
 use crate::container::Container;
 use crate::containment::Containment;
@@ -84,6 +85,8 @@ pub struct Daemon {
     pub(crate) real_paths: RealPaths,
     pub(crate) watches: Watches,
     pub(crate) starts: Starts,
+    /// Rings when one of them is to be looked at.
+    pub(crate) alarm: Alarm,
     pub(crate) containment: Containment,
     pub(crate) sampling: BTreeMap<WorkerId, Duration>,
     /// Who waits for which event loop to turn.
@@ -144,6 +147,7 @@ impl Daemon {
     pub async fn run(&mut self, mut facts: UnboundedReceiver<Fact>) {
         self.carry_out();
         while self.ending.is_none() && !self.failed {
+            self.alarm.set(self.starts.next());
             tokio::select! {
                 fact = facts.recv() => {
                     let Some(fact) = fact else { return };
@@ -155,7 +159,7 @@ impl Daemon {
                 }
                 () = until(self.machine.next_deadline()) => self.machine.handle_timeout(now()),
                 () = until(Some(self.metrics.next_sample())) => self.sample(),
-                () = due(self.starts.next().map(Into::into)) => self.look_at_starts(),
+                () = self.alarm.rings() => self.look_at_starts(),
                 () = due(self.service.next()) => self.turn(),
                 () = tokio::time::sleep(REST), if self.stirred => self.rest(),
             }
@@ -252,7 +256,7 @@ impl Daemon {
             Fact::Deposit { key, data, descriptors } => self.keeper.deposit(&key, data, descriptors),
             Fact::Release(key) => self.keeper.release(&key),
             Fact::ChildEnded => self.reap_orphans(),
-            Fact::LeftoverEnded(_) => self.leftover_ended(),
+            Fact::LeftoverEnded => self.leftover_ended(),
             Fact::Open(connections) => self.open_now(connections),
             Fact::Look(look) => self.look(look),
             Fact::SampleMemory(worker) => self.sample_memory(worker),
