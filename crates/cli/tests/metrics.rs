@@ -263,7 +263,7 @@ fn prometheus_reads_what_we_write() {
         "{told}"
     );
     assert_eq!(
-        told["ostler_worker_up app=web instance=1 namespace=default"], 1.0,
+        told["ostler_worker_up app=web namespace=default worker=1"], 1.0,
         "{told}"
     );
     assert_eq!(
