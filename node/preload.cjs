@@ -6,7 +6,8 @@
 // Until then nothing of that runs per request. It never throws, keeps nothing alive, leaves the app's servers open (their
 // `close()` is the app's to call), and is no-op outside the main thread of a cluster worker. Works on Node 16 to 26.
 //
-// In every Node program of ours it also has `measure.cjs` report how the program is doing.
+// In every Node program of ours it also has `measure.cjs` report how the program is doing, and `registered.cjs` what the app has registered
+// with a library for metrics.
 const LOOK_EVERY = 20; // ms between counts of open connections
 const SAY_EVERY = 100; // ms between two words on how many are left
 const QUIET = 500; // ms without a byte for an HTTP/2 client
@@ -89,6 +90,7 @@ function stopAccepting(server) {
 }
 
 let finish = () => {}; // reports a last time how the program is doing
+let tellLast = (then) => then(); // and what the app has registered, if the daemon asks for that
 
 function say(message, sent = () => {}) {
   if (process.connected) process.send({ cmd: 'NODE_OSTLER', ...message }, sent);
@@ -134,7 +136,7 @@ function serve(cluster) {
       clearInterval(timer);
       timer = undefined;
       quietly(finish); // what was counted last; upon the next word the process may end
-      say({ act: 'drained' });
+      tellLast(() => say({ act: 'drained' }));
     } else if (connections !== said.connections && Date.now() - said.at >= SAY_EVERY) {
       said = { connections, at: Date.now() };
       say({ act: 'draining', connections });
@@ -191,5 +193,9 @@ quietly(() => {
     finish = measure.finish;
     obey('watch', measure.watch);
     obey('beat', () => say({ act: 'beat' })); // whoever asks wants to know whether the event loop turns
+    obey('collect', () => {
+      tellLast = require('./registered.cjs');
+      tellLast();
+    });
   })).unref();
 });

@@ -74,6 +74,7 @@ pub fn spec(name: &str) -> Spec {
         watch: None,
         memory_limit: Some(150 << 20),
         memory_kill: None,
+        prom_client: false,
         autostart: true,
         pid_file: "/home/u/.ostler/pids/{id}.pid".into(),
         username: "u".into(),

@@ -130,6 +130,7 @@ pub(crate) fn assemble(
         watch: watch::spec(attributes, base),
         memory_limit: attributes.number("max_memory_restart").filter(|bytes| *bytes > 0),
         memory_kill: restart::memory_kill(attributes)?,
+        prom_client: attributes.flag("prom_client").unwrap_or(false),
         autostart: attributes.flag("autostart").unwrap_or(true),
         pid_file,
         username: attributes.text("username").unwrap_or(&context.username).to_owned(),

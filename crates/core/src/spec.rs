@@ -53,6 +53,9 @@ pub struct Spec {
     /// Kill above this many, without asking.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_kill: Option<u64>,
+    /// Whether its workers say what they have registered with `prom-client`, to be added up over them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub prom_client: bool,
     /// Whether `start` launches it (else it is only registered, stopped).
     pub autostart: bool,
     /// Where the pid file goes: a path in which `{id}` stands for the slot id.

@@ -39,6 +39,8 @@ pub enum Fact {
     },
     /// What a worker says of itself, for people.
     Said(WorkerId, String),
+    /// What workers have registered was waited for long enough: how often had been asked when it was.
+    RegisteredOverdue(u64),
     /// What came of an action of apps was waited for long enough: the operation's id.
     RepliesOverdue(String),
     /// A worker that finishes with its connections has so many left.

@@ -128,6 +128,9 @@ pub struct AppOptions {
     /// Ready when the app sends `ready`
     #[arg(long, help_heading = "Starting and stopping")]
     pub wait_ready: bool,
+    /// Add up over all workers what the app has registered with `prom-client`
+    #[arg(long, help_heading = "Starting and stopping")]
+    pub prom_client: bool,
     /// Send the message `shutdown` instead of a signal
     #[arg(long, help_heading = "Starting and stopping")]
     pub shutdown_with_message: bool,

@@ -65,7 +65,7 @@ fn numbers(o: &AppOptions) -> [(&'static str, &Option<String>); 7] {
     ]
 }
 
-fn switches(o: &AppOptions) -> [(&'static str, bool, bool); 10] {
+fn switches(o: &AppOptions) -> [(&'static str, bool, bool); 11] {
     [
         ("execute_command", o.execute_command, true),
         ("autostart", o.no_autostart, false),
@@ -74,6 +74,7 @@ fn switches(o: &AppOptions) -> [(&'static str, bool, bool); 10] {
         ("disable_logs", o.disable_logs, true),
         ("autorestart", o.no_autorestart, false),
         ("wait_ready", o.wait_ready, true),
+        ("prom_client", o.prom_client, true),
         ("shutdown_with_message", o.shutdown_with_message, true),
         ("treekill", o.no_treekill, false),
         ("force", o.force, true),

@@ -101,6 +101,7 @@ fn each_flag_of_pm2_becomes_its_attribute() {
         (&["--stop-exit-codes", "0 143"], json!({"stop_exit_codes": [0, 143]})),
         (&["--stop-exit-codes", "x"], json!({"stop_exit_codes": ["x"]})),
         (&["--wait-ready"], json!({"wait_ready": true})),
+        (&["--prom-client"], json!({"prom_client": true})),
         (&["--shutdown-with-message"], json!({"shutdown_with_message": true})),
         (&["--watch"], json!({"watch": true})),
         (

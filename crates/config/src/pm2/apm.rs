@@ -1,4 +1,4 @@
-//! Attributes that feed PM2's probe and cloud agents.
+//! Attributes that concern what is measured in programs: ours, and those that feed PM2's probe and cloud agents.
 
 use super::attribute::Attribute;
 use super::kind::Kind;
@@ -12,6 +12,12 @@ pub(crate) const ATTRIBUTES: &[Attribute] = &[
         Kind::FlagOrText,
         "true",
         "Load a script into programs of Node that has workers of a cluster finish with their connections, and says how the program is doing.",
+    ),
+    Attribute::new(
+        "prom_client",
+        Kind::Flag,
+        "false",
+        "Add up over all workers what the app has registered with the package `prom-client` (its default registry), and show it in `/metrics`. Ostler's own.",
     ),
     Attribute::new("automation", Kind::Flag, "false", "Let the probe instrument the app.").later(PROBE),
     Attribute::new("trace", Kind::Anything, "false", "Trace requests.").later(PROBE),

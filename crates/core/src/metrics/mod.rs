@@ -6,11 +6,13 @@
 //! sums of integers, and what a worker had counted when it ended stays with its app ([`Totals`]): what is shown only grows.
 
 mod histogram;
+mod registered;
 mod series;
 mod tally;
 mod totals;
 
 pub use histogram::{BUCKETS, Histogram};
+pub use registered::{Registered, RegisteredKind, RegisteredValue, Registries, Registry, Together};
 pub use series::{Measure, Point, Series};
 pub use tally::{CLASSES, HttpRates, Rates, Tally, WORDS};
 pub use totals::Totals;

@@ -225,6 +225,7 @@ pub fn spec(name: &str) -> Spec {
         watch: None,
         memory_limit: None,
         memory_kill: None,
+        prom_client: false,
         autostart: true,
         pid_file: "/run/{id}.pid".into(),
         username: "tester".into(),

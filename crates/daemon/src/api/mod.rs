@@ -21,6 +21,7 @@ use crate::logs::{Follower, KnownSlot};
 use crate::web::Guest;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
+use ostler_core::metrics::Registry;
 use ostler_wire::control::{Answer, ApiError, Follow, Operation, Pong, ProcessRows, Processes, Reloads, Selector};
 use ostler_wire::events::EventId;
 use ostler_wire::metrics::{Charts, Metrics};
@@ -48,6 +49,8 @@ pub enum Call {
     Reloads(Reply<Reloads>),
     /// How workers are doing.
     Metrics(Reply<Metrics>),
+    /// The same for Prometheus, with what apps have registered themselves.
+    Scrape(Reply<Scraped>),
     /// How they were doing in the last hour; all if `None`.
     Charts(Option<Selector>, Reply<Charts>),
     /// Change something.
@@ -60,6 +63,26 @@ pub enum Call {
     Names(Option<Selector>, Reply<Names>),
     /// How the web dashboard's port is open, after it was changed if it is to be.
     Web(Option<WebChange>, Reply<WebState>),
+}
+
+/// What Prometheus is told.
+#[derive(Debug)]
+pub struct Scraped {
+    /// What we measure.
+    pub metrics: Metrics,
+    /// What apps measure.
+    pub registered: Vec<AppRegistered>,
+}
+
+/// What an app has registered with a library for metrics, over all its workers.
+#[derive(Clone, Debug)]
+pub struct AppRegistered {
+    /// Its name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// What there is.
+    pub registry: Registry,
 }
 
 /// Who calls.

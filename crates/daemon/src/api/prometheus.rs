@@ -4,25 +4,57 @@
 //! Counters are of apps and only grow, over reloads and changes of daemon; what a worker is doing now are gauges by instance. What is not
 //! known is left out.
 
+use super::{AppRegistered, Scraped};
 use ostler_core::Status;
-use ostler_wire::metrics::{AppMetrics, CustomMetric, Metrics, NodeMetrics, WorkerMetrics};
+use ostler_core::metrics::{Registered, RegisteredValue};
+use ostler_wire::metrics::{AppMetrics, CustomMetric, NodeMetrics, WorkerMetrics};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// What the answer says it is.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The answer.
-pub fn text(metrics: &Metrics, version: &str) -> String {
+pub fn text(scraped: &Scraped, version: &str) -> String {
+    let metrics = &scraped.metrics;
     let mut page = Page::default();
     page.family("ostler_build_info", "gauge", "Ostler's version.");
-    page.sample("ostler_build_info", &vec![("version", version.to_owned())], 1.0);
+    page.sample("ostler_build_info", &vec![("version".into(), version.to_owned())], 1.0);
     page.families(&WORKERS, &metrics.workers, |worker| {
         let row = &worker.row;
         let instance = row.instance.to_string();
         with(named(&row.name, &row.namespace), "worker", &instance)
     });
     page.families(&APPS, &metrics.apps, |app| named(&app.name, &app.namespace));
+    page.registered(&scraped.registered);
     page.text
+}
+
+/// What apps have registered, by its name: it stands together, whoever has it.
+fn by_name(apps: &[AppRegistered]) -> BTreeMap<&str, Vec<(&AppRegistered, &Registered)>> {
+    let mut metrics: BTreeMap<&str, Vec<_>> = BTreeMap::new();
+    for app in apps {
+        for (name, metric) in &app.registry.0 {
+            metrics.entry(name).or_default().push((app, metric));
+        }
+    }
+    metrics
+}
+
+/// The labels of a value that an app has registered. One of ours that it has, too, is its own under another name, as Prometheus does it.
+fn labels_of(app: &AppRegistered, value: &RegisteredValue) -> Labels {
+    let mut labels = named(&app.name, &app.namespace);
+    for (label, text) in &value.labels {
+        let is_ours = labels.iter().any(|(ours, _)| ours == label);
+        let label = if is_ours {
+            format!("exported_{label}")
+        } else {
+            label.clone()
+        };
+        labels.push((label.into(), text.clone()));
+    }
+    labels
 }
 
 /// Something that each worker, or each app, has.
@@ -148,8 +180,8 @@ const WORKERS: [Family<WorkerMetrics>; 17] = [
         "What the app measures itself, if it is a number.",
         |worker| {
             let sample = |(name, metric): (&String, &CustomMetric)| {
-                let mut labels = vec![("metric", name.clone())];
-                labels.extend(metric.unit.clone().map(|unit| ("unit", unit)));
+                let mut labels: Labels = vec![("metric".into(), name.clone())];
+                labels.extend(metric.unit.clone().map(|unit| ("unit".into(), unit)));
                 Some(Sample {
                     suffix: "",
                     labels,
@@ -203,7 +235,7 @@ fn latency(app: &AppMetrics) -> Vec<Sample> {
             .map_or("+Inf".to_owned(), |ms| (ms / 1000.0).to_string());
         samples.push(Sample {
             suffix: "_bucket",
-            labels: vec![("le", bound)],
+            labels: vec![("le".into(), bound)],
             value: count as f64,
         });
     }
@@ -237,20 +269,23 @@ fn of_node(worker: &WorkerMetrics, value: impl Fn(&NodeMetrics) -> Option<f64>) 
 fn labelled(label: &'static str, values: impl IntoIterator<Item = (&'static str, f64)>) -> Vec<Sample> {
     let sample = |(of, value): (&str, f64)| Sample {
         suffix: "",
-        labels: vec![(label, of.to_owned())],
+        labels: vec![(label.into(), of.to_owned())],
         value,
     };
     values.into_iter().map(sample).collect()
 }
 
-type Labels = Vec<(&'static str, String)>;
+type Labels = Vec<(Cow<'static, str>, String)>;
 
 fn named(name: &str, namespace: &str) -> Labels {
-    vec![("app", name.to_owned()), ("namespace", namespace.to_owned())]
+    vec![
+        ("app".into(), name.to_owned()),
+        ("namespace".into(), namespace.to_owned()),
+    ]
 }
 
 fn with(mut labels: Labels, label: &'static str, value: &str) -> Labels {
-    labels.push((label, value.to_owned()));
+    labels.push((label.into(), value.to_owned()));
     labels
 }
 
@@ -267,6 +302,19 @@ impl Page {
                 for sample in (family.samples)(one) {
                     let labels = [labels(one), sample.labels].concat();
                     self.sample(&format!("{}{}", family.name, sample.suffix), &labels, sample.value);
+                }
+            }
+        }
+    }
+
+    fn registered(&mut self, apps: &[AppRegistered]) {
+        for (name, metrics) in by_name(apps) {
+            let Some((_, first)) = metrics.first() else { continue };
+            self.family(name, first.kind.as_str(), &escaped_help(&first.help));
+            // What another app means by the same name cannot be told apart by Prometheus.
+            for (app, metric) in metrics.iter().filter(|(_, metric)| metric.kind == first.kind) {
+                for value in &metric.values {
+                    self.sample(&value.name, &labels_of(app, value), value.value);
                 }
             }
         }
@@ -292,6 +340,10 @@ impl Page {
     }
 }
 
+fn escaped_help(text: &str) -> String {
+    text.replace('\\', r"\\").replace('\n', r"\n")
+}
+
 fn escaped(text: &str) -> String {
     text.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n")
 }
@@ -299,10 +351,11 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ostler_core::metrics::{RegisteredKind, Registry, Together};
     use ostler_core::{Mode, Pid, SlotId};
     use ostler_wire::control::{Connections, ProcessRow, Usage};
-    use ostler_wire::metrics::{LatencyBucket, LoopDelay};
-    use std::collections::{BTreeMap, BTreeSet};
+    use ostler_wire::metrics::{LatencyBucket, LoopDelay, Metrics};
+    use std::collections::BTreeSet;
 
     fn worker(name: &str, instance: u32) -> WorkerMetrics {
         let row = ProcessRow {
@@ -388,7 +441,56 @@ mod tests {
             workers: vec![serving, down],
             apps: vec![app],
         };
-        insta::assert_snapshot!(text(&metrics, "1.2.3"));
+        let scraped = Scraped {
+            metrics,
+            registered: Vec::new(),
+        };
+        insta::assert_snapshot!(text(&scraped, "1.2.3"));
+    }
+
+    fn registered(name: &str, kind: RegisteredKind, labels: &[(&str, &str)]) -> AppRegistered {
+        let labels = labels
+            .iter()
+            .map(|(label, text)| ((*label).to_owned(), (*text).to_owned()));
+        let value = RegisteredValue {
+            name: "sold_total".to_owned(),
+            labels: labels.collect(),
+            value: 2.5,
+        };
+        let metric = Registered {
+            help: "Sold.\nIn all: 1\\2.".to_owned(),
+            kind,
+            together: Together::Sum,
+            values: vec![value],
+        };
+        AppRegistered {
+            name: name.to_owned(),
+            namespace: "default".to_owned(),
+            registry: Registry([("sold_total".to_owned(), metric)].into()),
+        }
+    }
+
+    #[test]
+    fn what_apps_have_registered_stands_together_by_name() {
+        let scraped = Scraped {
+            metrics: Metrics::default(),
+            registered: vec![
+                registered("bakery", RegisteredKind::Counter, &[("kind", "cake"), ("app", "till")]),
+                registered("butcher", RegisteredKind::Counter, &[]),
+                registered("museum", RegisteredKind::Gauge, &[]),
+            ],
+        };
+        let text = text(&scraped, "1");
+        let told: Vec<&str> = text.lines().filter(|line| line.contains("sold_total")).collect();
+        assert_eq!(
+            told,
+            [
+                r"# HELP sold_total Sold.\nIn all: 1\\2.",
+                "# TYPE sold_total counter",
+                r#"sold_total{app="bakery",namespace="default",exported_app="till",kind="cake"} 2.5"#,
+                r#"sold_total{app="butcher",namespace="default"} 2.5"#,
+            ]
+        );
     }
 
     /// All there is to be read.

@@ -72,8 +72,8 @@ async fn answer_with(
         Endpoint::Reloads => json(ask(facts, Call::Reloads).await),
         Endpoint::History => json(read_history(facts, query.selector()).await),
         Endpoint::Metrics => json(ask(facts, Call::Metrics).await),
-        Endpoint::Prometheus => match ask(facts, Call::Metrics).await {
-            Ok(metrics) => text(prometheus::CONTENT_TYPE, prometheus::text(&metrics, crate::VERSION)),
+        Endpoint::Prometheus => match ask(facts, Call::Scrape).await {
+            Ok(scraped) => text(prometheus::CONTENT_TYPE, prometheus::text(&scraped, crate::VERSION)),
             Err(error) => failure(&error),
         },
         Endpoint::Charts => json(ask(facts, |reply| Call::Charts(query.selector(), reply)).await),

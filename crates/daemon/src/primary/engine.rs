@@ -169,6 +169,7 @@ impl Engine {
             Command::Kept(worker) => self.kept(worker),
             Command::Say(worker, message) => self.say(worker, &message),
             Command::Watch(worker) => self.tell_preload(worker, ToPreload::Watch),
+            Command::Collect(worker) => self.tell_preload(worker, ToPreload::Collect),
             Command::Probe(worker, port, to) => self.probe(worker, port, to),
             Command::Beat(worker) => self.ask_for_beat(worker),
             Command::Count(reply) => self.ask_for_counts(reply),

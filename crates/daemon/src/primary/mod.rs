@@ -101,6 +101,8 @@ pub(crate) enum Command {
     Say(WorkerId, serde_json::Value),
     /// Somebody looks at how it is doing.
     Watch(WorkerId),
+    /// It is to say what its app has registered.
+    Collect(WorkerId),
     /// It is to be handed a connection of ours, by its server at this port.
     Probe(WorkerId, Option<u16>, HandedTo),
     /// It is to say whether its event loop turns.

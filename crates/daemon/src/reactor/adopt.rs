@@ -6,6 +6,7 @@
 use super::Daemon;
 use super::changes::{self, JOURNAL_KEY};
 use super::events::Told;
+use super::registered::RegisteredMetrics;
 use crate::alarm::Alarm;
 use crate::api::Connections;
 use crate::container::{self, Container};
@@ -95,6 +96,7 @@ impl Daemon {
             pid_files: Vec::new(),
             usages: Usages::default(),
             metrics,
+            registered: RegisteredMetrics::restore(restored.registered_ended, restored.registered),
             versions: Versions::default(),
             real_paths: RealPaths::default(),
             watches: Watches::default(),
@@ -138,6 +140,7 @@ impl Daemon {
         daemon.adopt_workers();
         daemon.adopt_said(restored.said);
         daemon.adopt_actions(restored.actions);
+        daemon.adopt_registered();
         daemon.logs.adopted();
         daemon.look_for_starter();
         daemon.adopt_web();
@@ -237,9 +240,10 @@ impl Daemon {
 }
 
 /// The scripts that programs of Node are given; the first is what they load.
-const PRELOAD: [(&str, &str); 2] = [
+const PRELOAD: [(&str, &str); 3] = [
     ("preload.cjs", include_str!("../../../../node/preload.cjs")),
     ("measure.cjs", include_str!("../../../../node/measure.cjs")),
+    ("registered.cjs", include_str!("../../../../node/registered.cjs")),
 ];
 
 /// Puts the preload where workers find it. Without it they drain less well, and do not say how they are doing.

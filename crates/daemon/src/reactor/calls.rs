@@ -44,6 +44,7 @@ impl Daemon {
                         .collect()
                 });
             }
+            Call::Scrape(reply) => self.scrape(reply),
             Call::Charts(selector, reply) => drop(reply.send(self.charts(selector.as_ref()))),
             Call::Reloads(reply) => drop(reply.send(Ok(self.reloads()))),
             Call::Operate(operation, caller, reply) => self.operate(*operation, &caller, reply),
@@ -59,7 +60,7 @@ impl Daemon {
     }
 
     /// Answers with what workers of clusters have open, once that is known.
-    fn with_connections<L: Send + 'static>(
+    pub(super) fn with_connections<L: Send + 'static>(
         &self,
         mut list: L,
         reply: Reply<L>,

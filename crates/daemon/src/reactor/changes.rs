@@ -3,8 +3,10 @@
 use super::Daemon;
 use super::boot::RESTORED_KEY;
 use super::custom::ACTIONS;
+use super::registered::{OF_ENDED, OF_WORKERS};
 use crate::operations::{Kept, Record};
-use ostler_core::{Change, Effect, Machine, Settings, WorkerId};
+use ostler_core::metrics::Registry;
+use ostler_core::{AppId, Change, Effect, Machine, Settings, WorkerId};
 use ostler_wire::metrics::CustomAction;
 use rustix::io::dup;
 use serde::Serialize;
@@ -129,6 +131,10 @@ pub struct Restored {
     pub said: BTreeMap<WorkerId, String>,
     /// What workers do when they are told to.
     pub actions: BTreeMap<WorkerId, Vec<CustomAction>>,
+    /// What workers have registered with a library for metrics.
+    pub registered: BTreeMap<(AppId, WorkerId), Registry>,
+    /// What workers that are gone have left of it.
+    pub registered_ended: BTreeMap<AppId, Registry>,
 }
 
 /// Reads a predecessor's journal.
@@ -144,6 +150,7 @@ pub fn restore(
     let mut operations = Vec::new();
     let mut restored = false;
     let (mut said, mut actions) = (BTreeMap::new(), BTreeMap::new());
+    let (mut registered, mut registered_ended) = (BTreeMap::new(), BTreeMap::new());
     for (key, bytes) in journal.entries()? {
         if key == RESTORED_KEY {
             restored = true;
@@ -155,6 +162,14 @@ pub fn restore(
             let mut lists = Vec::new();
             read_into(&mut lists, &key, &bytes, notes);
             actions.extend(lists.pop().map(|list| (worker, list)));
+        } else if let Some(named) = key.strip_prefix(OF_WORKERS).and_then(super::registered::named) {
+            let mut registries: Vec<Registry> = Vec::new();
+            read_into(&mut registries, &key, &bytes, notes);
+            registered.extend(registries.pop().map(|registry| (named, registry)));
+        } else if let Some(app) = key.strip_prefix(OF_ENDED).and_then(|app| app.parse().ok()) {
+            let mut registries: Vec<Registry> = Vec::new();
+            read_into(&mut registries, &key, &bytes, notes);
+            registered_ended.extend(registries.pop().map(|registry| (AppId(app), registry)));
         } else if key.starts_with("operation/") {
             read_into(&mut operations, &key, &bytes, notes);
         } else {
@@ -167,6 +182,8 @@ pub fn restore(
         restored,
         said,
         actions,
+        registered,
+        registered_ended,
     })
 }
 

@@ -116,6 +116,7 @@ impl Daemon {
             self.unsay(worker);
             self.forget_actions(worker);
             self.counted_last(record.launch.app, worker);
+            self.registered_last(record.launch.app, worker);
             if let Some(pidfd) = record.descriptor(Part::Pidfd) {
                 let _ = pidfd::wait(pidfd);
             }

@@ -57,6 +57,7 @@ impl Daemon {
         }
         let reported = self.metrics.report(app, worker, report, now);
         self.note_unkept(kept.and(reported));
+        self.may_register(worker);
     }
 
     /// A worker is gone, and will count no more.
@@ -69,6 +70,7 @@ impl Daemon {
     pub(crate) fn forget_measures(&mut self, slot: SlotId) {
         self.metrics.forget(slot);
         let apps = self.machine.slots().map(|slot| slot.app).collect();
+        self.keep_registered_of(&apps);
         let forgotten = self.metrics.keep_only(&apps);
         self.note_unkept(forgotten);
     }

@@ -19,6 +19,7 @@ mod left;
 mod log_files;
 mod measure;
 mod operate;
+mod registered;
 mod remains;
 
 pub use adopt::Surroundings;
@@ -81,6 +82,7 @@ pub struct Daemon {
     pub(crate) pid_files: Vec<(PathBuf, i32)>,
     pub(crate) usages: Usages,
     pub(crate) metrics: Metrics,
+    pub(crate) registered: registered::RegisteredMetrics,
     pub(crate) versions: Versions,
     pub(crate) real_paths: RealPaths,
     pub(crate) watches: Watches,
@@ -237,6 +239,7 @@ impl Daemon {
             Fact::StatusOverdue(worker) => self.status_overdue(worker),
             Fact::Launched(worker, outcome) => self.launched(worker, &outcome),
             Fact::Said(worker, text) => self.said(worker, text),
+            Fact::RegisteredOverdue(round) => self.registered_overdue(round),
             Fact::RepliesOverdue(operation) => self.replies_overdue(&operation),
             Fact::Message(worker, message) => self.message(worker, message),
             Fact::Draining(worker, connections) => {
@@ -321,6 +324,8 @@ impl Daemon {
                 // Whatever else apps say is between them and whoever follows events.
                 if let Some(said) = ostler_wire::node_ipc::custom(&value) {
                     self.hear_custom(worker, said);
+                } else if let Some(registry) = ostler_wire::node_ipc::registered(&value) {
+                    self.hear_registered(worker, registry);
                 }
             }
             Message::Internal => {}

@@ -51,7 +51,7 @@ const CARRIED: [&str; 41] = [
 ];
 
 /// Keys that have no counterpart, and what there is instead.
-const REASONS: [(&str, &str); 16] = [
+const REASONS: [(&str, &str); 17] = [
     ("namespace", "systemd groups units by targets and slices"),
     ("watch", "systemd restarts nothing when files change"),
     ("log_file", "the journal has both streams together (journalctl -u)"),
@@ -79,6 +79,10 @@ const REASONS: [(&str, &str); 16] = [
     ),
     ("min_ready", "a restart does not wait for a successor"),
     ("serialization", "there is no channel for messages"),
+    (
+        "prom_client",
+        "nobody adds up what several processes have registered; let Prometheus read each",
+    ),
     ("drain_timeout", "a stop takes as long as TimeoutStopSec= says"),
 ];
 

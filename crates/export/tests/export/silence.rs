@@ -72,6 +72,7 @@ fn every_attribute_with_a_meaning_shows_in_the_units_or_is_told() {
         ("serialization", json!("advanced")),
         ("ready_timeout", json!("accept")),
         ("pmx", json!(true)),
+        ("prom_client", json!(true)),
         ("source_map_support", json!(true)),
         ("log_rotate", json!({ "max_size": "1M" })),
     ];

@@ -10,6 +10,7 @@ mod bounded;
 mod custom;
 mod framing;
 mod from_worker;
+mod registered;
 mod report;
 mod scalar;
 mod to_worker;
@@ -20,6 +21,7 @@ pub use bounded::MAX_MEMORY;
 pub use custom::{Custom, custom};
 pub use framing::{Frame, Frames, MAX_FRAME, Splitter, complete, frames};
 pub use from_worker::{AddressType, FromPreload, FromWorker, Query, SocketQuestion, SocketsAsked, parse};
+pub use registered::registered;
 pub use report::Report;
 pub use to_worker::{Family, SharedKind, SocketName, ToPreload, ToWorker};
 

@@ -78,6 +78,8 @@ pub enum ToPreload {
     Watch,
     /// Say so if the event loop turns.
     Beat,
+    /// Say what the app has registered, now and before the end.
+    Collect,
 }
 
 impl ToPreload {
@@ -86,6 +88,7 @@ impl ToPreload {
             Self::Drain => "drain",
             Self::Watch => "watch",
             Self::Beat => "beat",
+            Self::Collect => "collect",
         }
     }
 }

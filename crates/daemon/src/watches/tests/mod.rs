@@ -236,6 +236,7 @@ fn spec(home: &Path, cwd: &Path) -> Spec {
         probes: ostler_core::Probes::default(),
         memory_limit: None,
         memory_kill: None,
+        prom_client: false,
         autostart: true,
         pid_file: home.join("pids/app-{id}.pid").display().to_string(),
         username: "somebody".into(),
