@@ -7,6 +7,7 @@ use rustix::process::Pid;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Longer entries are no markers.
 const LONGEST: usize = 256;
@@ -14,25 +15,73 @@ const LONGEST: usize = 256;
 /// The variable by which processes are known that broke away from their app.
 pub const MARKER: &str = "OSTLER_WORKER";
 
+/// For how long a process that is between two programs is waited for: `execve` takes well under a millisecond there.
+const BETWEEN: Duration = Duration::from_millis(10);
+/// How often it is looked at meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_micros(200);
+
 /// The first entry of that name (`NAME=value`, at most 256 bytes) in the environment a process was started with.
 /// `None` also when the process is gone or may not be looked at. A program can overwrite that memory (as some do to
-/// set their title), so a lack of the entry proves nothing.
+/// set their title), so a lack of the entry proves nothing. One that is in the middle of `execve` is waited for, a few milliseconds.
 ///
 /// # Errors
 /// When `/proc` cannot be read.
 pub fn environment_entry(pid: Pid, name: &str) -> io::Result<Option<Vec<u8>>> {
+    Ok(match settled(pid, name)? {
+        Found::Entry(entry) => Some(entry),
+        Found::None | Found::Nothing => None,
+    })
+}
+
+/// What an environment has.
+enum Found {
+    Entry(Vec<u8>),
+    /// Others, or nobody may look.
+    None,
+    /// Nothing at all: it is empty, or not there yet.
+    Nothing,
+}
+
+/// What there is when the process is not between two programs.
+fn settled(pid: Pid, name: &str) -> io::Result<Found> {
+    let deadline = Instant::now() + BETWEEN;
+    loop {
+        let found = look(pid, name)?;
+        if !matches!(found, Found::Nothing) || !is_between_programs(pid) || Instant::now() >= deadline {
+            return Ok(found);
+        }
+        std::thread::sleep(LOOK_AGAIN);
+    }
+}
+
+/// In the middle of `execve` a process has its new memory, but no environment in it yet: the end of it (field 51 of proc_pid_stat(5)) is 0
+/// until that is written. A zombie has none for good.
+fn is_between_programs(pid: Pid) -> bool {
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())) else {
+        return false;
+    };
+    // Counted from behind the name, which may have spaces: what comes next is field 3.
+    let mut fields = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace();
+    let is_alive = fields.next().is_some_and(|state| !matches!(state, "Z" | "X"));
+    is_alive && fields.nth(51 - 4) == Some("0")
+}
+
+fn look(pid: Pid, name: &str) -> io::Result<Found> {
     let file = match open_of(pid, "environ") {
         Ok(Some(file)) => file,
-        Ok(None) | Err(Errno::ACCESS | Errno::PERM) => return Ok(None),
+        Ok(None) | Err(Errno::ACCESS | Errno::PERM) => return Ok(Found::None),
         Err(error) => return Err(error.into()),
     };
     let mut search = Search::new(name);
     let mut buffer = [0; 8192];
+    let mut nothing = true;
     loop {
         match rustix::io::read(&file, &mut buffer) {
-            Ok(0) | Err(Errno::SRCH | Errno::ACCESS | Errno::PERM) => return Ok(None),
-            Ok(length) if search.found_in(&buffer[..length]) => return Ok(Some(search.entry)),
-            Ok(_) | Err(Errno::INTR) => {}
+            Ok(0) if nothing => return Ok(Found::Nothing),
+            Ok(0) | Err(Errno::SRCH | Errno::ACCESS | Errno::PERM) => return Ok(Found::None),
+            Ok(length) if search.found_in(&buffer[..length]) => return Ok(Found::Entry(search.entry)),
+            Ok(_) => nothing = false,
+            Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -97,7 +146,12 @@ impl Markers {
         if let Some(entry) = known.get(&key) {
             return Ok(entry.as_deref() == Some(marker));
         }
-        let entry = environment_entry(process.pid, MARKER)?;
+        let entry = match settled(process.pid, MARKER)? {
+            Found::Entry(entry) => Some(entry),
+            Found::None => None,
+            // It may be there the next time.
+            Found::Nothing => return Ok(false),
+        };
         let has = entry.as_deref() == Some(marker);
         known.insert(key, entry);
         Ok(has)
