@@ -54,16 +54,10 @@ fn settled(pid: Pid, name: &str) -> io::Result<Found> {
     }
 }
 
-/// In the middle of `execve` a process has its new memory, but no environment in it yet: the end of it (field 51 of proc_pid_stat(5)) is 0
-/// until that is written. A zombie has none for good.
+/// In the middle of `execve` a process has its new memory, but no environment in it yet.
 fn is_between_programs(pid: Pid) -> bool {
-    let Ok(stat) = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())) else {
-        return false;
-    };
-    // Counted from behind the name, which may have spaces: what comes next is field 3.
-    let mut fields = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace();
-    let is_alive = fields.next().is_some_and(|state| !matches!(state, "Z" | "X"));
-    is_alive && fields.nth(51 - 4) == Some("0")
+    let stat = Stat::read(pid).ok().flatten();
+    stat.is_some_and(|stat| stat.environment_end == 0 && !stat.is_zombie())
 }
 
 fn look(pid: Pid, name: &str) -> io::Result<Found> {

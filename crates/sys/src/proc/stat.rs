@@ -49,6 +49,8 @@ pub struct Stat {
     pub cpu_ticks: u64,
     /// Resident memory in pages. The kernel counts lazily: it may be off by some dozen pages a CPU.
     pub resident_pages: u64,
+    /// Where its environment ends in its memory; 0 while it is between two programs, without memory, and for those who may not see it.
+    pub environment_end: u64,
     /// The wait status of a zombie; 0 for those who may not see it.
     pub exit_code: i32,
 }
@@ -107,7 +109,8 @@ impl Stat {
         let threads = number(fields.nth(20 - 16)?)?;
         let start = number(fields.nth(22 - 21)?)?;
         let resident: i64 = number(fields.nth(24 - 23)?)?;
-        let exit_code = fields.nth(52 - 25).and_then(number).unwrap_or(0);
+        let environment_end = fields.nth(51 - 25).and_then(number).unwrap_or(0);
+        let exit_code = fields.next().and_then(number).unwrap_or(0);
         Some(Self {
             pid: Pid::from_raw(pid)?,
             parent: Pid::from_raw(parent),
@@ -118,6 +121,7 @@ impl Stat {
             start_time: StartTime(start),
             cpu_ticks: user + system,
             resident_pages: u64::try_from(resident).unwrap_or(0),
+            environment_end,
             exit_code,
         })
     }
@@ -175,7 +179,7 @@ mod tests {
 
     const LINE: &[u8] =
         b"4242 (odd) (name\n) S 17 4242 4240 0 -1 4194304 100 0 0 0 7 5 0 0 20 0 3 0 987654 12345678 321 \
-        18446744073709551615 1 1 0 0 0 0 0 4096 0 0 0 0 17 1 0 0 0 0 0 0 0 0 0 0 0 0 1792\n";
+        18446744073709551615 1 1 0 0 0 0 0 4096 0 0 0 0 17 1 0 0 0 0 0 0 0 0 0 0 0 4711 1792\n";
 
     #[test]
     fn every_field_is_found_behind_a_name_full_of_parentheses() {
@@ -190,7 +194,7 @@ mod tests {
             (stat.start_time, stat.cpu_ticks, stat.resident_pages),
             (StartTime(987_654), 12, 321)
         );
-        assert_eq!(stat.exit_code, 7 << 8);
+        assert_eq!((stat.environment_end, stat.exit_code), (4711, 7 << 8));
     }
 
     #[test]
@@ -212,5 +216,6 @@ mod tests {
         assert_eq!(stat.parent, rustix::process::getppid());
         assert!(!stat.is_zombie());
         assert!(stat.usage().resident_bytes > 100_000);
+        assert_ne!(stat.environment_end, 0);
     }
 }

@@ -143,6 +143,7 @@ mod tests {
             start_time: StartTime(start),
             cpu_ticks: 1,
             resident_pages: 1,
+            environment_end: 1,
             exit_code: 0,
         }
     }
