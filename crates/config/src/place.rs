@@ -45,8 +45,7 @@ fn flag(key: &str) -> String {
 
 /// `path.key`, with brackets around keys that are no identifiers. `key` may itself be a dotted path.
 pub(crate) fn child(path: &str, key: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '$' | '.') || c.is_alphanumeric();
-    let plain = !key.is_empty() && key.chars().all(is_plain);
+    let plain = !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '$' | '.'));
     match (path.is_empty(), plain || key.is_empty()) {
         (_, true) if key.is_empty() => path.to_owned(),
         (true, true) => key.to_owned(),

@@ -1,5 +1,5 @@
 //! An alarm that rings on time: the runtime's own timers go by whole milliseconds and are late by up to one, which is much where somebody
-//! waits for four.
+//! waits for three.
 
 use crate::readiness::readable;
 use rustix::time::{
