@@ -35,8 +35,8 @@ impl Daemon {
     /// Launches a worker; what comes of it is sent back as a fact.
     pub(crate) fn spawn(&mut self, launch: Launch) {
         let worker = launch.worker;
-        if let Some(record) = self.workers.get(&worker) {
-            return self.confirm_spawned(worker, record);
+        if self.workers.contains_key(&worker) {
+            return self.confirm_spawned(worker);
         }
         match self.try_spawn(launch) {
             Ok(()) => {}
@@ -51,9 +51,11 @@ impl Daemon {
     }
 
     /// A successor's machine orders again what its predecessor had done already, or begun.
-    fn confirm_spawned(&self, worker: WorkerId, record: &Worker) {
-        if !record.launching {
+    fn confirm_spawned(&mut self, worker: WorkerId) {
+        if let Some(record) = self.workers.get(&worker).filter(|record| !record.launching) {
             let (pid, place) = (record.pid, record.place.clone());
+            self.pid_files
+                .push((paths::pid_file(&record.launch.spec, worker.slot), pid.0));
             self.send(Fact::Machine(Event::Spawned { worker, pid, place }));
         }
     }
