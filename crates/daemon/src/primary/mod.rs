@@ -30,7 +30,7 @@ use census::{Census, Found};
 pub(crate) use engine::dialect;
 use engine::{Counting, Engine};
 use ostler_core::{AppId, WorkerId};
-use ostler_wire::node_ipc::Dialect;
+use ostler_wire::node_ipc::{Dialect, ToPreload};
 use rustix::event::{EventfdFlags, epoll, eventfd};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, VecDeque};
@@ -99,10 +99,8 @@ pub(crate) enum Command {
     Kept(WorkerId),
     /// For the app.
     Say(WorkerId, serde_json::Value),
-    /// Somebody looks at how it is doing.
-    Watch(WorkerId),
-    /// It is to say what its app has registered.
-    Collect(WorkerId),
+    /// For its preload; something that need not be told.
+    Preload(WorkerId, ToPreload),
     /// It is to be handed a connection of ours, by its server at this port.
     Probe(WorkerId, Option<u16>, HandedTo),
     /// It is to say whether its event loop turns.

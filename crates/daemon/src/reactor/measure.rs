@@ -53,7 +53,7 @@ impl Daemon {
         });
         let now = now().instant;
         if self.metrics.is_watched(now) && self.metrics.doing(worker, now).is_none() {
-            self.have_report(worker);
+            self.tell_preload(worker, ToPreload::Watch);
         }
         let reported = self.metrics.report(app, worker, report, now);
         self.note_unkept(kept.and(reported));
@@ -88,18 +88,21 @@ impl Daemon {
         if !self.metrics.is_looked_at(now().instant) {
             return;
         }
-        self.workers.keys().for_each(|worker| self.have_report(*worker));
+        self.workers
+            .keys()
+            .for_each(|worker| self.tell_preload(*worker, ToPreload::Watch));
     }
 
-    fn have_report(&self, worker: WorkerId) {
+    /// Tells a worker's preload something that need not be told.
+    pub(super) fn tell_preload(&self, worker: WorkerId, message: ToPreload) {
         let Some(record) = self.workers.get(&worker) else {
             return;
         };
         if record.is_of_cluster() {
-            self.primary.send(Command::Watch(worker));
+            self.primary.send(Command::Preload(worker, message));
         } else if self.preload_of(&record.launch).is_some() {
             // One whose channel is full has other worries.
-            let _ = record.tell_preload(ToPreload::Watch);
+            let _ = record.tell_preload(message);
         }
     }
 

@@ -5,7 +5,6 @@
 use super::changes::put_json;
 use super::{Daemon, Fact};
 use crate::api::{AppRegistered, Reply, Scraped};
-use crate::primary::Command;
 use crate::workers;
 use ostler_core::metrics::{Registries, Registry};
 use ostler_core::{AppId, WorkerId};
@@ -26,8 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) struct RegisteredMetrics {
     apps: BTreeMap<AppId, Registries>,
     awaited: BTreeSet<WorkerId>,
-    waiting: Vec<Reply<Scraped>>,
-    /// How often has been asked.
+    /// Who waits, and how many had asked when he had.
+    waiting: Vec<(u64, Reply<Scraped>)>,
+    /// How many have asked.
     rounds: u64,
 }
 
@@ -61,16 +61,16 @@ impl Daemon {
         if asked.is_empty() {
             return self.scraped(vec![reply]);
         }
-        self.registered.waiting.push(reply);
         self.registered.rounds += 1;
         let (facts, round) = (self.facts.clone(), self.registered.rounds);
+        self.registered.waiting.push((round, reply));
         tokio::spawn(async move {
             tokio::time::sleep(PATIENCE).await;
             let _ = facts.send(Fact::RegisteredOverdue(round));
         });
         for worker in asked {
             self.registered.awaited.insert(worker);
-            self.have_registered_told(worker);
+            self.tell_preload(worker, ToPreload::Collect);
         }
     }
 
@@ -86,19 +86,7 @@ impl Daemon {
     pub(super) fn may_register(&mut self, worker: WorkerId) {
         let is_known = |registries: &Registries| registries.workers().any(|known| known == worker);
         if self.registers(worker) && !self.registered.apps.values().any(is_known) {
-            self.have_registered_told(worker);
-        }
-    }
-
-    fn have_registered_told(&self, worker: WorkerId) {
-        let Some(record) = self.workers.get(&worker) else {
-            return;
-        };
-        if record.is_of_cluster() {
-            self.primary.send(Command::Collect(worker));
-        } else {
-            // One whose channel is full has other worries.
-            let _ = record.tell_preload(ToPreload::Collect);
+            self.tell_preload(worker, ToPreload::Collect);
         }
     }
 
@@ -159,34 +147,38 @@ impl Daemon {
 
     fn await_no_more(&mut self, worker: WorkerId) {
         if self.registered.awaited.remove(&worker) && self.registered.awaited.is_empty() {
-            self.answer_scrapes();
+            self.answer_scrapes(self.registered.rounds);
         }
     }
 
-    /// They have been waited for long enough.
+    /// Those who asked until then have waited long enough.
     pub(super) fn registered_overdue(&mut self, round: u64) {
-        if round == self.registered.rounds {
+        self.answer_scrapes(round);
+        if self.registered.waiting.is_empty() {
             self.registered.awaited.clear();
-            self.answer_scrapes();
         }
     }
 
-    fn answer_scrapes(&mut self) {
+    fn answer_scrapes(&mut self, until: u64) {
         let waiting = std::mem::take(&mut self.registered.waiting);
-        self.scraped(waiting);
+        let (done, waiting): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(round, _)| *round <= until);
+        self.registered.waiting = waiting;
+        self.scraped(done.into_iter().map(|(_, reply)| reply).collect());
     }
 
     fn scraped(&mut self, replies: Vec<Reply<Scraped>>) {
+        if replies.is_empty() {
+            return;
+        }
         let names: BTreeMap<AppId, (String, String)> = (self.machine.slots())
             .map(|slot| (slot.app, (slot.spec.name.clone(), slot.spec.namespace.clone())))
             .collect();
         let apps = self.registered.apps.iter_mut().filter_map(|(app, registries)| {
             let (name, namespace) = names.get(app)?.clone();
-            let registry = registries.all();
             Some(AppRegistered {
                 name,
                 namespace,
-                registry,
+                registry: registries.all(),
             })
         });
         let registered: Vec<AppRegistered> = apps.collect();
