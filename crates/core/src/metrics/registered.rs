@@ -3,6 +3,7 @@
 //! Each worker has a registry of its own and counts since it began. So what a worker had counted when it ended stays with its app, as
 //! [`super::Totals`] has it for what we count ourselves; a gauge is of those who live.
 
+use super::exact::Exact;
 use crate::ids::WorkerId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -65,7 +66,8 @@ pub struct RegisteredValue {
     /// What tells it from others of its name.
     pub labels: BTreeMap<String, String>,
     /// How much.
-    pub value: f64,
+    #[serde(flatten)]
+    pub amount: Exact,
 }
 
 impl RegisteredKind {
@@ -121,7 +123,7 @@ impl Registry {
 struct Sum<'a> {
     metric: &'a Registered,
     /// In the order in which they were met, which is that of a histogram's buckets.
-    values: Vec<(&'a RegisteredValue, f64, u32)>,
+    values: Vec<(&'a RegisteredValue, Exact, u32)>,
     places: BTreeMap<(&'a str, &'a BTreeMap<String, String>), usize>,
 }
 
@@ -140,13 +142,13 @@ impl<'a> Sum<'a> {
             .entry((value.name.as_str(), &value.labels))
             .or_insert(self.values.len());
         let Some((_, sum, count)) = self.values.get_mut(place) else {
-            return self.values.push((value, value.value, 1));
+            return self.values.push((value, value.amount, 1));
         };
         *sum = match self.metric.together {
-            Together::Sum | Together::Average => *sum + value.value,
+            Together::Sum | Together::Average => *sum + value.amount,
             Together::First | Together::Omit => *sum,
-            Together::Min => sum.min(value.value),
-            Together::Max => sum.max(value.value),
+            Together::Min => sum.value.min(value.amount.value).into(),
+            Together::Max => sum.value.max(value.amount.value).into(),
         };
         *count += 1;
     }
@@ -155,8 +157,8 @@ impl<'a> Sum<'a> {
         let values = self.values.into_iter().map(|(value, sum, count)| RegisteredValue {
             name: value.name.clone(),
             labels: value.labels.clone(),
-            value: match self.metric.together {
-                Together::Average => sum / f64::from(count),
+            amount: match self.metric.together {
+                Together::Average => (sum.value / f64::from(count)).into(),
                 Together::Sum | Together::First | Together::Min | Together::Max | Together::Omit => sum,
             },
         });
@@ -173,12 +175,7 @@ impl<'a> Sum<'a> {
 pub struct Registries {
     ended: Registry,
     workers: BTreeMap<WorkerId, Registry>,
-    /// What was told of all last.
-    told: Registry,
 }
-
-/// Sums of floating point numbers differ by so much of themselves when they are added in another order. To Prometheus less is a restart.
-const NEXT_TO_NOTHING: f64 = 1e-9;
 
 impl Registries {
     /// Of an app whose workers that are gone have left this.
@@ -213,26 +210,8 @@ impl Registries {
     }
 
     /// Everything. What only grows is not less than before, but for an app that sets its own back.
-    pub fn all(&mut self) -> Registry {
-        let mut all = Registry::together(self.workers.values().chain([&self.ended]));
-        for (name, metric) in &mut all.0 {
-            let Some(told) = self.told.0.get(name) else { continue };
-            let told = told
-                .values
-                .iter()
-                .map(|value| ((&value.name, &value.labels), value.value));
-            let told: BTreeMap<_, f64> = told.collect();
-            for at in 0..metric.values.len() {
-                let value = &metric.values[at];
-                let before = told.get(&(&value.name, &value.labels)).copied().unwrap_or(value.value);
-                let is_less = value.value < before && before - value.value <= before.abs() * NEXT_TO_NOTHING;
-                if is_less && metric.only_grows(value) {
-                    metric.values[at].value = before;
-                }
-            }
-        }
-        self.told = all.clone();
-        all
+    pub fn all(&self) -> Registry {
+        Registry::together(self.workers.values().chain([&self.ended]))
     }
 }
 
@@ -251,7 +230,7 @@ mod tests {
                 .iter()
                 .map(|(label, text)| ((*label).to_owned(), (*text).to_owned()))
                 .collect(),
-            value: *value,
+            amount: (*value).into(),
         };
         Registered {
             help: "Help.".to_owned(),
@@ -276,7 +255,7 @@ mod tests {
             .values
             .iter()
             .find(|value| value.name == name)
-            .map(|value| value.value)
+            .map(|value| value.amount.value)
     }
 
     fn gauge(together: Together, amount: f64) -> Registry {
@@ -315,7 +294,7 @@ mod tests {
         let values = &together.0["h"].values;
         let told: Vec<(Option<&str>, f64)> = values
             .iter()
-            .map(|value| (value.labels.get("le").map(String::as_str), value.value))
+            .map(|value| (value.labels.get("le").map(String::as_str), value.amount.value))
             .collect();
         assert_eq!(
             told,

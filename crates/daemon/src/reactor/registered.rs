@@ -173,7 +173,7 @@ impl Daemon {
         let names: BTreeMap<AppId, (String, String)> = (self.machine.slots())
             .map(|slot| (slot.app, (slot.spec.name.clone(), slot.spec.namespace.clone())))
             .collect();
-        let apps = self.registered.apps.iter_mut().filter_map(|(app, registries)| {
+        let apps = self.registered.apps.iter().filter_map(|(app, registries)| {
             let (name, namespace) = names.get(app)?.clone();
             Some(AppRegistered {
                 name,

@@ -1,5 +1,5 @@
 //! What our preload has found in an app's registry of `prom-client` (`node/registered.cjs`): a message of the app's kind,
-//! `{type: "ostler:registered", data: […]}`, of what `getMetricsAsJSON()` of versions 11 to 15 gives.
+//! `{type: "ostler:registered", data: […]}`, of what `getMetricsAsJSON()` of version 15 gives.
 
 use ostler_core::metrics::{Registered, RegisteredKind, RegisteredValue, Registry, Together};
 use serde::Deserialize;
@@ -71,7 +71,7 @@ fn told(metric: &str, measured: Measured) -> Option<RegisteredValue> {
         labels: labels
             .filter_map(|(label, value)| Some((label, text(value)?)))
             .collect(),
-        value: measured.value?,
+        amount: measured.value?.into(),
     })
 }
 
@@ -138,7 +138,7 @@ mod tests {
         let value = RegisteredValue {
             name: "sold_total".to_owned(),
             labels: labels.into(),
-            value: 3.0,
+            amount: 3.0.into(),
         };
         assert_eq!(sold.values, [value]);
         assert_eq!(registry.0["age"].together, Together::Max);

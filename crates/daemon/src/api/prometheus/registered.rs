@@ -14,7 +14,7 @@ impl Page {
             // What another app means by the same name cannot be told apart by Prometheus.
             for (app, metric) in metrics.iter().filter(|(_, metric)| metric.kind == first.kind) {
                 for value in &metric.values {
-                    self.sample(&value.name, &labels_of(app, value), value.value);
+                    self.sample(&value.name, &labels_of(app, value), value.amount.value);
                 }
             }
         }

@@ -105,7 +105,7 @@ fn registered(name: &str, kind: RegisteredKind, labels: &[(&str, &str)]) -> AppR
     let value = RegisteredValue {
         name: "sold_total".to_owned(),
         labels: labels.collect(),
-        value: 2.5,
+        amount: 2.5.into(),
     };
     let metric = Registered {
         help: "Sold.\nIn all: 1\\2.".to_owned(),
