@@ -126,7 +126,7 @@ fn a_daemon_that_hangs_is_replaced_and_its_apps_go_on() {
     prepare(&machine);
     let drop_in = "/etc/systemd/system/ostler-root.service.d";
     machine.shell(&format!(
-        "mkdir {drop_in} && printf '[Service]\\nWatchdogSec=8\\n' > {drop_in}/watchdog.conf"
+        "mkdir {drop_in} && printf '[Service]\\nWatchdogSec=2\\n' > {drop_in}/watchdog.conf"
     ));
     // What still ends when the unit is read anew would have to ping by the new time, of which it knows nothing.
     machine.shell("ostler kill");

@@ -6,7 +6,7 @@ mod common;
 use common::{Child, LIMIT, command, shell, text, until};
 use ostler_sys::cgroup::Branch;
 use ostler_sys::pidfd::{self, Waited, exit_info, zombie_exit_status};
-use ostler_sys::proc::{self, ProcessTable, StartTime, Stat, State, Tree};
+use ostler_sys::proc::{self, ListeningSockets, ProcessTable, StartTime, Stat, State, Tree};
 use ostler_sys::spawn::{Command, ExecOutcome};
 use ostler_sys::tree::{self, TreeHold};
 use ostler_sys::{ExitStatus, Pid, reap};
@@ -265,15 +265,15 @@ fn a_listening_socket_is_seen_as_soon_as_it_listens() {
         command.descriptors.push((OwnedFd::from(input), 0));
         let (app, mut output) = run_with_output(command);
         read_pid(&mut output);
-        assert!(
-            !proc::listens(app.pid).expect("/proc"),
-            "{family}: bound is not listening"
-        );
+        assert!(!listens(app.pid), "{family}: bound is not listening");
         std::io::Write::write_all(&mut go, b"\n").expect("written");
         read_pid(&mut output);
-        assert!(proc::listens(app.pid).expect("/proc"), "{family}");
-        assert!(proc::any_listens(&members(&app)).expect("/proc"));
+        assert!(listens(app.pid), "{family}");
     }
+}
+
+fn listens(pid: Pid) -> bool {
+    ListeningSockets::default().are_held_by(pid).expect("/proc")
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::reactor::Daemon;
 use crate::tree;
 use ostler_core::{Event, Interpreter, WorkerId};
 use ostler_sys::Pid;
-use ostler_sys::proc::{self, Stat, State, Waiting};
+use ostler_sys::proc::{self, ListeningSockets, Stat, State, Waiting};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -22,8 +22,10 @@ const REST: Duration = Duration::from_millis(3);
 const FIRST_LOOK: Duration = Duration::from_millis(1);
 /// How much longer it is until the next look for each that is observed: five times what a look takes.
 const EACH: Duration = Duration::from_micros(40);
-/// How often to look for a listening socket: it costs a read of the system's socket tables.
-const LISTENING_EVERY: Duration = Duration::from_millis(42);
+/// How often to look for a listening socket.
+const LISTENING_EVERY: Duration = Duration::from_millis(10);
+/// As [`EACH`]: a link is read for each descriptor of each process.
+const EACH_LISTENING: Duration = Duration::from_micros(200);
 /// How long who inherits its sockets must rest, where it does not show that it waits on them.
 const LONG_REST: Duration = Duration::from_millis(200);
 /// Or how often it must be seen to wait for something: under load it never rests for so long.
@@ -120,14 +122,14 @@ impl Daemon {
     pub(crate) fn look_at_starts(&mut self) {
         let now = Instant::now();
         let count = u32::try_from(self.starts.observed.len()).unwrap_or(u32::MAX);
-        let mut seen = Vec::new();
+        let (listening, mut seen) = (ListeningSockets::default(), Vec::new());
         self.starts.observed.retain(|&worker, observed| {
             if now < observed.next {
                 return true;
             }
-            observed.next = now + observed.pause().max(EACH.saturating_mul(count));
+            observed.next = now + observed.pause(count);
             observed.seen = true;
-            match observed.look(now) {
+            match observed.look(&listening, now) {
                 Look::NotYet => now < observed.until,
                 Look::Up => {
                     seen.push(Event::Settled { worker });
@@ -178,20 +180,24 @@ enum Look {
 }
 
 impl Observed {
-    /// How long it is from one look to the next.
-    fn pause(&self) -> Duration {
-        if self.shows_by_resting() { REST } else { LISTENING_EVERY }
+    /// How long it is from one look to the next, where so many are observed.
+    fn pause(&self, count: u32) -> Duration {
+        let (least, each) = match self.shows_by_resting() {
+            true => (REST, EACH),
+            false => (LISTENING_EVERY, EACH_LISTENING),
+        };
+        least.max(each.saturating_mul(count))
     }
 
     fn shows_by_resting(&self) -> bool {
         self.direct && self.waiter.is_none()
     }
 
-    fn look(&mut self, now: Instant) -> Look {
+    fn look(&mut self, listening: &ListeningSockets, now: Instant) -> Look {
         if self.shows_by_resting() {
             self.look_for_rest(now)
         } else {
-            self.look_for_waiting(now)
+            self.look_for_waiting(listening, now)
         }
     }
 
@@ -213,11 +219,11 @@ impl Observed {
         }
     }
 
-    fn look_for_waiting(&mut self, now: Instant) -> Look {
+    fn look_for_waiting(&mut self, listening: &ListeningSockets, now: Instant) -> Look {
         let tree = self.tree();
         match &mut self.waiter {
             Some(waiter) => waiter.look(&tree, &mut self.cpu, now),
-            None => self.look_for_socket(),
+            None => self.look_for_socket(listening),
         }
     }
 
@@ -227,9 +233,13 @@ impl Observed {
         std::iter::once(self.pid).chain(below).collect()
     }
 
-    fn look_for_socket(&self) -> Look {
-        let listens = self.tree().into_iter().any(|pid| proc::listens(pid).unwrap_or(false));
-        if listens { Look::Up } else { Look::NotYet }
+    fn look_for_socket(&self, listening: &ListeningSockets) -> Look {
+        let listens = |pid: Pid| listening.are_held_by(pid).unwrap_or(false);
+        if self.tree().into_iter().any(listens) {
+            Look::Up
+        } else {
+            Look::NotYet
+        }
     }
 }
 

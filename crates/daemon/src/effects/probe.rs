@@ -11,7 +11,8 @@ use crate::primary::{Command, Handed, NotHanded};
 use crate::reactor::Daemon;
 use crate::tree;
 use ostler_core::{Check, Event, Mode, ProbeKind, ProbeResult, WorkerId};
-use ostler_sys::{Pid, proc};
+use ostler_sys::Pid;
+use ostler_sys::proc::ListeningSockets;
 use ostler_wire::node_ipc::ToPreload;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -211,7 +212,8 @@ async fn by_connecting(pid: i32, port: Option<u16>, check: &Check) -> Result<(),
 /// Where a program in fork mode is connected to: where its tree listens.
 fn address_of(pid: i32, port: Option<u16>) -> Result<SocketAddr, String> {
     let tree = std::iter::once(pid).chain(tree::below(pid));
-    let listeners = tree.filter_map(Pid::from_raw).map(proc::tcp_listeners);
+    let listening = ListeningSockets::default();
+    let listeners = tree.filter_map(Pid::from_raw).map(|pid| listening.tcp_of(pid));
     let all: BTreeSet<SocketAddr> = listeners.filter_map(Result::ok).flatten().collect();
     chosen(&all, port)
 }

@@ -9,6 +9,7 @@ use crate::fact::Fact;
 use ostler_core::balance::Ledger;
 use ostler_core::{AppId, Balance, Event, Pid, WorkerId};
 use ostler_sys::connections::Place;
+use ostler_sys::proc::ListeningSockets;
 use ostler_wire::control::Connections;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -342,5 +343,6 @@ impl Engine {
 
 /// Whether a process accepts connections through a listener that is not ours.
 fn listens_by_itself(pid: Pid) -> Option<bool> {
-    ostler_sys::proc::listens(ostler_sys::Pid::from_raw(pid.0)?).ok()
+    let pid = ostler_sys::Pid::from_raw(pid.0)?;
+    ListeningSockets::default().are_held_by(pid).ok()
 }
