@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `ci` | every check: format, lints, purity of the core, licences and advisories, all tests, doc tests |
 //! | `try` | builds Ostler, starts the Express example under it, and shows that it answers |
-//! | `bench` | measures Ostler and PM2 side by side and prints Markdown tables; `bench http` only how many requests come through; `bench evenness` how connections are shared; `bench reloads` what a thousand reloads lose |
+//! | `bench` | measures Ostler and PM2 side by side and prints Markdown tables; `bench http` only how many requests come through; `bench evenness` how connections are shared; `bench reloads` what a thousand reloads lose, `bench kills` what a hundred kills of daemon and keeper |
 //! | `endurance` | the tests whose proof grows with repetition, at full length |
 //! | `purity` | only the check that the core does no I/O |
 
@@ -19,6 +19,8 @@ use std::process::ExitCode;
 
 /// How many reloads are done unless somebody says otherwise.
 const RELOADS: u32 = 1000;
+/// How often daemon and keeper are killed, each and in each mode, unless somebody says otherwise.
+const KILLS: u32 = 100;
 
 /// What a task ends with: nothing, or a sentence that says what failed.
 type Result<T = ()> = std::result::Result<T, String>;
@@ -33,14 +35,13 @@ fn main() -> ExitCode {
         ["bench", "http"] => bench::requests(),
         ["bench", "evenness"] => bench::shares(),
         ["bench", "reloads"] => bench::reload(RELOADS),
-        ["bench", "reloads", times] => match times.parse() {
-            Ok(times) => bench::reload(times),
-            Err(_) => Err(format!("how many reloads? {times:?} is no number")),
-        },
+        ["bench", "reloads", times] => number(times).and_then(bench::reload),
+        ["bench", "kills"] => bench::kill(KILLS),
+        ["bench", "kills", times] => number(times).and_then(bench::kill),
         ["endurance"] => ci::endurance(),
         ["purity"] => purity::check(),
         _ => Err(
-            "usage: cargo xtask ci | try | bench [http | evenness | reloads [NUMBER]] | endurance | purity".to_owned(),
+            "usage: cargo xtask ci | try | bench [http | evenness | reloads [NUMBER] | kills [NUMBER]] | endurance | purity".to_owned(),
         ),
     };
     match result {
@@ -51,6 +52,10 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn number(word: &str) -> Result<u32> {
+    word.parse().map_err(|_| format!("how often? {word:?} is no number"))
 }
 
 /// Says something to whoever runs the task.

@@ -4,6 +4,7 @@
 
 mod evenness;
 mod http;
+mod kills;
 mod measure;
 mod quantity;
 mod reloads;
@@ -63,6 +64,16 @@ pub fn reload(times: u32) -> Result {
     let (pm2, ostler) = managers()?;
     say(&surroundings()?);
     verdict(&reloads::run(&pm2, &ostler, times)?)
+}
+
+/// Daemon and keeper killed under load, each so many times in each mode.
+///
+/// # Errors
+/// As [`run`]: when more was lost than has to be.
+pub fn kill(times: u32) -> Result {
+    let (_, ostler) = managers()?;
+    say(&surroundings()?);
+    verdict(&kills::run(&ostler, times)?)
 }
 
 fn verdict(missed: &[String]) -> Result {
