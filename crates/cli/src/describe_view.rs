@@ -150,6 +150,7 @@ fn rows(process: &Process, now: WallTime) -> Vec<(&'static str, Cell<'_>)> {
         ("unstable restarts", Cell::plain(view.unstable_restarts.to_string())),
         ("created at", or_missing(view.created_at.map(units::iso))),
     ]);
+    rows.extend(used(process));
     if let Some(connections) = process.connections {
         rows.push(("connections taken", number(connections.accepted)));
         rows.push(("connections open", number(connections.active)));
@@ -159,6 +160,23 @@ fn rows(process: &Process, now: WallTime) -> Vec<(&'static str, Cell<'_>)> {
     rows.extend(view.last_exit.map(|status| ("last exit", Cell::plain(ended(status)))));
     let dropped = process.dropped_log_bytes;
     rows.extend((dropped > 0).then(|| ("log bytes lost", Cell::styled(units::memory(dropped), BAD))));
+    rows
+}
+
+/// What its process tree uses.
+fn used(process: &Process) -> Vec<(&'static str, Cell<'static>)> {
+    let mut rows = Vec::new();
+    if let Some(usage) = process.usage {
+        rows.push(("cpu", Cell::plain(format!("{} %", usage.cpu))));
+        rows.push(("memory", Cell::plain(units::memory(usage.memory))));
+    }
+    if let Some(footprint) = process.footprint {
+        let share = footprint.proportional_memory.map(units::memory);
+        rows.push(("memory by share", or_missing(share)));
+        rows.push(("processes", number(Some(footprint.processes))));
+        rows.push(("threads", number(Some(footprint.threads))));
+        rows.push(("open descriptors", number(footprint.descriptors)));
+    }
     rows
 }
 

@@ -6,6 +6,7 @@ use ostler_core::{
     WallTime,
 };
 use ostler_wire::control::{Process, Usage};
+use ostler_wire::metrics::Footprint;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -113,6 +114,12 @@ pub fn process(id: u32, name: &str) -> Process {
         }),
         connections: None,
         node: None,
+        footprint: Some(Footprint {
+            processes: 2,
+            threads: 12,
+            descriptors: Some(31),
+            proportional_memory: None,
+        }),
         version: Some("1.0.0".into()),
         node_version: Some("22.1.0".into()),
         out_log: log("out"),

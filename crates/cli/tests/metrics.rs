@@ -294,3 +294,53 @@ fn the_daemon_comes_to_rest_also_where_programs_never_listen_or_never_rest() {
     });
     assert!(last.0 > 0, "its reads can be seen");
 }
+
+/// A program with a child, thirty files and memory of its own.
+const HEAVY: &str = "const fs = require('fs');
+globalThis.files = Array.from({ length: 30 }, () => fs.openSync(__filename));
+globalThis.memory = Buffer.alloc(64 << 20, 1);
+require('child_process').spawn('sleep', ['1000'], { stdio: 'ignore' });
+require('http').createServer().listen(0, '127.0.0.1');";
+
+#[test]
+fn what_a_process_tree_costs_the_machine_is_shown() {
+    let home = home();
+    let script = home.script("heavy.js", HEAVY);
+    home.start(json!([{ "name": "heavy", "script": script }, { "name": "light", "script": "sleep", "args": "1000", "interpreter": "none" }]));
+    let described = || {
+        let shown = home.ok(&["describe", "heavy", "--json"]).stdout;
+        let shown: Value = serde_json::from_str(&shown).expect("JSON");
+        shown["processes"][0].clone()
+    };
+    // Resident memory is that of the last sample, which may be from before it had any.
+    home.wait_until("all it has", || {
+        let (process, number) = (described(), |value: &Value| value.as_u64().unwrap_or(0));
+        let resident = number(&process["usage"]["memory"]);
+        let footprint = &process["footprint"];
+        let share = number(&footprint["proportional_memory"]);
+        let has_memory = share > 64 << 20 && share <= resident + (resident >> 4);
+        has_memory && footprint["processes"] == 2 && number(&footprint["descriptors"]) > 30
+    });
+    let threads = described()["footprint"]["threads"].as_u64();
+    assert!(threads > Some(5), "those of Node: {threads:?}");
+    for title in ["memory by share", "open descriptors"] {
+        assert!(home.ok(&["describe", "heavy"]).stdout.contains(title), "{title}");
+    }
+    let chosen = home
+        .control("/v1/metrics?footprint=true&selector=light")
+        .expect("an answer");
+    let names: Vec<&str> = chosen["workers"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|worker| worker["name"].as_str())
+        .collect();
+    assert_eq!(names, ["light"]);
+    assert_eq!(chosen["workers"][0]["footprint"]["processes"], 1);
+    assert!(metrics(&home)["workers"][0]["footprint"].is_null(), "not asked for");
+    let page = home.control_text("/metrics").expect("an answer");
+    let line = "ostler_worker_threads{app=\"light\",namespace=\"default\",worker=\"0\"} 1\n";
+    assert!(page.contains(line), "{page}");
+    home.ok(&["stop", "heavy"]);
+    assert!(described()["footprint"].is_null());
+}

@@ -8,7 +8,7 @@
 //! | `GET /v1/processes/full` | | [`Processes`]: with spec and environment |
 //! | `GET /v1/reloads` | | [`Reloads`] that are under way |
 //! | `GET /v1/history?selector=S` | | [`History`] |
-//! | `GET /v1/metrics` | | [`Metrics`](crate::metrics::Metrics): how workers are doing |
+//! | `GET /v1/metrics?selector=S&footprint=…` | | [`Metrics`](crate::metrics::Metrics): how workers are doing |
 //! | `GET /metrics` | | the same as Prometheus reads it |
 //! | `GET /v1/charts?selector=S` | | [`Charts`](crate::metrics::Charts): how they were doing in the last hour |
 //! | `GET /v1/events` | | an endless stream of [`StateEvent`](crate::events::StateEvent)s: all there is, then what changes |
@@ -20,7 +20,7 @@
 //!
 //! All of it is in `docs/openapi.json` too, by the list in [`crate::endpoints`]. A failed call answers with a status of 400 or above and an [`ApiError`].
 
-use crate::metrics::{CustomAction, CustomMetric, NodeMetrics};
+use crate::metrics::{CustomAction, CustomMetric, Footprint, NodeMetrics};
 use ostler_core::history::Entry;
 use ostler_core::{Pid, RollView, SlotId, SlotView, Status, WallTime};
 use serde::{Deserialize, Serialize};
@@ -143,6 +143,9 @@ pub struct Process {
     /// What a program of Node says of itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<NodeMetrics>,
+    /// What its tree costs the machine otherwise; `describe` asks for that beside (`GET /v1/metrics?footprint=true`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub footprint: Option<Footprint>,
     /// The nearest package.json's version, if any.
     pub version: Option<String>,
     /// The Node version its process reported or runs, if known.

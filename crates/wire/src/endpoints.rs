@@ -97,6 +97,16 @@ const SELECTOR: Parameter = Parameter {
     about: "Whose: `all`, an id, a name, a namespace, `/a regular expression/` on names, or a script's path. All when absent.",
 };
 
+const METRICS: [Parameter; 2] = [
+    SELECTOR,
+    Parameter {
+        name: "footprint",
+        kind: ParameterKind::Flag,
+        about: "Also what each process tree costs the machine: processes, threads, open descriptors, memory by share, which takes some milliseconds a gigabyte; \
+                false when absent.",
+    },
+];
+
 const LOGS: [Parameter; 5] = [
     SELECTOR,
     Parameter {
@@ -188,11 +198,11 @@ impl Endpoint {
         match self {
             Self::History | Self::Charts => &LOGS[..1],
             Self::Logs => &LOGS,
+            Self::Metrics => &METRICS,
             Self::Ping
             | Self::Processes
             | Self::ProcessesFull
             | Self::Reloads
-            | Self::Metrics
             | Self::Prometheus
             | Self::Events
             | Self::Operations

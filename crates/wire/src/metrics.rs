@@ -26,9 +26,26 @@ pub struct WorkerMetrics {
     pub row: ProcessRow,
     /// What a program of Node says of itself.
     pub node: Option<NodeMetrics>,
+    /// What its process tree costs the machine; where that was asked for, and it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub footprint: Option<Footprint>,
     /// What the app measures itself, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub custom: BTreeMap<String, CustomMetric>,
+}
+
+/// What a worker's process tree costs the machine beside processor time and resident memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Footprint {
+    /// How many processes it has.
+    pub processes: u64,
+    /// Their threads.
+    pub threads: u64,
+    /// Their open descriptors; null where they may not be counted.
+    pub descriptors: Option<u64>,
+    /// Their memory in bytes, a page that several processes have counting for each by its share (PSS); null where that is not to be known.
+    pub proportional_memory: Option<u64>,
 }
 
 /// Something that an app measures itself (PM2's `axm:monitor`).

@@ -30,6 +30,7 @@ pub fn worker(id: u32, name: &str) -> WorkerMetrics {
             watching: false,
         },
         node: None,
+        footprint: None,
         custom: BTreeMap::new(),
     }
 }

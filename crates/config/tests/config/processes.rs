@@ -119,6 +119,7 @@ fn process(spec: Spec) -> Process {
         view,
         connections: None,
         node: None,
+        footprint: None,
         usage: Some(Usage {
             memory: 51_941_376,
             cpu: 0.0,

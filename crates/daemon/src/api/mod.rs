@@ -4,6 +4,7 @@
 //! machine. A client that reads slowly or not at all delays only itself.
 
 mod follow;
+mod footprint;
 mod pieces;
 mod prometheus;
 mod query;
@@ -47,8 +48,8 @@ pub enum Call {
     Full(Reply<Processes>),
     /// Reloads under way.
     Reloads(Reply<Reloads>),
-    /// How workers are doing.
-    Metrics(Reply<Metrics>),
+    /// How workers are doing; all if `None`.
+    Metrics(Option<Selector>, Reply<Metrics>),
     /// The same for Prometheus, with what apps have registered themselves.
     Scrape(Reply<Scraped>),
     /// How they were doing in the last hour; all if `None`.

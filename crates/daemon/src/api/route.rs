@@ -2,7 +2,7 @@
 
 use super::query::Query;
 use super::respond::{Body, failure, internal, json, text};
-use super::{Begin, Call, Caller, Reply, follow, prometheus, stream};
+use super::{Begin, Call, Caller, Reply, Scraped, follow, footprint, prometheus, stream};
 use crate::fact::Fact;
 use crate::history;
 use crate::web::mask;
@@ -13,6 +13,7 @@ use hyper::{Request, Response};
 use ostler_wire::control::{ApiError, ApiErrorKind, Follow, History, Operation, Processes, Selector};
 use ostler_wire::endpoints::Endpoint;
 use ostler_wire::events::EventId;
+use ostler_wire::metrics::Metrics;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -71,8 +72,8 @@ async fn answer_with(
         Endpoint::ProcessesFull => json(ask(facts, Call::Full).await.map(|full| caller.shown(full))),
         Endpoint::Reloads => json(ask(facts, Call::Reloads).await),
         Endpoint::History => json(read_history(facts, query.selector()).await),
-        Endpoint::Metrics => json(ask(facts, Call::Metrics).await),
-        Endpoint::Prometheus => match ask(facts, Call::Scrape).await {
+        Endpoint::Metrics => json(metrics(facts, query).await),
+        Endpoint::Prometheus => match scraped(facts).await {
             Ok(scraped) => text(prometheus::CONTENT_TYPE, prometheus::text(&scraped, crate::VERSION)),
             Err(error) => failure(&error),
         },
@@ -112,6 +113,22 @@ async fn answer_with(
             Err(error) => failure(&error),
         },
     }
+}
+
+async fn metrics(facts: &Facts, query: &Query) -> Result<Metrics, ApiError> {
+    let metrics = ask(facts, |reply| Call::Metrics(query.selector(), reply)).await?;
+    match query.flag("footprint", false) {
+        true => footprint::fill(metrics, true).await,
+        false => Ok(metrics),
+    }
+}
+
+async fn scraped(facts: &Facts) -> Result<Scraped, ApiError> {
+    let scraped = ask(facts, Call::Scrape).await?;
+    Ok(Scraped {
+        metrics: footprint::fill(scraped.metrics, false).await?,
+        ..scraped
+    })
 }
 
 /// Where a client of events begins: after the last one that it has seen, if it says so.

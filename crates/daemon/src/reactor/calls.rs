@@ -33,9 +33,12 @@ impl Daemon {
                         .collect()
                 });
             }
-            Call::Metrics(reply) => {
+            Call::Metrics(selector, reply) => {
                 self.have_reported();
-                let metrics = self.metrics_of_all();
+                let metrics = match self.metrics_of(selector.as_ref()) {
+                    Ok(metrics) => metrics,
+                    Err(error) => return drop(reply.send(Err(error))),
+                };
                 self.with_connections(metrics, reply, |metrics| {
                     metrics
                         .workers
@@ -141,6 +144,7 @@ impl Daemon {
             usage: usages.get(&worker(&view)).copied(),
             connections: None,
             node: self.node(&view),
+            footprint: None,
             version: self.versions.of(&spec.program.path).map(str::to_owned),
             node_version: None,
             out_log: paths::log_file(&spec.logs.out, id),

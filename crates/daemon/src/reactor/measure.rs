@@ -124,10 +124,26 @@ impl Daemon {
         }
     }
 
+    /// How these are doing, and their apps; all if `None`.
+    pub(super) fn metrics_of(&mut self, selector: Option<&Selector>) -> Result<Metrics, ApiError> {
+        let mut metrics = self.metrics_of_all();
+        if let Some(selector) = selector {
+            let chosen = select(selector, &self.slots())?;
+            metrics.workers.retain(|worker| chosen.contains(&worker.row.id));
+            let has_worker = |app: &AppMetrics| {
+                let mut rows = metrics.workers.iter().map(|worker| &worker.row);
+                rows.any(|row| (&row.name, &row.namespace) == (&app.name, &app.namespace))
+            };
+            metrics.apps.retain(has_worker);
+        }
+        Ok(metrics)
+    }
+
     fn of_worker(&self, slot: &SlotView, usages: &BTreeMap<WorkerId, Usage>) -> WorkerMetrics {
         WorkerMetrics {
             row: self.row(slot, usages),
             node: self.node(slot),
+            footprint: None,
             custom: (self.workers.get(&worker(slot))).map_or_else(BTreeMap::new, |record| record.custom.clone()),
         }
     }

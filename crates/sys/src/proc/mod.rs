@@ -6,6 +6,7 @@
 mod cpu;
 mod environment;
 mod file;
+mod footprint;
 mod holder;
 mod listening;
 mod stat;
@@ -15,6 +16,7 @@ mod waiting;
 
 pub use cpu::{cpu_nanos, cpu_nanos_of_threads};
 pub use environment::{MARKER, environment_entry};
+pub use footprint::Footprint;
 pub use holder::{Bound, holder_of};
 pub use listening::ListeningSockets;
 pub(crate) use listening::socket_inodes;

@@ -41,7 +41,7 @@ const fn counter<T>(name: &'static str, help: &'static str, samples: fn(&T) -> V
 
 #[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
 /// Of each worker.
-pub(super) const WORKERS: [Family<WorkerMetrics>; 17] = [
+pub(super) const WORKERS: [Family<WorkerMetrics>; 20] = [
     gauge("ostler_worker_up", "Whether it is online.", |worker| {
         one(f64::from(u8::from(worker.row.status == Status::Online)))
     }),
@@ -77,6 +77,20 @@ pub(super) const WORKERS: [Family<WorkerMetrics>; 17] = [
         "ostler_worker_resident_memory_bytes",
         "Resident memory of its process tree.",
         |worker| known(worker.row.usage.map(|usage| usage.memory as f64)),
+    ),
+    gauge("ostler_worker_processes", "Processes of its tree.", |worker| {
+        known(worker.footprint.map(|footprint| footprint.processes as f64))
+    }),
+    gauge("ostler_worker_threads", "Threads of its process tree.", |worker| {
+        known(worker.footprint.map(|footprint| footprint.threads as f64))
+    }),
+    gauge(
+        "ostler_worker_open_descriptors",
+        "Descriptors that its process tree has open.",
+        |worker| {
+            let open = worker.footprint.and_then(|footprint| footprint.descriptors);
+            known(open.map(|open| open as f64))
+        },
     ),
     gauge(
         "ostler_worker_open_connections",

@@ -4,7 +4,9 @@ use crate::api::{AppRegistered, Scraped};
 use ostler_core::metrics::{Registered, RegisteredKind, RegisteredValue, Registry, Together};
 use ostler_core::{Mode, Pid, SlotId, Status};
 use ostler_wire::control::{Connections, ProcessRow, Usage};
-use ostler_wire::metrics::{AppMetrics, CustomMetric, LatencyBucket, LoopDelay, Metrics, NodeMetrics, WorkerMetrics};
+use ostler_wire::metrics::{
+    AppMetrics, CustomMetric, Footprint, LatencyBucket, LoopDelay, Metrics, NodeMetrics, WorkerMetrics,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 fn worker(name: &str, instance: u32) -> WorkerMetrics {
@@ -31,6 +33,12 @@ fn worker(name: &str, instance: u32) -> WorkerMetrics {
     WorkerMetrics {
         row,
         node: None,
+        footprint: Some(Footprint {
+            processes: 2,
+            threads: 13,
+            descriptors: Some(29),
+            proportional_memory: None,
+        }),
         custom: BTreeMap::new(),
     }
 }
