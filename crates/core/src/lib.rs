@@ -26,6 +26,7 @@ mod settings;
 mod slot;
 mod spec;
 mod time;
+mod turns;
 mod view;
 
 pub use effect::{Effect, Launch, Notice, NoticeKind, Place, Scope};
@@ -43,4 +44,5 @@ pub use spec::{
     ReadyPolicy, RestartLimit, RestartPolicy, Rotation, RunAs, Runtime, Serialization, Spec, StopPolicy, WatchSpec,
 };
 pub use time::{Instant, Now, WallTime};
+pub use turns::Turns;
 pub use view::{Awaited, RollView, SlotView, Status, Step, TurnView};
