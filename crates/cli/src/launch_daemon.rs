@@ -178,8 +178,9 @@ fn spawn(home: &Home, program: &Path, ready: &OwnedFd) -> Result<Child> {
         .arg(KEEPER_ROLE)
         .env(HOME_VARIABLE, home.path())
         .env(READY_VARIABLE, number.to_string())
-        // An app may be the one who calls. What marks the app must not mark the keeper as a part of it.
+        // An app or a probe may be the one who calls. What marks them must not mark the keeper as a part of them.
         .env_remove(ostler_daemon::tree::MARKER)
+        .env_remove(ostler_daemon::tree::COMMAND_MARKER)
         .env_remove(ostler_daemon::RESURRECT_VARIABLE)
         .env_remove(ostler_keeper::CONTAINER_VARIABLE)
         .env_remove("NODE_CHANNEL_FD")

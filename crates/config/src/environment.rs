@@ -3,7 +3,7 @@
 use crate::dotenv::{self, SyntaxError};
 use crate::listeners;
 use crate::pm2::process::runs_javascript;
-use ostler_core::{Environment, Interpreter, Launch, LogFile, Mode, SlotId, Spec};
+use ostler_core::{Environment, Interpreter, Launch, LogFile, Mode, Pid, SlotId, Spec};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -82,6 +82,21 @@ pub fn child_environment(launch: &Launch, files: &[Variables], home: &Path) -> V
     listeners::describe(&mut variables, &spec.listen);
     variables
 }
+
+/// The environment of a command that looks at a worker: the worker's own, without what only the worker has: the sockets it
+/// inherits and its channel. `OSTLER_PROBED_PID` says which process it is about.
+pub fn probe_environment(launch: &Launch, files: &[Variables], home: &Path, pid: Pid) -> Variables {
+    let mut variables = child_environment(launch, files, home);
+    listeners::disinherit(&mut variables);
+    for name in CHANNEL {
+        variables.remove(name);
+    }
+    variables.insert("OSTLER_PROBED_PID".to_owned(), pid.to_string());
+    variables
+}
+
+/// By which a program of Node finds the channel to whoever started it, and takes itself for a worker of a cluster.
+const CHANNEL: [&str; 3] = ["NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", "NODE_UNIQUE_ID"];
 
 /// What PM2 tells a process about itself through its environment.
 fn facts(launch: &Launch, home: &Path) -> Vec<(&'static str, String)> {

@@ -37,7 +37,9 @@ mod words;
 mod wrapper;
 
 pub use diagnostic::{ConfigError, ConfigErrorKind, Diagnostic, Position};
-pub use environment::{EnvironmentFileError, Variables, child_environment, log_path, read_files, with_id};
+pub use environment::{
+    EnvironmentFileError, Variables, child_environment, log_path, probe_environment, read_files, with_id,
+};
 pub use inspector::inspect_port;
 pub use listeners::{FIRST_DESCRIPTOR, PID_VARIABLE, filled_in};
 pub use load::{from_command_line, is_config_file, load_file, load_stdin, names_in_file, names_in_stdin};

@@ -92,6 +92,28 @@ pub enum Check {
     },
     /// The event loop of a program of Node turns.
     Heartbeat,
+    /// A command ends with exit code 0.
+    Command {
+        /// What is executed: a path, or a name that is looked up in the app's `PATH`.
+        program: String,
+        /// What it is given.
+        arguments: Vec<String>,
+    },
+}
+
+/// What runs commands that are written as one text.
+const SHELL: &str = "/bin/sh";
+/// How much of a command is shown, in characters.
+const SHOWN: usize = 60;
+
+impl Check {
+    /// A command that is written as one text, as shells take it.
+    pub fn shell(text: &str) -> Self {
+        Self::Command {
+            program: SHELL.to_owned(),
+            arguments: vec!["-c".to_owned(), text.to_owned()],
+        }
+    }
 }
 
 impl fmt::Display for Check {
@@ -102,7 +124,21 @@ impl fmt::Display for Check {
             Self::Tcp { port: None } => f.write_str("a connection"),
             Self::Tcp { port: Some(port) } => write!(f, "a connection to port {port}"),
             Self::Heartbeat => f.write_str("the event loop"),
+            Self::Command { program, arguments } => write!(f, "`{}`", shown(program, arguments)),
         }
+    }
+}
+
+/// A command as it was written, in one line, shortened if it is long.
+fn shown(program: &str, arguments: &[String]) -> String {
+    let written = match arguments {
+        [flag, text] if program == SHELL && flag == "-c" => text.clone(),
+        arguments => [&[program.to_owned()], arguments].concat().join(" "),
+    };
+    let line = written.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
     }
 }
 
@@ -135,4 +171,22 @@ pub struct Health {
     /// What the last look found that failed, if nothing has passed since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_shown_as_it_was_written_in_one_line() {
+        let direct = Check::Command {
+            program: "redis-cli".into(),
+            arguments: vec!["-p".into(), "6379".into(), "ping".into()],
+        };
+        assert_eq!(direct.to_string(), "`redis-cli -p 6379 ping`");
+        let text = "set -e\n  curl -f localhost";
+        assert_eq!(Check::shell(text).to_string(), "`set -e curl -f localhost`");
+        let long = Check::shell(&"é".repeat(100)).to_string();
+        assert_eq!(long, format!("`{}…`", "é".repeat(SHOWN)));
+    }
 }

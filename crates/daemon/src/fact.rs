@@ -70,6 +70,8 @@ pub enum Fact {
     Open(Vec<(WorkerId, u64)>),
     /// Time to look at a worker.
     Look(crate::effects::probe::Look),
+    /// What is told of commands that look at workers.
+    Command(crate::effects::command::News),
     /// Time to sample the memory of this worker.
     SampleMemory(WorkerId),
     /// Somebody set the wall clock, so much further than it would have been.

@@ -6,7 +6,9 @@
 //!
 //! Both questions cost a few reads in `/proc`, however many processes the machine has.
 
-use ostler_core::WorkerId;
+use ostler_core::{ProbeKind, WorkerId};
+use ostler_sys::Pid;
+use ostler_sys::proc::Stat;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
@@ -16,6 +18,58 @@ pub const MARKER: &str = "OSTLER_WORKER";
 /// The marker's value: the worker, and whose it is (two Ostlers may run on one machine).
 pub fn marker(worker: WorkerId, home: &str) -> String {
     format!("{worker}@{home}")
+}
+
+/// Marks the environment of a worker's process. One that was started from within a probe's command is not a part of that.
+pub fn mark(environment: &mut BTreeMap<String, String>, worker: WorkerId, home: &str) {
+    environment.insert(MARKER.to_owned(), marker(worker, home));
+    environment.remove(COMMAND_MARKER);
+}
+
+/// The variable that the command of a probe is given in place of [`MARKER`], and hands on to what it starts.
+pub const COMMAND_MARKER: &str = "OSTLER_PROBE";
+
+/// Its value: whose probe it is, which, and of which home.
+pub fn command_marker(worker: WorkerId, kind: ProbeKind, home: &str) -> String {
+    format!("{}/{worker}@{home}", kind.as_str())
+}
+
+/// What lives of a command, deepest first, its own process last. That may have ended, but must not have been reaped. `own` is this
+/// daemon, which what the command detaches falls to, and `known` are children of it that are no part of the command.
+pub fn of_command(pid: i32, marker: &str, own: i32, known: &BTreeSet<i32>) -> Vec<i32> {
+    let is_part =
+        |child: i32| session(child) == Some(pid) || variable(child, COMMAND_MARKER).as_deref() == Some(marker);
+    let others = children(own)
+        .into_iter()
+        .filter(|child| *child != pid && !known.contains(child));
+    let mut found = Vec::new();
+    for orphan in others.filter(|child| is_part(*child)) {
+        found.extend(below(orphan));
+        found.push(orphan);
+    }
+    found.extend(below(pid));
+    found.push(pid);
+    found.retain(|pid| !is_dead(*pid));
+    found
+}
+
+/// What lives of any command of this home, whoever began it.
+pub fn commands(home: &str) -> Vec<i32> {
+    let of_home = |pid: &i32| {
+        let value = variable(*pid, COMMAND_MARKER);
+        value.is_some_and(|value| value.split_once('@').is_some_and(|(_, of)| of == home))
+    };
+    let marked = all().filter(|pid| of_home(pid) && !is_dead(*pid));
+    let mut found: Vec<i32> = marked.flat_map(|pid| below(pid).into_iter().chain([pid])).collect();
+    let mut seen = BTreeSet::new();
+    found.retain(|pid| seen.insert(*pid) && !is_dead(*pid));
+    found
+}
+
+/// A zombie holds nothing and runs nothing: it only waits for its parent.
+pub fn is_dead(pid: i32) -> bool {
+    let stat = Pid::from_raw(pid).map(Stat::read);
+    !matches!(stat, Some(Ok(Some(stat))) if !stat.is_zombie())
 }
 
 /// All processes below `root`, deepest first, without `root`.
@@ -94,24 +148,33 @@ fn session(pid: i32) -> Option<i32> {
 }
 
 fn marked(pid: i32, home: &str) -> Option<WorkerId> {
+    parse_marker(&variable(pid, MARKER)?, home)
+}
+
+/// A variable of the environment that a process was started with.
+fn variable(pid: i32, name: &str) -> Option<String> {
     let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
     let variables = environment.split(|byte| *byte == 0);
     let value = variables
-        .filter_map(|variable| variable.strip_prefix(MARKER.as_bytes())?.strip_prefix(b"="))
+        .filter_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
         .next()?;
-    parse_marker(std::str::from_utf8(value).ok()?, home)
+    String::from_utf8(value.to_vec()).ok()
 }
 
-/// Processes of this home's apps, whoever started them, but for ourselves: for a start from cold, when there should be none.
+/// Processes of this home's apps, and of commands that looked at them, whoever started them, but for ourselves: for a start from cold,
+/// when there should be none.
 pub fn survivors(home: &str) -> Vec<i32> {
-    let Ok(entries) = fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    let pids = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let mut found: Vec<i32> = all().filter(|pid| marked(*pid, home).is_some()).collect();
+    found.extend(commands(home));
+    found
+}
+
+/// All processes but ourselves.
+fn all() -> impl Iterator<Item = i32> {
     let own = i32::try_from(std::process::id()).unwrap_or_default();
-    pids.filter(|pid| *pid != own && marked(*pid, home).is_some()).collect()
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(move |pid| *pid != own)
 }
 
 fn parse_marker(value: &str, home: &str) -> Option<WorkerId> {
@@ -182,8 +245,36 @@ mod tests {
         assert_eq!(children(root), [found[1]]);
         assert_eq!(children(found[1]), [found[0]]);
         for pid in found {
-            let pid = rustix::process::Pid::from_raw(pid).expect("pid");
+            let pid = Pid::from_raw(pid).expect("pid");
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
         }
+    }
+
+    #[test]
+    fn of_a_command_is_what_hangs_below_it_and_what_it_has_detached() {
+        let marker = command_marker(worker(), ProbeKind::Health, "/h");
+        // One child waits, one has detached itself into a session of its own.
+        let script = "sleep 60 & setsid sh -c 'sleep 60 & echo; wait' & wait";
+        let shell = Command::new("/bin/sh")
+            .args(["-c", script])
+            .env(COMMAND_MARKER, &marker)
+            .stdout(Stdio::piped())
+            .spawn();
+        let mut shell = Ended(shell.expect("sh starts"));
+        let mut output = std::io::BufReader::new(shell.0.stdout.take().expect("piped"));
+        std::io::BufRead::read_line(&mut output, &mut String::new()).expect("all run");
+        let number = |id: u32| i32::try_from(id).expect("pid");
+        let (pid, own) = (number(shell.0.id()), number(std::process::id()));
+        let found = of_command(pid, &marker, own, &BTreeSet::new());
+        assert_eq!((found.len(), found.last()), (4, Some(&pid)), "{found:?}");
+        let all: BTreeSet<i32> = commands("/h").into_iter().collect();
+        assert!(all.is_superset(&found.iter().copied().collect()), "{all:?}");
+        assert!(!commands("/other").contains(&pid));
+        assert!(!survivors("/other").contains(&pid) && survivors("/h").contains(&pid));
+        for pid in found {
+            let pid = Pid::from_raw(pid).expect("pid");
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+        assert!(!is_dead(own));
     }
 }

@@ -147,10 +147,10 @@ pub struct AppOptions {
     /// Listen here for workers of any language, which inherit the socket: `tcp://0.0.0.0:3000`
     #[arg(long, value_name = "ADDRESS", help_heading = "Serving side by side")]
     pub listen: Option<Vec<String>>,
-    /// Replace a worker when this fails: a path of HTTP, `tcp` or `heartbeat`
+    /// Replace a worker when this fails: a path of HTTP, `tcp`, `heartbeat` or `exec:COMMAND`
     #[arg(long, value_name = "PROBE", help_heading = "Serving side by side")]
     pub health: Option<String>,
-    /// Give a worker connections only while this passes: a path of HTTP, `tcp` or `heartbeat`
+    /// Give a worker connections only while this passes: a path of HTTP, `tcp`, `heartbeat` or `exec:COMMAND`
     #[arg(long, value_name = "PROBE", help_heading = "Serving side by side")]
     pub ready: Option<String>,
     /// Time for a replaced worker to finish with its connections, in milliseconds [default: 30000]

@@ -1,5 +1,6 @@
 //! Probes on real workers.
 
+mod commands;
 mod kinds;
 mod rotation;
 mod support;

@@ -14,9 +14,11 @@ const FAILURES: u64 = 3;
 const START_PERIOD: u64 = 10_000;
 
 /// How a probe may be written.
-const FORMS: &str = "write a path: \"/healthz\", or \"tcp\", or \"heartbeat\" (Node.js), or an object with one of `http`, `tcp` and `heartbeat`";
+const FORMS: &str = "write a path: \"/healthz\", or \"tcp\", or \"heartbeat\" (Node.js), or \"exec:\" and a command, or an object with one of `http`, `tcp`, `heartbeat` and `command`";
+/// How a command is marked where a probe is one text.
+const EXEC: &str = "exec:";
 /// What says what is looked at.
-const CHECKS: [&str; 3] = ["http", "tcp", "heartbeat"];
+const CHECKS: [&str; 4] = ["http", "tcp", "heartbeat", "command"];
 /// What an object may have beside that.
 const KEYS: [&str; 6] = [
     "port",
@@ -75,6 +77,7 @@ fn checked(kind: ProbeKind, probe: Probe, around: &Around<'_>) -> Result<Probe, 
     let invalid = |message: String, hint: &str| Err(Problem::invalid(kind.as_str(), message, hint));
     let runs_node = around.mode == Mode::Cluster || around.program.interpreter.runtime() == Some(Runtime::Node);
     let port = match probe.check {
+        Check::Command { .. } => return Ok(probe),
         Check::Heartbeat if around.preload && runs_node => return Ok(probe),
         Check::Heartbeat => {
             let hint =
@@ -124,6 +127,9 @@ impl Reader<'_> {
     }
 
     fn of_text(&self, text: &str) -> Result<Check, Problem> {
+        if let Some(command) = text.strip_prefix(EXEC) {
+            return self.command(&Value::from(command));
+        }
         match text {
             "tcp" => Ok(Check::Tcp { port: None }),
             "heartbeat" => Ok(Check::Heartbeat),
@@ -151,6 +157,13 @@ impl Reader<'_> {
             };
             return Err(self.invalid(message, FORMS));
         };
+        if check == "command" {
+            if table.contains_key("port") {
+                let hint = "remove it: a command connects to what it wants";
+                return Err(self.invalid("`port` has no use beside `command`", hint));
+            }
+            return self.command(value);
+        }
         let port = table.get("port").map(|port| self.port(port)).transpose()?;
         match (check, value) {
             ("http", Value::String(path)) => Ok(Check::Http {
@@ -167,6 +180,34 @@ impl Reader<'_> {
                 "write http: \"/healthz\", tcp: true, tcp: 3000 or heartbeat: true",
             )),
         }
+    }
+
+    /// A text for the shell, or a program and its arguments.
+    fn command(&self, value: &Value) -> Result<Check, Problem> {
+        let hint = "write what the shell is to run: \"redis-cli ping\", or a program and its arguments: [\"redis-cli\", \"ping\"]";
+        let invalid = |message: String| self.invalid(message, hint);
+        let words: Option<Vec<&str>> = match value {
+            Value::String(text) => Some(vec![text]),
+            Value::Array(words) => words.iter().map(Value::as_str).collect(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
+        };
+        let words = words.ok_or_else(|| invalid(format!("`command` cannot be {}", shown(value))))?;
+        if words.first().is_none_or(|program| program.trim().is_empty()) {
+            return Err(invalid(format!("`command` is empty: {}", shown(value))));
+        }
+        if words.iter().any(|word| word.contains('\0')) {
+            return Err(invalid(format!(
+                "a NUL byte cannot be given to a program: {}",
+                shown(value)
+            )));
+        }
+        Ok(match (value, &words[..]) {
+            (Value::Array(_), [program, arguments @ ..]) => Check::Command {
+                program: (*program).to_owned(),
+                arguments: arguments.iter().map(|word| (*word).to_owned()).collect(),
+            },
+            (_, text) => Check::shell(&text.concat()),
+        })
     }
 
     fn path(&self, path: &str) -> Result<String, Problem> {

@@ -84,7 +84,7 @@ impl Kind {
             Self::Variables => "an object of names and values: { PORT: 3000 }".into(),
             Self::TableOrFalse => "an object, or false".into(),
             Self::Listen => "an address such as \"tcp://0.0.0.0:3000\" or \"unix:///run/app.sock\", an object { address, name, backlog, mode }, or a list of these".into(),
-            Self::Probe => "a path such as \"/healthz\", \"tcp\", \"heartbeat\", or an object { http, tcp, heartbeat, port, interval, timeout, failure_threshold, success_threshold, start_period }".into(),
+            Self::Probe => "a path such as \"/healthz\", \"tcp\", \"heartbeat\", \"exec:COMMAND\", or an object { http, tcp, heartbeat, command, port, interval, timeout, failure_threshold, success_threshold, start_period }".into(),
             Self::Anything => "any value".into(),
         }
     }

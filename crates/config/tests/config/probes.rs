@@ -34,6 +34,21 @@ fn what_is_looked_at_has_a_short_and_a_long_spelling() {
         ("{ tcp: 3000 }", Check::Tcp { port: Some(3000) }),
         ("'heartbeat'", Check::Heartbeat),
         ("{ heartbeat: true }", Check::Heartbeat),
+        (
+            "'exec:redis-cli ping | grep PONG'",
+            Check::shell("redis-cli ping | grep PONG"),
+        ),
+        (
+            "{ command: 'redis-cli ping', interval: '5s' }",
+            Check::shell("redis-cli ping"),
+        ),
+        (
+            "{ command: ['./check', 'a b', ''] }",
+            Check::Command {
+                program: "./check".into(),
+                arguments: vec!["a b".into(), String::new()],
+            },
+        ),
     ] {
         assert_eq!(health(written).check, meant, "{written}");
     }
@@ -85,6 +100,15 @@ fn what_would_do_nothing_or_something_else_is_refused() {
         ("health: 'heartbeat', interpreter: 'bash'", "event loop"),
         ("health: '/a', listen: 'tcp://:3000'", "whichever worker"),
         ("health: { tcp: 3000 }, listen: 'tcp://:3000'", "whichever worker"),
+        ("health: 'exec:'", "`command` is empty"),
+        ("health: { command: ' ' }", "`command` is empty"),
+        ("health: { command: [] }", "`command` is empty"),
+        ("ready: { command: ['', 'a'] }", "`command` is empty"),
+        ("health: { command: true }", "`command` cannot be true"),
+        ("health: { command: ['a', 1] }", "`command` cannot be"),
+        ("health: { command: 'a\\0b' }", "NUL"),
+        ("health: { command: 'a', port: 3000 }", "`port` has no use"),
+        ("health: { command: 'a', heartbeat: true }", "more than one thing"),
         ("max_memory_restart: '300M', max_memory_kill: '300M'", "not above"),
     ] {
         let message = refused(written);
@@ -92,6 +116,8 @@ fn what_would_do_nothing_or_something_else_is_refused() {
     }
     let own = with("health: { tcp: 3001 }, ready: 'heartbeat', listen: 'tcp://:3000'").probes;
     assert!(own.health.is_some() && own.ready.is_some());
+    let of_any_program = with("health: 'exec:true', interpreter: 'bash', listen: 'tcp://:3000', pmx: false").probes;
+    assert!(of_any_program.health.is_some());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::place::Place;
 use ostler_config::pm2::{jlist_entry, pm2_env};
-use ostler_config::{child_environment, log_path, read_files, with_id};
+use ostler_config::{child_environment, log_path, probe_environment, read_files, with_id};
 use ostler_core::{AppId, ExitStatus, Generation, Launch, Pid, SlotId, SlotView, Spec, Status, WallTime, WorkerId};
 use ostler_wire::control::{Process, Usage};
 use std::path::Path;
@@ -48,6 +48,32 @@ fn the_environment_is_layered_from_shell_to_declaration() {
         (Some("/home/u/.ostler"), Some("fork_mode"))
     );
     assert_eq!(value("username"), Some("tester"));
+}
+
+#[test]
+fn the_command_of_a_probe_has_its_workers_environment_and_nothing_that_only_the_worker_has() {
+    let mut place = Place::new();
+    let channel = ["NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", "NODE_UNIQUE_ID"];
+    for name in channel {
+        place.context.environment.insert(name.into(), "7".into());
+    }
+    let spec = place.spec(
+        "a.json",
+        "{ script: 'app.js', env: { A: 'a' }, listen: 'tcp://127.0.0.1:3000' }",
+    );
+    let of_probe = probe_environment(&launch(spec, 4, 1), &[], Path::new("/h"), Pid(4711));
+    let value = |name: &str| of_probe.get(name).map(String::as_str);
+    assert_eq!(
+        (value("A"), value("pm_id"), value("NODE_APP_INSTANCE")),
+        (Some("a"), Some("4"), Some("1"))
+    );
+    assert_eq!(value("OSTLER_PROBED_PID"), Some("4711"));
+    for name in channel
+        .into_iter()
+        .chain(["LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID"])
+    {
+        assert_eq!(value(name), None, "{name}");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What the machine orders, one file a family. An effect never answers: what comes of it is a fact.
 
+pub mod command;
 pub mod observe;
 pub mod probe;
 mod signal;

@@ -2,7 +2,7 @@
 //!
 //! The reactor only begins a look; the rest is a task that ends by its timeout. A worker of a cluster is handed the connection by the
 //! primary, so that nobody else answers for it; one in fork mode is connected to where it listens. Whether an event loop turns is
-//! asked over the IPC channel, and answered by our preload. See docs/design/0017.
+//! asked over the IPC channel, and answered by our preload. Commands are `command`'s. See docs/design/0017.
 
 mod http;
 
@@ -31,8 +31,15 @@ pub type Beats = BTreeMap<WorkerId, Vec<oneshot::Sender<()>>>;
 pub struct Look {
     worker: WorkerId,
     kind: ProbeKind,
-    check: Check,
-    timeout: Duration,
+    pub(super) check: Check,
+    pub(super) timeout: Duration,
+}
+
+impl Look {
+    /// At whom, and why.
+    pub(super) fn asked(&self) -> (WorkerId, ProbeKind) {
+        (self.worker, self.kind)
+    }
 }
 
 /// How a worker is reached.
@@ -63,6 +70,9 @@ impl Daemon {
 
     /// Begins a look, unless the worker has ended meanwhile.
     pub(crate) fn look(&mut self, look: Look) {
+        if matches!(look.check, Check::Command { .. }) {
+            return self.look_by_command(look);
+        }
         let Some(way) = self.way_to(&look) else { return };
         let facts = self.facts.clone();
         tokio::spawn(async move {
@@ -88,6 +98,7 @@ impl Daemon {
         let record = self.workers.get(&worker).filter(|record| record.status.is_none())?;
         let cluster = record.launch.spec.mode == Mode::Cluster;
         let port = match look.check {
+            Check::Command { .. } => return None,
             Check::Http { port, .. } | Check::Tcp { port } => port,
             Check::Heartbeat => {
                 if cluster {
@@ -205,7 +216,7 @@ async fn by_connecting(pid: i32, port: Option<u16>, check: &Check) -> Result<(),
             let host = address.to_string();
             http::get(stream, path, &host).await.map_err(Unwell::because)
         }
-        Check::Tcp { .. } | Check::Heartbeat => Ok(()),
+        Check::Tcp { .. } | Check::Heartbeat | Check::Command { .. } => Ok(()),
     }
 }
 

@@ -263,7 +263,7 @@ impl Daemon {
         if spec.mode == Mode::Cluster {
             environment.insert("NODE_UNIQUE_ID".to_owned(), cluster_id(launch.worker).to_string());
         }
-        environment.insert(tree::MARKER.to_owned(), tree::marker(launch.worker, &self.home_text));
+        tree::mark(&mut environment, launch.worker, &self.home_text);
         Ok(environment)
     }
 
@@ -361,7 +361,8 @@ fn arguments(launch: &Launch, preload: Option<&str>) -> Vec<String> {
         .collect()
 }
 
-fn credentials(user: &ostler_core::RunAs) -> Result<Credentials, SpawnError> {
+/// Whom it runs as. May ask the system's name service.
+pub(super) fn credentials(user: &ostler_core::RunAs) -> Result<Credentials, SpawnError> {
     users::identify(&user.user, user.group.as_deref())
         .map(|identity| identity.credentials)
         .map_err(|error| SpawnError {
@@ -370,7 +371,8 @@ fn credentials(user: &ostler_core::RunAs) -> Result<Credentials, SpawnError> {
         })
 }
 
-fn text(value: &str) -> Result<CString, SpawnError> {
+/// As system calls want it.
+pub(super) fn text(value: &str) -> Result<CString, SpawnError> {
     CString::new(value).map_err(|_| SpawnError {
         message: format!("a NUL byte cannot be given to a program, but is in {value:?}"),
         transient: false,

@@ -8,7 +8,7 @@
 use crate::fact::Fact;
 use crate::reactor::Daemon;
 use crate::readiness::readable;
-use crate::tree::{self, Orphans};
+use crate::tree::{self, Orphans, is_dead};
 use ostler_core::{Event, WorkerId};
 use ostler_sys::proc::Stat;
 use ostler_sys::{Pid, pidfd};
@@ -113,9 +113,10 @@ impl Daemon {
         orphans
     }
 
-    /// Reaps children of ours that are no workers: detached processes of apps that ended up here.
+    /// Reaps children of ours that are no workers and no commands: detached processes of apps that ended up here.
     pub(crate) fn reap_orphans(&self) {
-        let known: BTreeSet<i32> = self.workers.values().map(|record| record.pid.0).collect();
+        let workers = self.workers.values().map(|record| record.pid.0);
+        let known: BTreeSet<i32> = workers.chain(self.commands.pids()).collect();
         for pid in tree::children(self.own_pid)
             .into_iter()
             .filter(|pid| !known.contains(pid))
@@ -130,10 +131,4 @@ impl Daemon {
 fn parent(pid: i32) -> Option<i32> {
     let stat = Stat::read(Pid::from_raw(pid)?).ok()??;
     Some(stat.parent?.as_raw_nonzero().get())
-}
-
-/// A zombie holds nothing and runs nothing: it only waits for its parent.
-fn is_dead(pid: i32) -> bool {
-    let stat = Pid::from_raw(pid).map(Stat::read);
-    !matches!(stat, Some(Ok(Some(stat))) if !stat.is_zombie())
 }

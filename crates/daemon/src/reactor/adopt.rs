@@ -11,6 +11,7 @@ use crate::alarm::Alarm;
 use crate::api::Connections;
 use crate::container::{self, Container};
 use crate::containment::Containment;
+use crate::effects::command::Commands;
 use crate::effects::observe::Starts;
 use crate::effects::spawn;
 use crate::fact::Fact;
@@ -105,6 +106,7 @@ impl Daemon {
             containment,
             sampling: BTreeMap::new(),
             beats: BTreeMap::new(),
+            commands: Commands::default(),
             sweeping: BTreeSet::new(),
             sweep_due: false,
             remains: BTreeMap::new(),

@@ -101,6 +101,7 @@ impl Daemon {
         facts.close();
         while facts.try_recv().is_ok() {}
         drop(facts);
+        self.end_commands().await;
         self.told.events.end();
         self.connections.end();
         let socket = self.home.join(ostler_wire::control::SOCKET);

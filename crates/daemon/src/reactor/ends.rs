@@ -60,6 +60,7 @@ impl Daemon {
         if record.is_of_cluster() {
             self.primary.send(Command::Ended(worker));
         }
+        self.cancel_commands(worker);
         let facts = self.facts.clone();
         self.logs.ended(worker, move || {
             let _ = facts.send(Fact::Drained(worker));

@@ -29,6 +29,7 @@ use crate::alarm::Alarm;
 use crate::api::Connections;
 use crate::container::Container;
 use crate::containment::Containment;
+use crate::effects::command::Commands;
 use crate::effects::observe::Starts;
 use crate::effects::probe::Beats;
 use crate::fact::Fact;
@@ -93,6 +94,8 @@ pub struct Daemon {
     pub(crate) sampling: BTreeMap<WorkerId, Duration>,
     /// Who waits for which event loop to turn.
     pub(crate) beats: Beats,
+    /// Commands that look at workers.
+    pub(crate) commands: Commands,
     pub(crate) sweeping: BTreeSet<WorkerId>,
     pub(crate) sweep_due: bool,
     /// Workers whose main process has ended, as long as something of them may be left.
@@ -262,6 +265,7 @@ impl Daemon {
             Fact::LeftoverEnded => self.leftover_ended(),
             Fact::Open(connections) => self.open_now(connections),
             Fact::Look(look) => self.look(look),
+            Fact::Command(news) => self.hear_of_command(news),
             Fact::SampleMemory(worker) => self.sample_memory(worker),
             Fact::ClockSet { by_millis } => self.clock_set(by_millis),
             Fact::Booted(lines) => {

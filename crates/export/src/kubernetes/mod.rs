@@ -131,6 +131,7 @@ impl<'a> App<'a> {
             ));
         }
         pod::say_of_memory(self, remarks);
+        pod::say_of_commands(self, remarks);
         if self.spec.instances > 1 {
             remarks.say(format!(
                 "`instances`: one worker a pod, and `{}` is 0 in each of them: what only the first worker did, all do now",

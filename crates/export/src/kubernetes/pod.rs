@@ -73,7 +73,9 @@ fn container(app: &App<'_>) -> Value {
     if let Some(probes) = probes_of(app) {
         container["startupProbe"] = probe(&probes.startup);
         container["readinessProbe"] = probe(&probes.readiness);
-        container["livenessProbe"] = probe(&probes.liveness);
+        if let Some(liveness) = &probes.liveness {
+            container["livenessProbe"] = probe(liveness);
+        }
     }
     if is_served(app) {
         container["lifecycle"] = json!({ "preStop": { "sleep": { "seconds": seconds(LEAVING) } } });
@@ -100,9 +102,20 @@ fn is_served(app: &App<'_>) -> bool {
     app.kind == Kind::Service && !app.ports.is_empty()
 }
 
-fn probes_of(app: &App<'_>) -> Option<Probes> {
-    let port = port::first_tcp(&app.ports).filter(|_| app.kind == Kind::Service)?;
-    Some(probes(app.spec, port, &app.options.probes))
+/// How the pod is looked at, if there is a way.
+pub(super) fn probes_of(app: &App<'_>) -> Option<Probes> {
+    let is_looked_at = app.kind == Kind::Service;
+    is_looked_at.then(|| probes(app.spec, port::first_tcp(&app.ports), &app.options.probes))?
+}
+
+/// What a command that looks at a pod does without.
+pub(super) fn say_of_commands(app: &App<'_>, remarks: &mut Remarks) {
+    let runs = |probe: &Probe| matches!(probe.check, Check::Command(_));
+    let by_command =
+        probes_of(app).is_some_and(|probes| runs(&probes.readiness) || probes.liveness.as_ref().is_some_and(runs));
+    if by_command {
+        remarks.say("a probe's command is run by the kubelet: without OSTLER_PROBED_PID, pm_id and what else only a worker's own environment has");
+    }
 }
 
 fn probe(probe: &Probe) -> Value {
@@ -110,6 +123,7 @@ fn probe(probe: &Probe) -> Value {
     match &probe.check {
         Check::Http { path, port } => object.insert("httpGet".into(), json!({ "path": path, "port": port })),
         Check::Tcp { port } => object.insert("tcpSocket".into(), json!({ "port": port })),
+        Check::Command(command) => object.insert("exec".into(), json!({ "command": command })),
     };
     object.insert("periodSeconds".into(), seconds(probe.period).into());
     object.insert("timeoutSeconds".into(), seconds(probe.timeout).into());

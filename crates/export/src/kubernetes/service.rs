@@ -7,7 +7,13 @@ use serde_json::{Value, json};
 
 pub(super) fn service(app: &App<'_>, remarks: &mut Remarks) -> Option<Value> {
     if app.ports.is_empty() {
-        remarks.say("no Service and no probes: no port is declared (`port`, PORT in `env`, or `listen`)");
+        let missing = match pod::probes_of(app) {
+            Some(_) => "no Service",
+            None => "no Service and no probes",
+        };
+        remarks.say(format!(
+            "{missing}: no port is declared (`port`, PORT in `env`, or `listen`)"
+        ));
         return None;
     }
     let port = |port: &crate::port::Port| json!({ "name": port.name, "port": port.number, "targetPort": port.name, "protocol": pod::protocol(port) });

@@ -192,3 +192,32 @@ fn declared_probes_are_the_pods() {
         "what only Ostler can ask is not asked from outside: {text}"
     );
 }
+
+#[test]
+fn a_command_looks_at_the_pod_whether_it_has_a_port_or_not() {
+    let health = json!({ "command": "redis-cli ping | grep -q PONG", "timeout": "3s" });
+    let text = objects(json!({ "port": 3000, "health": health, "ready": { "command": ["./ready", "now"] } }));
+    let squeezed = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in [
+        "livenessProbe: exec: command: - /bin/sh - \"-c\" - \"redis-cli ping | grep -q PONG\"",
+        "readinessProbe: exec: command: - \"./ready\" - now",
+        "startupProbe: exec: command: - \"./ready\" - now",
+        "without OSTLER_PROBED_PID",
+    ] {
+        assert!(squeezed.contains(part), "{part} in {text}");
+    }
+    let text = objects(json!({ "health": health }));
+    let squeezed = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(squeezed.contains("no Service: no port"), "{text}");
+    assert!(
+        squeezed.contains("startupProbe: exec:") && squeezed.contains("livenessProbe: exec:"),
+        "{text}"
+    );
+    assert!(squeezed.contains("periodSeconds: 1 timeoutSeconds: 3"), "{text}");
+    let text = objects(json!({ "ready": "exec:true" }));
+    assert!(
+        text.contains("readinessProbe") && !text.contains("livenessProbe"),
+        "{text}"
+    );
+    assert!(!objects(json!({ "health": "exec:true", "autorestart": false })).contains("Probe"));
+}
