@@ -236,8 +236,11 @@ fn a_log_directory_that_is_lost_later_is_told_by_the_daemon_and_the_app_runs_on(
         "out_file": logs.join("out.log"),
     }]));
     let pid = home.pid("count");
-    std::fs::remove_dir_all(&logs).expect("the directory goes");
+    // Away first and then gone: in a directory that is emptied where it is, the daemon makes the file anew.
+    let gone = home.work().join("gone");
+    std::fs::rename(&logs, &gone).expect("the directory is elsewhere");
     std::fs::write(&logs, "in the way").expect("a file takes its place");
+    std::fs::remove_dir_all(gone).expect("the directory goes");
     let lost = logs.join("out.log").display().to_string();
     let output = home.call(&["reloadLogs"]).fails();
     assert!(output.stderr.contains(&format!("cannot reopen {lost}")), "{output}");
