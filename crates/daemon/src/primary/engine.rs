@@ -13,6 +13,7 @@ use super::census::Census;
 use super::link::{Link, Unsent};
 use super::listener::Listener;
 use super::queue::Queue;
+use super::shelf::Shelf;
 use super::unfinished::Unfinished;
 use super::{Command, Left, Primary, SERVERS, UNFINISHED};
 use crate::fact::Fact;
@@ -21,7 +22,7 @@ use ostler_core::balance::{Client, Shares};
 use ostler_core::{AppId, Event, WorkerId};
 use ostler_wire::node_ipc::{Dialect, ToPreload, ToWorker};
 use rustix::event::{Timespec, epoll};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -49,7 +50,7 @@ const LISTENER_TOKENS: u64 = 1 << 40;
 #[derive(Debug)]
 struct Door {
     listener: Listener,
-    waiting: VecDeque<Waiting>,
+    waiting: Shelf,
     /// The common queue, and those of workers that accept by themselves. The first has the door's own token.
     queues: Vec<Queue>,
     /// Which of them get new connections, as the kernel was told.
@@ -61,10 +62,10 @@ struct Door {
 
 /// A connection that waits for a worker.
 #[derive(Debug)]
-struct Waiting {
-    socket: OwnedFd,
+pub(super) struct Waiting {
+    pub(super) socket: OwnedFd,
     /// Whose it is, where that decides.
-    client: Option<Client>,
+    pub(super) client: Option<Client>,
 }
 
 /// What connections are counted by.
@@ -78,7 +79,7 @@ pub(super) struct Engine {
     epoll: Arc<OwnedFd>,
     facts: UnboundedSender<Fact>,
     handle: Primary,
-    epoch: u64,
+    generation: u32,
     links: BTreeMap<u64, Link>,
     tokens: BTreeMap<WorkerId, u64>,
     doors: BTreeMap<u64, Door>,
@@ -108,7 +109,7 @@ impl Engine {
             epoll,
             facts,
             handle,
-            epoch: u64::from(generation) << 32,
+            generation,
             links: BTreeMap::new(),
             tokens: BTreeMap::new(),
             doors: BTreeMap::new(),
@@ -159,8 +160,11 @@ impl Engine {
                 channel,
                 dialect,
                 left,
-            } => self.attach(Link::new(member, channel, dialect, self.epoch), left),
-            Command::Adopt(deposit) => self.adopt(&deposit),
+            } => self.attach(
+                Link::new(member, channel, dialect, u64::from(self.generation) << 32),
+                left,
+            ),
+            Command::Adopt { listener, shelf } => self.adopt(&listener, shelf.as_ref()),
             Command::Admit(worker) => self.with(worker, |link| link.admitted = true),
             Command::Withdraw(worker) => self.with(worker, |link| link.admitted = false),
             Command::Drain(worker) => self.drain(worker),
@@ -173,6 +177,11 @@ impl Engine {
             Command::Beat(worker) => self.ask_for_beat(worker),
             Command::Count(reply) => self.ask_for_counts(reply),
             Command::Counted(found) => self.counted(found),
+            Command::Rest { rests, until } => {
+                let _ = rests.send(());
+                // Ends by an error, when nobody is left who could say anything.
+                let _ = until.recv();
+            }
         }
     }
 

@@ -99,6 +99,8 @@ pub struct Link {
     /// What lies in the channel has to be read before a descriptor may follow; when that is looked at next. At first so, since we
     /// do not know what a predecessor has sent.
     pub until_read: Option<Instant>,
+    /// Since when it is waited for that.
+    unread_since: Instant,
     /// Our end, shared with its deposit.
     pub socket: Arc<OwnedFd>,
     /// What comes from it.
@@ -172,6 +174,7 @@ impl Link {
             preload: member.preload,
             keeps_apart: member.runtime == Some(Runtime::Deno),
             until_read: Some(Instant::now()),
+            unread_since: Instant::now(),
             socket,
             channel: Channel::new(dialect),
             servers: BTreeMap::new(),
@@ -203,13 +206,15 @@ impl Link {
 
     /// How it stands for connections of this listener, with so many connections open.
     pub fn candidate(&self, key: &str, behind: u64, open: Option<u64>, now: Instant) -> Candidate {
-        let oldest = self.given.front().map(|given| now.saturating_duration_since(given.at));
+        let given = self.given.front().map(|given| given.at);
+        // What lies in the channel may be connections that a predecessor gave.
+        let oldest = given.or(self.until_read.and(Some(self.unread_since)));
         Candidate {
             worker: self.worker,
             instance: self.instance,
             in_rotation: self.is_in_rotation(key),
             rests: self.rests_until.is_some(),
-            stalls: oldest.is_some_and(|oldest| oldest > STALL),
+            stalls: oldest.is_some_and(|oldest| now.saturating_duration_since(oldest) > STALL),
             takes: self
                 .took
                 .is_some_and(|took| now.saturating_duration_since(took) < LATELY),
@@ -333,7 +338,11 @@ impl Link {
         if handle {
             self.handles.push_back(self.sent);
         } else if self.keeps_apart {
-            self.until_read = Some(Instant::now());
+            let now = Instant::now();
+            if self.until_read.is_none() {
+                self.unread_since = now;
+            }
+            self.until_read = Some(now);
         }
     }
 

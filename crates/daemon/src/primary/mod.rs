@@ -16,6 +16,7 @@ mod link;
 mod listener;
 mod probe;
 mod queue;
+mod shelf;
 mod unfinished;
 
 pub(crate) use accepted::{ACCEPTED, Accepted};
@@ -37,17 +38,26 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread;
+use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
 /// How the keys of listeners' deposits begin.
 pub const LISTENERS: &str = "listener/";
+/// How the keys begin of what lies beside a listener: where connections of it wait. The rest is the same as of the listener's.
+pub const SHELVES: &str = "shelf/";
 /// How the keys begin under which it is kept which servers a worker has.
 pub const SERVERS: &str = "servers/";
 
 /// How the keys begin under which it is kept what was taken of a worker's message that has not ended.
 pub const UNFINISHED: &str = "unfinished/";
+
+/// Under which key it lies where connections of the listener under this key wait.
+pub fn shelf_of(key: &str) -> Option<String> {
+    Some(format!("{SHELVES}{}", key.strip_prefix(LISTENERS)?))
+}
 
 /// Whose listener lies under a key.
 pub fn app_of(key: &str) -> Option<AppId> {
@@ -83,8 +93,11 @@ pub(crate) enum Command {
         dialect: Dialect,
         left: Left,
     },
-    /// A listener that a predecessor had opened.
-    Adopt(Box<Deposit>),
+    /// A listener that a predecessor had opened, and where connections of it wait.
+    Adopt {
+        listener: Box<Deposit>,
+        shelf: Option<Deposit>,
+    },
     /// It may be given connections.
     Admit(WorkerId),
     /// It may not any more.
@@ -109,6 +122,13 @@ pub(crate) enum Command {
     Count(Reply),
     /// What has been counted.
     Counted(Found),
+    /// To rest, having said so, until the other end is dropped.
+    Rest { rests: Sender<()>, until: Receiver<()> },
+}
+
+/// The thread rests as long as this lives.
+pub(crate) struct Still {
+    _until: Sender<()>,
 }
 
 /// A handle on the primary; calls return at once. Its thread is started by the first worker or listener that it is given, so
@@ -154,7 +174,7 @@ impl Primary {
     }
 
     pub(crate) fn send(&self, command: Command) {
-        let concerns_nobody = !matches!(command, Command::Attach { .. } | Command::Adopt(_));
+        let concerns_nobody = !matches!(command, Command::Attach { .. } | Command::Adopt { .. });
         let thread = match self.thread.get() {
             Some(thread) => thread,
             None if concerns_nobody => return,
@@ -171,6 +191,17 @@ impl Primary {
             // Fails only when the counter is full, which wakes the thread just as well.
             let _ = rustix::io::write(&thread.wake, &1u64.to_ne_bytes());
         }
+    }
+
+    /// Waits, so long at most, until the thread has no connection in its hands, and has it rest then. For a program that is about to be another one:
+    /// that ends threads wherever they are.
+    pub(crate) fn still(&self, patience: Duration) -> Still {
+        let (rests, resting) = channel();
+        let (still, until) = channel();
+        self.send(Command::Rest { rests, until });
+        // One that does not come to rest in time, or that there is none of, is done without.
+        let _ = resting.recv_timeout(patience);
+        Still { _until: still }
     }
 
     fn start(&self) -> io::Result<&Thread> {

@@ -158,14 +158,26 @@ impl Daemon {
         let deposits: Vec<(String, Deposit)> = deposits
             .map(|(key, deposit)| (key.to_owned(), deposit.clone()))
             .collect();
+        let mut shelves: BTreeSet<String> = self
+            .keeper
+            .with_prefix(primary::SHELVES)
+            .map(|(key, _)| key.to_owned())
+            .collect();
         for (key, deposit) in deposits {
             if primary::app_of(&key).is_some_and(|app| self.machine.listens(app)) {
-                self.primary.send(primary::Command::Adopt(Box::new(deposit)));
+                let shelf = primary::shelf_of(&key);
+                let shelf = shelf
+                    .filter(|key| shelves.remove(key))
+                    .and_then(|key| self.keeper.get(&key).cloned());
+                let listener = Box::new(deposit);
+                self.primary.send(primary::Command::Adopt { listener, shelf });
             } else {
                 primary::shut(&deposit);
                 self.keeper.release(&key);
             }
         }
+        // What waits where nobody listens any more waits for nobody.
+        shelves.iter().for_each(|key| self.keeper.release(key));
     }
 
     fn adopt_workers(&mut self) {

@@ -13,6 +13,9 @@ use std::time::Duration;
 /// How long the keeper may take to say how a child of its own ended.
 const STATUS_PATIENCE: Duration = Duration::from_millis(250);
 
+/// How long the primary may take to finish with the connection that it has in its hands: some system calls.
+const REST: Duration = Duration::from_millis(100);
+
 /// What the OOM killer ends a process with.
 const KILL: i32 = rustix::process::Signal::KILL.as_raw();
 
@@ -154,6 +157,8 @@ impl Daemon {
 
     fn take_over(&mut self) {
         self.note("the keeper is gone; taking its place");
+        // What it has accepted and not given to a worker yet would end with this program.
+        let _still = self.primary.still(REST);
         match crate::take_over::become_keeper(&self.keeper, self.generation, &self.reaped) {
             Ok(never) => match never {},
             // Apps run on and are supervised; only the next death of this daemon would find nobody to follow it.

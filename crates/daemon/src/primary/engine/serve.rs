@@ -1,34 +1,45 @@
 //! Listeners, and the connections that come through them. Who gets one is decided in `ostler_core::balance`.
 
-use super::super::LISTENERS;
 use super::super::link::{Given, Link, Prepared, Unsent};
 use super::super::listener::{self, Described, Listener};
 use super::super::queue::{Queue, Watch};
+use super::super::shelf::{Shelf, client_of};
+use super::super::{LISTENERS, SHELVES};
 use super::{Door, Engine, LISTENER_TOKENS, TURN, Waiting};
 use crate::fact::Fact;
 use crate::keeper_link::Deposit;
 use ostler_core::balance::{self, Candidate, Client, Shares};
 use ostler_core::{AppId, Balance, WorkerId};
 use rustix::event::epoll;
-use rustix::net::{Shutdown, getpeername, shutdown};
-use std::collections::VecDeque;
-use std::net::SocketAddr;
+use rustix::net::{Shutdown, shutdown};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// How many connections may wait for the worker that their clients are bound to before no more are accepted. They are in our hands
-/// alone, so only a few.
-const HELD: usize = 16;
+/// How many connections may wait for the worker that their clients are bound to before no more are accepted.
+const HELD: usize = 64;
 
 impl Engine {
-    pub(super) fn adopt(&mut self, deposit: &Deposit) {
+    pub(super) fn adopt(&mut self, deposit: &Deposit, shelf: Option<&Deposit>) {
         let described = serde_json::from_slice::<Described>(&deposit.data);
         let (Ok(described), Some(socket)) = (described, deposit.descriptors.first()) else {
             return self.note("a listener of the predecessor's cannot be understood; it is left closed");
         };
         let owners = described.owners.clone();
-        let door = self.add_door(listener::adopted(described, Arc::clone(socket)));
+        let adopted = shelf.map(|shelf| Shelf::adopt(&shelf.descriptors, self.generation));
+        let door = self.put_door(listener::adopted(described, Arc::clone(socket)));
+        match adopted {
+            Some(Ok(shelf)) => {
+                if let Some(door) = self.doors.get_mut(&door) {
+                    door.waiting = shelf;
+                }
+            }
+            Some(Err(error)) => {
+                self.note(&format!("connections that waited for a worker are lost: {error}"));
+                self.add_shelf(door);
+            }
+            None => self.add_shelf(door),
+        }
         let own = deposit.descriptors.iter().skip(1);
         for (socket, owner) in own.zip(owners) {
             self.add_queue(door, Arc::clone(socket), owner);
@@ -37,11 +48,42 @@ impl Engine {
 
     /// A listener's connections are served from now on; its door's token.
     pub(super) fn add_door(&mut self, listener: Listener) -> u64 {
+        let token = self.put_door(listener);
+        self.add_shelf(token);
+        token
+    }
+
+    /// Makes a place where connections of a listener wait, and leaves it with the keeper. Without one they wait in our hands alone.
+    fn add_shelf(&mut self, token: u64) {
+        let Some(door) = self
+            .doors
+            .get_mut(&token)
+            .filter(|door| !door.listener.described.is_shared())
+        else {
+            return;
+        };
+        match Shelf::create().and_then(|shelf| Ok((shelf.descriptors()?, shelf))) {
+            Ok((descriptors, shelf)) => {
+                door.waiting = shelf;
+                let key = shelf_key(&door.listener.described);
+                let data = Vec::new();
+                self.tell(Fact::Deposit { key, data, descriptors });
+            }
+            Err(error) => {
+                let shown = door.listener.shown();
+                self.note(&format!(
+                    "connections at {shown} that wait for a worker cannot be kept for a successor: {error}"
+                ));
+            }
+        }
+    }
+
+    fn put_door(&mut self, listener: Listener) -> u64 {
         let token = LISTENER_TOKENS + self.next_token;
         let (socket, is_shared) = (Arc::clone(&listener.socket), listener.described.is_shared());
         let door = Door {
             listener,
-            waiting: VecDeque::new(),
+            waiting: Shelf::default(),
             queues: Vec::new(),
             steered: None,
             turn: None,
@@ -69,7 +111,7 @@ impl Engine {
         let client = self.client(self.balance(app), &given.socket);
         if let Some(door) = self.door(app, &given.key).and_then(|token| self.doors.get_mut(&token)) {
             let socket = given.socket;
-            door.waiting.push_front(Waiting { socket, client });
+            door.waiting.lay(Waiting { socket, client });
         }
     }
 
@@ -105,6 +147,7 @@ impl Engine {
         }
         door.listener.close();
         self.release(deposit_key(&door.listener.described));
+        self.release(shelf_key(&door.listener.described));
         self.drop_count(door.listener.described.app);
     }
 
@@ -148,23 +191,38 @@ impl Engine {
 
     /// Connections that wait, each for whoever is free, or for the one that it belongs to.
     pub(super) fn serve_waiting(&mut self, token: u64) {
-        let Some(door) = self.doors.get_mut(&token).filter(|door| !door.waiting.is_empty()) else {
+        let Some(door) = self.doors.get(&token).filter(|door| !door.waiting.is_empty()) else {
             return;
         };
-        let app = door.listener.described.app;
-        let waiting = std::mem::take(&mut door.waiting);
-        let balance = self.balance(app);
-        for one in waiting {
-            match self.choose(token, balance, one.client, None) {
-                Some((chosen, prepared)) => self.give(token, chosen, prepared, one),
-                None => self.hold(token, one),
+        let balance = self.balance(door.listener.described.app);
+        let mut left = door.waiting.len();
+        while let Some((place, chosen, prepared)) = self.first_served(token, balance, left) {
+            let Some(door) = self.doors.get_mut(&token) else { return };
+            // Those before it wait on, behind the others: each is in our hands for a moment only.
+            for _ in 0..place {
+                if let Some(other) = door.waiting.take() {
+                    door.waiting.lay(other);
+                }
+            }
+            left -= place + 1;
+            if let Some(served) = door.waiting.take() {
+                self.give(token, chosen, prepared, served);
             }
         }
     }
 
+    /// The first of so many that wait who can be given to somebody, by its place; to whom, and what goes with it.
+    fn first_served(&self, token: u64, balance: Balance, among: usize) -> Option<(usize, u64, Prepared)> {
+        let clients = self.doors.get(&token)?.waiting.clients().take(among);
+        clients.enumerate().find_map(|(place, client)| {
+            let (chosen, prepared) = self.choose(token, balance, client, None)?;
+            Some((place, chosen, prepared))
+        })
+    }
+
     fn hold(&mut self, token: u64, waiting: Waiting) {
         if let Some(door) = self.doors.get_mut(&token) {
-            door.waiting.push_back(waiting);
+            door.waiting.lay(waiting);
         }
     }
 
@@ -227,13 +285,9 @@ impl Engine {
         newest.map_or(Balance::RoundRobin, |link| link.balance)
     }
 
-    /// Whose a connection is, where that decides; nobody's in particular if it came over a unix socket.
+    /// Whose a connection is, where that decides.
     fn client(&self, balance: Balance, socket: &OwnedFd) -> Option<Client> {
-        let peer = (balance == Balance::Sticky)
-            .then(|| getpeername(socket).ok())
-            .flatten()
-            .flatten()?;
-        Some(Client::at(SocketAddr::try_from(peer).ok()?.ip()))
+        (balance == Balance::Sticky).then(|| client_of(socket)).flatten()
     }
 
     /// The kernel is to tell of connections only while somebody could be given one; those that a worker accepts by itself are its own.
@@ -275,4 +329,8 @@ impl Engine {
 
 fn deposit_key(described: &Described) -> String {
     format!("{LISTENERS}{}/{}", described.app, described.key)
+}
+
+fn shelf_key(described: &Described) -> String {
+    format!("{SHELVES}{}/{}", described.app, described.key)
 }
