@@ -38,7 +38,7 @@ pub struct Candidate {
     pub instance: u32,
     /// It listens, is up, and was not told to drain or end.
     pub in_rotation: bool,
-    /// It has just given a connection back.
+    /// It has just given a connection back, or leaves some standing that it should accept by itself.
     pub rests: bool,
     /// It has not taken what it was given a good while ago.
     pub stalls: bool,

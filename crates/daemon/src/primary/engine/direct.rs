@@ -23,7 +23,14 @@ impl Door {
     /// A worker is gone; what it left in its queue is anybody's.
     pub(super) fn disown(&mut self, worker: WorkerId) {
         let own = self.queues.iter_mut().filter(|queue| queue.owner == Some(worker));
-        own.for_each(|queue| queue.owner = None);
+        own.for_each(|queue| queue.belongs_to(None));
+    }
+
+    /// Whether a worker leaves connections standing that it should accept by itself.
+    pub(super) fn stands(&self, worker: WorkerId) -> bool {
+        self.queues
+            .iter()
+            .any(|queue| queue.owner == Some(worker) && queue.stands)
     }
 }
 
@@ -64,7 +71,7 @@ impl Engine {
         let alive = &self.tokens;
         let mut own = door.queues.iter_mut().skip(1);
         if let Some(free) = own.find(|queue| queue.owner.is_none_or(|owner| !alive.contains_key(&owner))) {
-            free.owner = Some(worker);
+            free.belongs_to(Some(worker));
         } else if door.queues.len() < queue::MOST {
             match queue::beside(&door.listener, listener::backlog(query)) {
                 Ok(socket) => self.add_queue(token, Arc::new(socket), Some(worker)),
@@ -143,33 +150,30 @@ impl Engine {
             return;
         };
         match queues[place].watch {
-            Watch::First => queues[place].watch = Watch::Look(Instant::now() + STANDS, false),
-            Watch::Connections => self.accept(door, place, None),
+            Watch::First => queues[place].watch = Watch::Look(Instant::now() + STANDS, 0),
+            Watch::Connections => {
+                self.accept(door, place);
+            }
             Watch::Off | Watch::Look(..) => {}
         }
     }
 
-    /// Looks at queues whose workers had something to accept. Where connections stand at two looks in a row, others get them too: their worker is
-    /// hung, or busy for long. One that is only slower than they come loses nothing by it.
+    /// Looks at queues whose workers had something to accept. Where connections stand at each of some looks, others get them too, unless theirs stand as
+    /// well: their worker is hung, or busy for long. One that is only slower than they come loses nothing by it.
     pub(super) fn help_out(&mut self, token: u64, now: Instant) {
         let Some(door) = self.doors.get_mut(&token) else { return };
         let mut standing = Vec::new();
         for (place, queue) in door.queues.iter_mut().enumerate() {
-            let Watch::Look(at, stood) = queue.watch else { continue };
-            if at > now {
-                continue;
-            }
-            if !queue.has_connections() {
-                queue.watch_for(&self.epoll, Watch::First);
-                continue;
-            }
-            queue.watch = Watch::Look(now + STANDS, true);
-            if stood {
-                standing.push((place, queue.owner));
+            if queue.look(&self.epoll, now) {
+                standing.push(place);
             }
         }
-        for (place, owner) in standing {
-            self.accept(token, place, owner);
+        for place in standing {
+            let accepted = self.accept(token, place);
+            let queue = self.doors.get_mut(&token).and_then(|door| door.queues.get_mut(place));
+            if let Some(queue) = queue {
+                queue.helped |= accepted > 0;
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{Door, Engine, LISTENER_TOKENS, TURN, Waiting};
 use crate::fact::Fact;
 use crate::keeper_link::Deposit;
 use ostler_core::balance::{self, Candidate, Client, Shares};
-use ostler_core::{AppId, Balance, WorkerId};
+use ostler_core::{AppId, Balance};
 use rustix::event::epoll;
 use rustix::net::{Shutdown, shutdown};
 use std::os::fd::{AsFd, OwnedFd};
@@ -135,7 +135,9 @@ impl Engine {
             .get(&token)
             .filter(|_| !shared)
             .map_or(0, |door| door.queues.len());
-        (0..queues).for_each(|queue| self.accept(token, queue, None));
+        for queue in 0..queues {
+            self.accept(token, queue);
+        }
     }
 
     pub(super) fn close_door(&mut self, token: u64) {
@@ -151,42 +153,44 @@ impl Engine {
         self.drop_count(door.listener.described.app);
     }
 
-    /// Gives connections of a queue to whoever may have them, but not to `except`.
-    pub(super) fn accept(&mut self, token: u64, queue: usize, except: Option<WorkerId>) {
+    /// Gives connections of a queue to whoever may have them; how many.
+    pub(super) fn accept(&mut self, token: u64, queue: usize) -> usize {
+        let mut accepted = 0;
         let Some(app) = self.doors.get(&token).map(|door| door.listener.described.app) else {
-            return;
+            return accepted;
         };
         let balance = self.balance(app);
         for _ in 0..TURN {
-            if !self.may_accept(token, balance, except) || !self.knows_enough(app, balance) {
+            if !self.may_accept(token, balance) || !self.knows_enough(app, balance) {
                 break;
             }
             // From accept to send a connection is in our hands alone, so whatever can be done before is.
             let early = (balance != Balance::Sticky)
-                .then(|| self.choose(token, balance, None, except))
+                .then(|| self.choose(token, balance, None))
                 .flatten();
             let queue = self.doors.get(&token).and_then(|door| door.queues.get(queue));
             let Some(Ok(socket)) = queue.map(Queue::accept) else {
                 break;
             };
+            accepted += 1;
             let client = self.client(balance, &socket);
             let waiting = Waiting { socket, client };
-            match early.or_else(|| self.choose(token, balance, client, except)) {
+            match early.or_else(|| self.choose(token, balance, client)) {
                 Some((chosen, prepared)) => self.give(token, chosen, prepared, waiting),
                 None => self.hold(token, waiting),
             }
         }
+        accepted
     }
 
     /// Whether a connection that is accepted now could go to somebody, or wait for the one that it belongs to.
-    pub(super) fn may_accept(&self, token: u64, balance: Balance, except: Option<WorkerId>) -> bool {
+    pub(super) fn may_accept(&self, token: u64, balance: Balance) -> bool {
         let waiting = self.doors.get(&token).map_or(0, |door| door.waiting.len());
         let has_room = match balance {
             Balance::Sticky => waiting < HELD,
             Balance::RoundRobin | Balance::LeastConnections | Balance::Direct => true,
         };
-        let mut others = self.candidates(token).filter(|one| Some(one.worker) != except);
-        has_room && others.any(|one| one.is_free(balance))
+        has_room && self.candidates(token).any(|one| one.is_free(balance))
     }
 
     /// Connections that wait, each for whoever is free, or for the one that it belongs to.
@@ -215,7 +219,7 @@ impl Engine {
     fn first_served(&self, token: u64, balance: Balance, among: usize) -> Option<(usize, u64, Prepared)> {
         let clients = self.doors.get(&token)?.waiting.clients().take(among);
         clients.enumerate().find_map(|(place, client)| {
-            let (chosen, prepared) = self.choose(token, balance, client, None)?;
+            let (chosen, prepared) = self.choose(token, balance, client)?;
             Some((place, chosen, prepared))
         })
     }
@@ -249,16 +253,9 @@ impl Engine {
     }
 
     /// The worker that is to get a connection, by its channel's token, and what goes with it.
-    fn choose(
-        &self,
-        token: u64,
-        balance: Balance,
-        client: Option<Client>,
-        except: Option<WorkerId>,
-    ) -> Option<(u64, Prepared)> {
+    fn choose(&self, token: u64, balance: Balance, client: Option<Client>) -> Option<(u64, Prepared)> {
         let door = self.doors.get(&token)?;
-        let others = self.candidates(token).filter(|one| Some(one.worker) != except);
-        let chosen = balance::choose(balance, client, door.turn, others)?;
+        let chosen = balance::choose(balance, client, door.turn, self.candidates(token))?;
         let chosen = *self.tokens.get(&chosen)?;
         let prepared = self.links.get(&chosen)?.prepare(&door.listener.described.key);
         Some((chosen, prepared))
@@ -274,7 +271,9 @@ impl Engine {
             let door = door.filter(|door| door.listener.described.app == link.app)?;
             let behind = door.shares.behind(link.worker);
             let open = count.and_then(|count| count.open(link.worker));
-            Some(link.candidate(&door.listener.described.key, behind, open, now))
+            let mut candidate = link.candidate(&door.listener.described.key, behind, open, now);
+            candidate.rests |= door.stands(link.worker);
+            Some(candidate)
         })
     }
 
@@ -298,7 +297,7 @@ impl Engine {
         let app = door.listener.described.app;
         let balance = self.balance(app);
         let accepting = self.accepting(token);
-        let may = self.may_accept(token, balance, None) && !self.awaits_count(app, balance);
+        let may = self.may_accept(token, balance) && !self.awaits_count(app, balance);
         let Some(door) = self.doors.get_mut(&token) else { return };
         for queue in &mut door.queues {
             let is_its_own = queue.owner.is_some_and(|owner| accepting.contains(&owner));
