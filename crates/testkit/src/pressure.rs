@@ -9,7 +9,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// What is found in an answer whose length we know before we have it.
@@ -57,18 +57,30 @@ struct Client {
 /// No sockets to be had. A server that refuses or breaks connections is no error: those are counted.
 pub fn press(port: u16, connections: usize, fresh: bool, span: Duration) -> io::Result<Pressed> {
     let begin = Instant::now();
-    press_while(port, connections, fresh, || begin.elapsed() < span)
+    press_while(port, connections, fresh, |_| begin.elapsed() < span)
 }
 
-/// As [`press`], until there is enough of it.
+/// Between whoever presses and whoever watches.
+#[derive(Debug, Default)]
+pub struct Watched {
+    /// How many answers there are.
+    pub answered: AtomicU64,
+    /// It is to end.
+    pub enough: AtomicBool,
+}
+
+/// As [`press`], until somebody says that there is enough of it.
 ///
 /// # Errors
 /// As [`press`].
-pub fn press_until(port: u16, connections: usize, fresh: bool, enough: &AtomicBool) -> io::Result<Pressed> {
-    press_while(port, connections, fresh, || !enough.load(Ordering::Relaxed))
+pub fn press_until(port: u16, connections: usize, fresh: bool, watched: &Watched) -> io::Result<Pressed> {
+    press_while(port, connections, fresh, |answered| {
+        watched.answered.store(answered, Ordering::Relaxed);
+        !watched.enough.load(Ordering::Relaxed)
+    })
 }
 
-fn press_while(port: u16, connections: usize, fresh: bool, goes_on: impl Fn() -> bool) -> io::Result<Pressed> {
+fn press_while(port: u16, connections: usize, fresh: bool, goes_on: impl Fn(u64) -> bool) -> io::Result<Pressed> {
     let request: &[u8] = if fresh {
         b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     } else {
@@ -87,7 +99,7 @@ fn press_while(port: u16, connections: usize, fresh: bool, goes_on: impl Fn() ->
         bodies: std::collections::BTreeMap::new(),
     };
     let mut events = Vec::with_capacity(connections);
-    while goes_on() {
+    while goes_on(pressed.answered) {
         events.clear();
         let patience = Timespec {
             tv_sec: 0,

@@ -4,15 +4,17 @@
 
 use super::number;
 use crate::{Result, say};
-use ostler_testkit::pressure::{Pressed, press_until};
+use ostler_testkit::pressure::{Pressed, Watched, press_until};
 use ostler_testkit::{Home, Manager, Topology, apps, free_port, process};
 use serde_json::json;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 const MODES: [&str; 4] = ["round-robin", "least-connections", "sticky", "direct"];
 const WORKERS: u32 = 2;
 const CONNECTIONS: usize = 64;
+/// So many are answered between the last victim's replacement and the next kill, for that one to meet the full load.
+const BETWEEN: u64 = 1000;
 
 /// Who is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,18 +71,21 @@ fn kill(manager: &Manager, mode: &'static str, victim: Victim, kills: u32) -> Re
         "env": { "PORT": port }, "balance": mode,
     }]));
     let workers = home.pids("web");
-    let enough = AtomicBool::new(false);
+    let watched = Watched::default();
     let mut recovery = Vec::new();
     let pressed = std::thread::scope(|scope| {
-        let load = scope.spawn(|| press_until(port, CONNECTIONS, true, &enough));
+        let load = scope.spawn(|| press_until(port, CONNECTIONS, true, &watched));
         for _ in 0..kills {
+            let answered = || watched.answered.load(Ordering::Relaxed);
+            let next = answered() + BETWEEN;
+            home.wait_until("the load to go on", || answered() >= next);
             let before = home.topology();
             let at = Instant::now();
             process::kill(victim.of(before));
             wait_replaced(&home, before, victim);
             recovery.push(at.elapsed().as_secs_f64() * 1e3);
         }
-        enough.store(true, Ordering::Relaxed);
+        watched.enough.store(true, Ordering::Relaxed);
         load.join()
     });
     let pressed = pressed.map_err(|_| "the load ended by a panic")?;
