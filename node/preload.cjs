@@ -6,8 +6,8 @@
 // Until then nothing of that runs per request. It never throws, keeps nothing alive, leaves the app's servers open (their
 // `close()` is the app's to call), and is no-op outside the main thread of a cluster worker. Works on Node 16 to 26.
 //
-// In every Node program of ours it also has `measure.cjs` report how the program is doing, and `registered.cjs` what the app has registered
-// with a library for metrics.
+// In every Node program of ours it also has `measure.cjs` report how the program is doing, `registered.cjs` what the app has registered
+// with a library for metrics, and `profile.cjs` profile and inspect it, when somebody asks for that.
 const LOOK_EVERY = 20; // ms between counts of open connections
 const SAY_EVERY = 100; // ms between two words on how many are left
 const QUIET = 500; // ms without a byte for an HTTP/2 client
@@ -99,7 +99,7 @@ function say(message, sent = () => {}) {
 // Not `message`: a listener of that would keep the channel, and the process, alive.
 function obey(act, carryOut) {
   process.on('internalMessage', (message) => {
-    if (message && message.cmd === 'NODE_OSTLER' && message.act === act) quietly(carryOut);
+    if (message && message.cmd === 'NODE_OSTLER' && message.act === act) quietly(carryOut, message);
   });
 }
 
@@ -196,6 +196,14 @@ quietly(() => {
     obey('collect', () => {
       tellLast = require('./registered.cjs');
       tellLast();
+    });
+    obey('inspect', (order) => {
+      const tell = (said, sent) => say({ act: 'inspected', id: order.id, ...said }, sent);
+      try {
+        require('./profile.cjs')(order, tell);
+      } catch (error) {
+        tell({ is: 'failed', why: String(error.message) }); // a Node without an inspector
+      }
     });
   })).unref();
 });

@@ -43,6 +43,12 @@ pub enum Fact {
     RegisteredOverdue(u64),
     /// What came of an action of apps was waited for long enough: the operation's id.
     RepliesOverdue(String),
+    /// The file that a profile goes into is made, or why not: the operation's id.
+    ProfilePlaced(String, Result<String, String>),
+    /// Time has come for something about profiles.
+    ProfilesDue,
+    /// Time has come for something about inspections.
+    InspectionsDue,
     /// A worker that finishes with its connections has so many left.
     Draining(WorkerId, u32),
     /// Nobody is left who could write into the pipes of a worker that has ended.
@@ -72,6 +78,8 @@ pub enum Fact {
     Look(crate::effects::probe::Look),
     /// What is told of commands that look at workers.
     Command(crate::effects::command::News),
+    /// What a look at a worker has found.
+    Looked(crate::effects::probe::Looked),
     /// Time to sample the memory of this worker.
     SampleMemory(WorkerId),
     /// Somebody set the wall clock, so much further than it would have been.

@@ -28,6 +28,7 @@ mod metrics;
 mod operations;
 mod paths;
 mod primary;
+mod profile_files;
 mod reactor;
 mod readiness;
 mod real_paths;

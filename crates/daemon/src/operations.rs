@@ -49,6 +49,8 @@ pub enum Form {
     Immediate,
     /// Workers are asked, once.
     Asked,
+    /// A profile is taken; whoever takes over from us goes on with it.
+    Profile,
 }
 
 /// All operations known.
@@ -117,13 +119,13 @@ impl Operations {
         self.conclude(id)
     }
 
-    /// Notes an operation that is about to be carried out without the machine, and never again: whoever takes over from us does not know
-    /// how far it came, and says so.
-    pub fn hold(&mut self, id: &str, reply: Reply<Answer>) -> Vec<Kept> {
+    /// Notes an operation that is about to be carried out without the machine, and never again. Of one that is [`Form::Asked`] whoever takes
+    /// over from us does not know how far it came, and says so.
+    pub fn hold(&mut self, id: &str, form: Form, reply: Reply<Answer>) -> Vec<Kept> {
         self.waiting.entry(id.to_owned()).or_default().push(reply);
         let record = Record {
             id: id.to_owned(),
-            form: Form::Asked,
+            form,
             parts: Vec::new(),
             answer: None,
             turn: 0,
@@ -168,6 +170,16 @@ impl Operations {
             changed.insert(id);
         }
         changed.iter().flat_map(|id| self.conclude(id)).collect()
+    }
+
+    /// The operations for profiles that are not answered.
+    pub fn held(&self) -> Vec<String> {
+        let held = |record: &&Record| matches!(record.form, Form::Profile) && record.answer.is_none();
+        self.records
+            .values()
+            .filter(held)
+            .map(|record| record.id.clone())
+            .collect()
     }
 
     /// Whether a client waits for an operation to end.
@@ -220,7 +232,7 @@ impl Operations {
                 present,
                 warnings,
             },
-            Form::Slots | Form::Immediate | Form::Asked => Answer::Slots(outcome),
+            Form::Slots | Form::Immediate | Form::Asked | Form::Profile => Answer::Slots(outcome),
         }));
         record.turn = turn;
         self.answered.push_back(id.to_owned());

@@ -16,6 +16,7 @@
 //! | `POST /v1/operations` | [`Operation`] | [`Answer`] |
 //! | `GET /v1/web` | | [`WebState`](crate::web::WebState): how the web dashboard's port is open |
 //! | `POST /v1/web` | [`WebChange`](crate::web::WebChange) | the same, afterwards |
+//! | `POST /v1/inspection` | [`InspectionChange`](crate::inspection::InspectionChange) | [`InspectionState`](crate::inspection::InspectionState) |
 //! | `POST /v1/follow` | [`Follow`] | an endless stream of frames: a [`FrameHeader`] as one line of JSON, then `len` bytes |
 //!
 //! All of it is in `docs/openapi.json` too, by the list in [`crate::endpoints`]. A failed call answers with a status of 400 or above and an [`ApiError`].
@@ -26,7 +27,7 @@ use ostler_core::{Pid, RollView, SlotId, SlotView, Status, WallTime};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-pub use crate::operations::{Action, ActionReply, Answer, Operation, Patch, ScaleTo, Selector};
+pub use crate::operations::{Action, ActionReply, Answer, Operation, Patch, Profiled, ScaleTo, Selector};
 
 /// The control socket's name in the home directory.
 pub const SOCKET: &str = "ostler.sock";

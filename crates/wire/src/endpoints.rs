@@ -50,6 +50,8 @@ pub enum Endpoint {
     Web,
     /// Open that port, change it or close it.
     SetWeb,
+    /// Open a worker's inspector, keep it open, or close it.
+    Inspect,
 }
 
 /// What a call is to whoever comes through the web dashboard's port, whatever he has shown.
@@ -133,7 +135,7 @@ const LOGS: [Parameter; 5] = [
 
 impl Endpoint {
     /// All there are.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Ping,
         Self::Processes,
         Self::ProcessesFull,
@@ -148,6 +150,7 @@ impl Endpoint {
         Self::Follow,
         Self::Web,
         Self::SetWeb,
+        Self::Inspect,
     ];
 
     /// What a request means.
@@ -159,7 +162,7 @@ impl Endpoint {
     /// How it is called.
     pub fn method(self) -> Method {
         match self {
-            Self::Operations | Self::Follow | Self::SetWeb => Method::Post,
+            Self::Operations | Self::Follow | Self::SetWeb | Self::Inspect => Method::Post,
             Self::Ping
             | Self::Processes
             | Self::ProcessesFull
@@ -190,6 +193,7 @@ impl Endpoint {
             Self::Operations => "/v1/operations",
             Self::Follow => "/v1/follow",
             Self::Web | Self::SetWeb => "/v1/web",
+            Self::Inspect => "/v1/inspection",
         }
     }
 
@@ -208,7 +212,8 @@ impl Endpoint {
             | Self::Operations
             | Self::Follow
             | Self::Web
-            | Self::SetWeb => &[],
+            | Self::SetWeb
+            | Self::Inspect => &[],
         }
     }
 
@@ -226,8 +231,8 @@ impl Endpoint {
             | Self::Logs => OverPort::Shown,
             Self::ProcessesFull => OverPort::Masked,
             Self::Operations => OverPort::Changes,
-            // Logs say the same as text. The port is its owner's to open, and has the token.
-            Self::Follow | Self::Web | Self::SetWeb => OverPort::Closed,
+            // Logs say the same as text. The port is its owner's to open, and has the token. An inspector runs any code.
+            Self::Follow | Self::Web | Self::SetWeb | Self::Inspect => OverPort::Closed,
         }
     }
 }

@@ -4,6 +4,7 @@
 pub mod control;
 pub mod endpoints;
 pub mod events;
+pub mod inspection;
 pub mod keeper;
 pub mod metrics;
 pub mod node_ipc;

@@ -1,7 +1,8 @@
 //! What changes something: `POST /v1/operations` (see [`crate::control`]).
 
 use crate::control::ApiError;
-use ostler_core::{Outcome, SlotId, Spec};
+use ostler_core::profiling::ProfileKind;
+use ostler_core::{Outcome, Pid, SlotId, Spec};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -112,6 +113,18 @@ pub enum Action {
         /// How long their answers are waited for, ms.
         within_ms: u64,
     },
+    /// Take a profile of a worker of Node. Answered when it is in its file.
+    Profile {
+        /// Whose.
+        slot: SlotId,
+        /// What.
+        kind: ProfileKind,
+    },
+    /// End the CPU profile that is being taken of a worker now. What there is of it is the answer to whoever asked for it.
+    EndProfile {
+        /// Whose.
+        slot: SlotId,
+    },
     /// Empty log files.
     Flush {
         /// Whose; all and the daemon's own when absent.
@@ -149,6 +162,8 @@ impl Action {
             | Self::Signal { .. }
             | Self::SendLine { .. }
             | Self::Trigger { .. }
+            | Self::Profile { .. }
+            | Self::EndProfile { .. }
             | Self::Flush { .. }
             | Self::ReloadLogs
             | Self::Save { .. }
@@ -220,6 +235,8 @@ pub enum Answer {
     },
     /// What came of an action of theirs.
     Triggered(Vec<ActionReply>),
+    /// A profile is in its file.
+    Profiled(Profiled),
     /// Done, nothing more to say.
     Done {
         /// How many slots or files it concerned.
@@ -241,6 +258,26 @@ pub struct ActionReply {
     pub namespace: String,
     /// What the action gave back; nothing if the worker ended before, or gave no answer in time.
     pub value: Option<serde_json::Value>,
+}
+
+/// A profile that was taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Profiled {
+    /// Of which slot.
+    pub id: SlotId,
+    /// The app's name.
+    pub name: String,
+    /// The instance number.
+    pub instance: u32,
+    /// The process.
+    pub pid: Pid,
+    /// What it is.
+    pub kind: ProfileKind,
+    /// Its file. It is to be taken away (moved, or copied) within a minute: then it is removed.
+    pub path: String,
+    /// How large it is.
+    pub bytes: u64,
 }
 
 #[cfg(test)]
@@ -291,6 +328,11 @@ mod tests {
                 selector: selector(),
                 signal: 9,
             },
+            Action::Profile {
+                slot: SlotId(0),
+                kind: ProfileKind::Heap,
+            },
+            Action::EndProfile { slot: SlotId(0) },
         ] {
             assert_eq!(closed.over_port(), None, "{closed:?}");
         }

@@ -120,9 +120,11 @@ pub async fn report(session: &Session, client: &mut Client, answer: Answer, inte
 pub fn verdicts_of(answer: Answer) -> Result<Outcome> {
     match answer {
         Answer::Slots(outcome) | Answer::Killed(outcome) | Answer::Resurrected { outcome, .. } => Ok(outcome),
-        Answer::Saved { .. } | Answer::NothingToSave | Answer::Triggered(_) | Answer::Done { .. } => {
-            Err(unexpected(&answer))
-        }
+        Answer::Saved { .. }
+        | Answer::NothingToSave
+        | Answer::Triggered(_)
+        | Answer::Profiled(_)
+        | Answer::Done { .. } => Err(unexpected(&answer)),
     }
 }
 

@@ -25,6 +25,7 @@ use hyper_util::rt::TokioIo;
 use ostler_core::metrics::Registry;
 use ostler_wire::control::{Answer, ApiError, Follow, Operation, Pong, ProcessRows, Processes, Reloads, Selector};
 use ostler_wire::events::EventId;
+use ostler_wire::inspection::{InspectionChange, InspectionState};
 use ostler_wire::metrics::{Charts, Metrics};
 use ostler_wire::web::{WebChange, WebState};
 use std::convert::Infallible;
@@ -64,6 +65,8 @@ pub enum Call {
     Names(Option<Selector>, Reply<Names>),
     /// How the web dashboard's port is open, after it was changed if it is to be.
     Web(Option<WebChange>, Reply<WebState>),
+    /// Open a worker's inspector, keep it open, or close it.
+    Inspect(InspectionChange, Reply<InspectionState>),
 }
 
 /// What Prometheus is told.

@@ -108,6 +108,10 @@ async fn answer_with(
             Ok(change) => json(ask(facts, |reply| Call::Web(Some(change), reply)).await),
             Err(error) => failure(&error),
         },
+        Endpoint::Inspect => match body(request, caller.bounds()).await {
+            Ok(change) => json(ask(facts, |reply| Call::Inspect(change, reply)).await),
+            Err(error) => failure(&error),
+        },
         Endpoint::Follow => match body(request, caller.bounds()).await {
             Ok(wanted) => follow_stream(facts, wanted).await,
             Err(error) => failure(&error),

@@ -11,12 +11,12 @@ mod make;
 mod output;
 mod run;
 
-use super::probe::Look;
+use super::probe::{Look, Looked};
 use crate::fact::Fact;
-use crate::reactor::Daemon;
+use crate::reactor::{Daemon, now};
 use crate::tree;
 use make::{Made, Order};
-use ostler_core::{AppId, Check, Event, ProbeKind, ProbeResult, Turns, WorkerId};
+use ostler_core::{AppId, Check, ProbeKind, ProbeResult, Turns, WorkerId};
 use run::Running;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -251,7 +251,6 @@ impl Daemon {
     }
 
     fn found_by_command(&mut self, look: &Look, result: Result<(), String>, took: Duration) {
-        let (worker, kind) = look.asked();
         let result = match result {
             Ok(()) => ProbeResult::Passed,
             Err(why) => ProbeResult::Failed {
@@ -259,12 +258,13 @@ impl Daemon {
                 hung: false,
             },
         };
-        self.tell(Event::Probed {
-            worker,
-            kind,
-            result,
+        let looked = Looked {
+            look: look.clone(),
+            begun: now().instant - took,
             took,
-        });
+            result,
+        };
+        self.looked(looked);
     }
 
     /// A worker has ended: what looks at it ends too.

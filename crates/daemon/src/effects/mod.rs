@@ -103,6 +103,10 @@ impl Daemon {
         };
         let bytes = Usages::memory(record.pid.0);
         self.sample_later(worker, every);
+        if self.stands_still(worker) {
+            // A heap snapshot takes as much again as what it is of, and gives it back.
+            return;
+        }
         self.tell(Event::MemorySample { worker, bytes });
     }
 

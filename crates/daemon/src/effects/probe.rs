@@ -8,7 +8,7 @@ mod http;
 
 use crate::fact::Fact;
 use crate::primary::{Command, Handed, NotHanded};
-use crate::reactor::Daemon;
+use crate::reactor::{Daemon, now};
 use crate::tree;
 use ostler_core::{Check, Event, Mode, ProbeKind, ProbeResult, WorkerId};
 use ostler_sys::Pid;
@@ -42,6 +42,18 @@ impl Look {
     }
 }
 
+/// What a look has found.
+#[derive(Debug)]
+pub struct Looked {
+    pub(super) look: Look,
+    pub(super) begun: ostler_core::Instant,
+    pub(super) took: Duration,
+    pub(super) result: ProbeResult,
+}
+
+/// How long later a worker is looked at that stands still for somebody.
+const LATER: Duration = Duration::from_secs(1);
+
 /// How a worker is reached.
 enum Way {
     /// It is handed a connection.
@@ -70,17 +82,21 @@ impl Daemon {
 
     /// Begins a look, unless the worker has ended meanwhile.
     pub(crate) fn look(&mut self, look: Look) {
+        if self.stands_still(look.worker) {
+            return self.look_later(look);
+        }
         if matches!(look.check, Check::Command { .. }) {
             return self.look_by_command(look);
         }
         let Some(way) = self.way_to(&look) else { return };
         let facts = self.facts.clone();
+        let began = now().instant;
         tokio::spawn(async move {
             let begun = Instant::now();
             let result = found(way, &look.check, begun + look.timeout).await;
-            let _ = facts.send(Fact::Machine(Event::Probed {
-                worker: look.worker,
-                kind: look.kind,
+            let looked = Looked {
+                begun: began,
+                took: begun.elapsed(),
                 result: match result {
                     Ok(()) => ProbeResult::Passed,
                     Err(Unwell { why, hung }) => {
@@ -88,9 +104,33 @@ impl Daemon {
                         ProbeResult::Failed { why, hung }
                     }
                 },
-                took: begun.elapsed(),
-            }));
+                look,
+            };
+            let _ = facts.send(Fact::Looked(looked));
         });
+    }
+
+    /// Tells the machine what was found. That somebody does not answer whom a heap snapshot or a debugger has stopped says nothing of him.
+    pub(crate) fn looked(&mut self, looked: Looked) {
+        let Looked {
+            look,
+            begun,
+            took,
+            result,
+        } = looked;
+        if matches!(result, ProbeResult::Failed { .. }) && self.is_spared_since(look.worker, begun) {
+            return self.look_later(look);
+        }
+        self.tell(Event::Probed {
+            worker: look.worker,
+            kind: look.kind,
+            result,
+            took,
+        });
+    }
+
+    fn look_later(&self, look: Look) {
+        self.probe(look.worker, look.kind, look.check, look.timeout, LATER);
     }
 
     fn way_to(&mut self, look: &Look) -> Option<Way> {

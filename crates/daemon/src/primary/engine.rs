@@ -167,6 +167,7 @@ impl Engine {
             Command::Adopt { listener, shelf } => self.adopt(&listener, shelf.as_ref()),
             Command::Admit(worker) => self.with(worker, |link| link.admitted = true),
             Command::Withdraw(worker) => self.with(worker, |link| link.admitted = false),
+            Command::Pause(worker, paused) => self.with(worker, |link| link.paused = paused),
             Command::Drain(worker) => self.drain(worker),
             Command::Ended(worker) => self.ended(worker),
             Command::Unlisten(app) => self.unlisten(app),

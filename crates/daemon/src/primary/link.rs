@@ -111,6 +111,8 @@ pub struct Link {
     pub half_told: BTreeSet<String>,
     /// It may be given connections.
     pub admitted: bool,
+    /// But not now: it stands still for somebody.
+    pub paused: bool,
     /// It has been told to drain.
     pub draining: bool,
     /// It drains since then, and it is for us to find out when it has drained.
@@ -180,6 +182,7 @@ impl Link {
             servers: BTreeMap::new(),
             half_told: BTreeSet::new(),
             admitted: false,
+            paused: false,
             draining: false,
             drains_since: None,
             left: None,
@@ -227,7 +230,7 @@ impl Link {
 
     /// Whether connections of this listener may go to it.
     pub fn is_in_rotation(&self, key: &str) -> bool {
-        self.admitted && !self.draining && self.servers.get(key) == Some(&true)
+        self.admitted && !self.paused && !self.draining && self.servers.get(key) == Some(&true)
     }
 
     /// Whether nothing is on its way to it.

@@ -102,6 +102,8 @@ pub(crate) enum Command {
     Admit(WorkerId),
     /// It may not any more.
     Withdraw(WorkerId),
+    /// It is to get no connections for a while, whatever else is said of it; or again.
+    Pause(WorkerId, bool),
     /// It is to finish with the connections it has.
     Drain(WorkerId),
     /// Its main process has ended.

@@ -31,6 +31,8 @@ use crate::usage::Usages;
 use crate::versions::Versions;
 use crate::watches::Watches;
 use crate::workers::{self, Mark, Part, Worker};
+use ostler_core::inspection::Inspections;
+use ostler_core::profiling::Profiles;
 use ostler_core::{Pid, Settings, WorkerId};
 use ostler_sys::{pidfd, socket};
 use std::collections::{BTreeMap, BTreeSet};
@@ -93,6 +95,10 @@ impl Daemon {
             logs,
             triggered: Vec::new(),
             operations: Operations::restore(restored.operations.into_iter()),
+            profiles: Profiles::restore(restored.profiles),
+            inspections: Inspections::restore(restored.inspections),
+            inspecting: Vec::new(),
+            spared: super::profile::Spared::default(),
             scribe: Scribe::start()?,
             pid_files: Vec::new(),
             usages: Usages::default(),
@@ -143,6 +149,8 @@ impl Daemon {
         daemon.adopt_said(restored.said);
         daemon.adopt_actions(restored.actions);
         daemon.adopt_registered();
+        daemon.adopt_profiles();
+        daemon.adopt_inspections();
         daemon.logs.adopted();
         daemon.look_for_starter();
         daemon.adopt_web();
@@ -254,10 +262,11 @@ impl Daemon {
 }
 
 /// The scripts that programs of Node are given; the first is what they load.
-const PRELOAD: [(&str, &str); 3] = [
+const PRELOAD: [(&str, &str); 4] = [
     ("preload.cjs", include_str!("../../../../node/preload.cjs")),
     ("measure.cjs", include_str!("../../../../node/measure.cjs")),
     ("registered.cjs", include_str!("../../../../node/registered.cjs")),
+    ("profile.cjs", include_str!("../../../../node/profile.cjs")),
 ];
 
 /// Puts the preload where workers find it. Without it they drain less well, and do not say how they are doing.

@@ -54,6 +54,7 @@ impl Daemon {
             Call::Follow(follow, reply) => drop(reply.send(self.follow(follow))),
             Call::Watch(begin, reply) => drop(reply.send(Ok(self.begin_watching(begin)))),
             Call::Web(change, reply) => self.call_web(change, reply),
+            Call::Inspect(change, reply) => self.inspect(change, reply),
             Call::Names(selector, reply) => {
                 let names = self.names(selector);
                 // By the thread that writes the history: what has happened until now is in the file then.

@@ -3,9 +3,13 @@
 use super::Daemon;
 use super::boot::RESTORED_KEY;
 use super::custom::ACTIONS;
+use super::inspect::INSPECTIONS;
+use super::profile::PROFILES;
 use super::registered::{OF_ENDED, OF_WORKERS};
 use crate::operations::{Kept, Record};
+use ostler_core::inspection::Inspection;
 use ostler_core::metrics::Registry;
+use ostler_core::profiling::Profile;
 use ostler_core::{AppId, Change, Effect, Machine, Settings, WorkerId};
 use ostler_wire::metrics::CustomAction;
 use rustix::io::dup;
@@ -131,6 +135,10 @@ pub struct Restored {
     pub said: BTreeMap<WorkerId, String>,
     /// What workers do when they are told to.
     pub actions: BTreeMap<WorkerId, Vec<CustomAction>>,
+    /// Profiles of workers, by the operations that they are for.
+    pub profiles: BTreeMap<String, Profile>,
+    /// Who is inspected.
+    pub inspections: BTreeMap<WorkerId, Inspection>,
     /// What workers have registered with a library for metrics.
     pub registered: BTreeMap<(AppId, WorkerId), Registry>,
     /// What workers that are gone have left of it.
@@ -150,6 +158,7 @@ pub fn restore(
     let mut operations = Vec::new();
     let mut restored = false;
     let (mut said, mut actions) = (BTreeMap::new(), BTreeMap::new());
+    let (mut profiles, mut inspections) = (BTreeMap::new(), BTreeMap::new());
     let (mut registered, mut registered_ended) = (BTreeMap::new(), BTreeMap::new());
     for (key, bytes) in journal.entries()? {
         if key == RESTORED_KEY {
@@ -162,6 +171,14 @@ pub fn restore(
             let mut lists = Vec::new();
             read_into(&mut lists, &key, &bytes, notes);
             actions.extend(lists.pop().map(|list| (worker, list)));
+        } else if let Some(operation) = key.strip_prefix(PROFILES) {
+            let mut read = Vec::new();
+            read_into(&mut read, &key, &bytes, notes);
+            profiles.extend(read.pop().map(|profile| (operation.to_owned(), profile)));
+        } else if let Some(worker) = key.strip_prefix(INSPECTIONS).and_then(crate::workers::named) {
+            let mut read = Vec::new();
+            read_into(&mut read, &key, &bytes, notes);
+            inspections.extend(read.pop().map(|inspection| (worker, inspection)));
         } else if let Some(named) = key.strip_prefix(OF_WORKERS).and_then(super::registered::named) {
             let mut registries: Vec<Registry> = Vec::new();
             read_into(&mut registries, &key, &bytes, notes);
@@ -182,6 +199,8 @@ pub fn restore(
         restored,
         said,
         actions,
+        profiles,
+        inspections,
         registered,
         registered_ended,
     })

@@ -7,6 +7,7 @@ use super::calls::worker;
 use super::changes::put_json;
 use super::operate::{Later, Plan, user_error};
 use super::{Daemon, Fact};
+use crate::operations::Form;
 use crate::primary::Command;
 use crate::workers::Worker;
 use ostler_core::{SlotId, SlotView, WorkerId};
@@ -102,7 +103,7 @@ impl Daemon {
         let asked: Vec<(WorkerId, ActionReply)> = asked.collect();
         let operation = operation.to_owned();
         let call: Later = Box::new(move |daemon, reply| {
-            let kept = daemon.operations.hold(&operation, reply);
+            let kept = daemon.operations.hold(&operation, Form::Asked, reply);
             daemon.keep_operations(kept);
             daemon.commit();
             daemon.call_action(operation, &action, parameters.as_deref(), asked, within);

@@ -119,6 +119,8 @@ impl Daemon {
         if let Some(record) = self.workers.remove(&worker) {
             self.unsay(worker);
             self.forget_actions(worker);
+            self.profile_ended(worker);
+            self.inspection_ended(worker);
             self.counted_last(record.launch.app, worker);
             self.registered_last(record.launch.app, worker);
             if let Some(pidfd) = record.descriptor(Part::Pidfd) {

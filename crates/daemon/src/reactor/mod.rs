@@ -15,10 +15,12 @@ mod custom;
 mod ending;
 mod ends;
 mod events;
+mod inspect;
 mod left;
 mod log_files;
 mod measure;
 mod operate;
+mod profile;
 mod registered;
 mod remains;
 
@@ -49,6 +51,8 @@ use crate::watches::Watches;
 use crate::web::Web;
 use crate::workers::Workers;
 use ostler_core::history::Entry;
+use ostler_core::inspection::Inspections;
+use ostler_core::profiling::Profiles;
 use ostler_core::{Effect, Event, Machine, Now, Origin, Request, SlotView, Ticket, WorkerId};
 use ostler_sys::clock;
 use ostler_sys::spawn::Outcome;
@@ -78,6 +82,14 @@ pub struct Daemon {
     pub(crate) operations: Operations,
     /// Actions of apps that have been called and not all answered.
     pub(crate) triggered: Vec<custom::Triggered>,
+    /// Profiles of workers that are being taken, or wait to be taken away.
+    pub(crate) profiles: Profiles,
+    /// Workers whose inspector is open for somebody.
+    pub(crate) inspections: Inspections,
+    /// Who waits for one to open.
+    pub(crate) inspecting: Vec<inspect::Waiting>,
+    /// Who is not to be judged by what they do not do.
+    pub(crate) spared: profile::Spared,
     pub(crate) scribe: Scribe,
     /// Pid files that are to be written when all is launched that is to be: a file may take longer than a program.
     pub(crate) pid_files: Vec<(PathBuf, i32)>,
@@ -244,6 +256,9 @@ impl Daemon {
             Fact::Said(worker, text) => self.said(worker, text),
             Fact::RegisteredOverdue(round) => self.registered_overdue(round),
             Fact::RepliesOverdue(operation) => self.replies_overdue(&operation),
+            Fact::ProfilePlaced(operation, placed) => self.profile_placed(&operation, placed),
+            Fact::ProfilesDue => self.profiles_due(),
+            Fact::InspectionsDue => self.inspections_due(),
             Fact::Message(worker, message) => self.message(worker, message),
             Fact::Draining(worker, connections) => {
                 if let Some(record) = self.workers.get_mut(&worker) {
@@ -266,6 +281,7 @@ impl Daemon {
             Fact::Open(connections) => self.open_now(connections),
             Fact::Look(look) => self.look(look),
             Fact::Command(news) => self.hear_of_command(news),
+            Fact::Looked(looked) => self.looked(looked),
             Fact::SampleMemory(worker) => self.sample_memory(worker),
             Fact::ClockSet { by_millis } => self.clock_set(by_millis),
             Fact::Booted(lines) => {
@@ -319,6 +335,7 @@ impl Daemon {
             Message::Ready => self.tell(Event::ReadyMessage { worker }),
             Message::Beat => self.beat(worker),
             Message::Report(report) => self.reported(worker, *report),
+            Message::Inspected(said) => self.hear_inspector(worker, *said),
             Message::Garbage(length) => {
                 self.note(&format!(
                     "worker {worker} sent {length} bytes over its IPC channel that are not JSON"

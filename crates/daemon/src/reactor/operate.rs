@@ -86,6 +86,8 @@ impl Daemon {
                 parameters,
                 within_ms,
             } => self.plan_trigger(id, &selector, action, parameters, Duration::from_millis(within_ms)),
+            Action::Profile { slot, kind } => self.plan_profile(id, slot, kind),
+            Action::EndProfile { slot } => self.plan_end_profile(slot),
             Action::Flush { selector } => self.plan_flush(selector.as_ref()),
             Action::ReloadLogs => Ok(self.plan_reopen()),
             Action::Save { force } => self.plan_save(force),

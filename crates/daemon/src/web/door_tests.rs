@@ -318,7 +318,7 @@ fn what_needs_the_sockets_trust_is_closed_and_the_rest_follows_the_mode() {
         });
         assert_eq!(found, open, "{endpoint:?}");
     }
-    for endpoint in [Endpoint::Follow, Endpoint::Web, Endpoint::SetWeb] {
+    for endpoint in [Endpoint::Follow, Endpoint::Web, Endpoint::SetWeb, Endpoint::Inspect] {
         assert_eq!(endpoint.over_port(), OverPort::Closed);
     }
 }

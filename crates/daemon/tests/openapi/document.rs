@@ -9,6 +9,7 @@ use ostler_wire::endpoints::{Endpoint, Method, Parameter, ParameterKind};
 use ostler_wire::events::{
     LogBegin, LogEvent, LogLagged, LogText, Lost, ProcessState, Reload, ReloadEnded, Removed, Snapshot,
 };
+use ostler_wire::inspection::{InspectionChange, InspectionState};
 use ostler_wire::metrics::{Charts, Metrics};
 use ostler_wire::web::{WebChange, WebState};
 use serde_json::{Value, json};
@@ -66,6 +67,7 @@ fn operation(endpoint: Endpoint, schemas: &mut Schemas) -> Value {
         let body = match endpoint {
             Endpoint::Operations => schemas.request::<Operation>(),
             Endpoint::SetWeb => schemas.request::<WebChange>(),
+            Endpoint::Inspect => schemas.request::<InspectionChange>(),
             _ => schemas.request::<Follow>(),
         };
         operation["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": body } } });
@@ -98,6 +100,10 @@ fn words(endpoint: Endpoint) -> (&'static str, &'static str) {
             "setWeb",
             "Open the web dashboard's port, change how it is open, or close it; answered as `GET` afterwards",
         ),
+        Endpoint::Inspect => (
+            "inspect",
+            "Open the inspector of a worker of Node on 127.0.0.1, keep it open, or close it; whoever reaches an inspector can run any code",
+        ),
     }
 }
 
@@ -123,6 +129,7 @@ fn answer(endpoint: Endpoint, schemas: &mut Schemas) -> Value {
         Endpoint::Charts => schemas.answer::<Charts>(),
         Endpoint::Operations => schemas.answer::<Answer>(),
         Endpoint::Web | Endpoint::SetWeb => schemas.answer::<WebState>(),
+        Endpoint::Inspect => schemas.answer::<InspectionState>(),
         Endpoint::Prometheus => return json!({ "text/plain": { "schema": { "type": "string" } } }),
         Endpoint::Events => return stream(&state_events(schemas)),
         Endpoint::Logs => return stream(&log_events(schemas)),

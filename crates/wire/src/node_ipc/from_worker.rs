@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::advanced::{self, Reader};
 use super::bounded::Budget;
 use super::framing::BUN_MARK;
+use super::inspector::FromInspector;
 use super::report::Report;
 use super::scalar::Scalar;
 use super::{CLUSTER, Dialect, Frame, OURS};
@@ -61,6 +62,8 @@ pub enum FromWorker {
     Ostler(FromPreload),
     /// What our preload has measured.
     Report(Box<Report>),
+    /// What our preload says of a profile or of its inspector.
+    Inspected(Box<FromInspector>),
     /// `process.send('ready')`.
     Ready,
     /// Any other message of the app's.
@@ -259,6 +262,10 @@ fn understand(members: Option<&Members<'_>>, is_marked: bool, value: impl Fn() -
         OURS if members.act.text() == Some("report") => {
             let report = value().and_then(Report::read);
             report.map_or(FromWorker::OtherInternal, |report| FromWorker::Report(Box::new(report)))
+        }
+        OURS if members.act.text() == Some("inspected") => {
+            let said = value().and_then(FromInspector::read);
+            said.map_or(FromWorker::OtherInternal, |said| FromWorker::Inspected(Box::new(said)))
         }
         OURS => members.preload().map_or(FromWorker::OtherInternal, FromWorker::Ostler),
         _ => FromWorker::OtherInternal,

@@ -10,6 +10,7 @@ mod bounded;
 mod custom;
 mod framing;
 mod from_worker;
+mod inspector;
 mod registered;
 mod report;
 mod scalar;
@@ -21,6 +22,7 @@ pub use bounded::MAX_MEMORY;
 pub use custom::{Custom, custom};
 pub use framing::{Frame, Frames, MAX_FRAME, Splitter, complete, frames};
 pub use from_worker::{AddressType, FromPreload, FromWorker, Query, SocketQuestion, SocketsAsked, parse};
+pub use inspector::{FromInspector, InspectorSaid, ToInspector};
 pub use registered::registered;
 pub use report::Report;
 pub use to_worker::{Family, SharedKind, SocketName, ToPreload, ToWorker};
@@ -121,6 +123,8 @@ pub enum Message {
     Report(Box<Report>),
     /// Our preload answers that the event loop turns.
     Beat,
+    /// What our preload says of a profile or of its inspector.
+    Inspected(Box<FromInspector>),
     /// A line that is not JSON; its length.
     Garbage(usize),
 }
@@ -131,6 +135,7 @@ impl From<FromWorker> for Message {
             FromWorker::Ready => Self::Ready,
             FromWorker::User(value) => Self::User(value),
             FromWorker::Report(report) => Self::Report(report),
+            FromWorker::Inspected(said) => Self::Inspected(said),
             FromWorker::Garbage(length) => Self::Garbage(length),
             FromWorker::Online | FromWorker::QueryServer { .. } | FromWorker::Listening(_) => Self::Internal,
             FromWorker::Close { .. } | FromWorker::ExitedAfterDisconnect { .. } => Self::Internal,

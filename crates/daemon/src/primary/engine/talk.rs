@@ -114,6 +114,10 @@ impl Engine {
                 return true;
             }
             FromWorker::Ostler(FromPreload::Beat) => self.tell(Fact::Message(worker, Message::Beat)),
+            FromWorker::Inspected(said) => {
+                self.tell(Fact::Message(worker, Message::Inspected(said)));
+                return true;
+            }
             FromWorker::Report(report) => self.tell(Fact::Message(worker, Message::Report(report))),
             FromWorker::Ready => {
                 self.tell(Fact::Message(worker, Message::Ready));
