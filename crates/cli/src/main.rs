@@ -3,6 +3,7 @@
 mod application;
 mod arguments;
 mod boot;
+mod chosen_worker;
 mod client;
 mod commands;
 mod completion;
@@ -18,6 +19,7 @@ mod history_view;
 mod home;
 mod inspect;
 mod intent;
+mod interrupts;
 mod launch_daemon;
 mod leftovers;
 mod list_view;
@@ -25,6 +27,7 @@ mod log_places;
 mod logs;
 mod monit;
 mod printer;
+mod profile_output;
 mod progress;
 mod project;
 #[cfg(test)]

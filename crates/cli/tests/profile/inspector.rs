@@ -1,0 +1,103 @@
+//! The inspector speaks as long as somebody wants it to, and no longer.
+
+use crate::support::{home, open_shop, wait_another};
+use ostler_testkit::{DEADLINE, Home, Running, Signal, Visitor, free_port, http_get, process};
+use serde_json::{Value, json};
+use std::net::TcpStream;
+use std::time::Duration;
+
+/// The port of an inspector, once its address is told.
+fn told(home: &Home, inspecting: &Running) -> u16 {
+    let port = home.wait_for("its address", || {
+        let told = inspecting.stdout();
+        let (first, second) = told.split_once('\n')?;
+        second.contains("devtools://").then_some(())?;
+        assert!(
+            second.ends_with(&format!("{}\n", first.strip_prefix("ws://")?)),
+            "{told}"
+        );
+        first.strip_prefix("ws://127.0.0.1:")?.split_once('/')?.0.parse().ok()
+    });
+    assert!(inspecting.stderr().contains("any code"), "{}", inspecting.stderr());
+    port
+}
+
+fn speaks(port: u16) -> bool {
+    let list = Visitor::at(port).and_then(|mut visitor| visitor.get("/json/list")).ok();
+    let list: Option<Value> = list.and_then(|text| serde_json::from_str(&text).ok());
+    list.is_some_and(|list| {
+        list[0]["webSocketDebuggerUrl"]
+            .as_str()
+            .is_some_and(|url| url.starts_with("ws://"))
+    })
+}
+
+fn is_closed(port: u16) -> bool {
+    TcpStream::connect(("127.0.0.1", port)).is_err()
+}
+
+#[test]
+fn it_speaks_on_the_loopback_until_ctrl_c() {
+    for mode in ["fork", "cluster"] {
+        let home = home();
+        let serves = open_shop(
+            &home,
+            &json!({ "exec_mode": mode, "instances": 2, "increment_var": "PORT" }),
+        );
+        let wanted = free_port();
+        let inspecting = home.call(&["inspect", "0", "--port", &wanted.to_string()]).spawn();
+        let port = told(&home, &inspecting);
+        assert_eq!(port, wanted, "{mode}");
+        assert!(speaks(port), "{mode}");
+        let output = home.call(&["inspect", "0"]).fails();
+        assert!(
+            output.stderr.contains("is being inspected already at ws://"),
+            "{mode}: {output}"
+        );
+        // Another one can be inspected, and one that is can be profiled.
+        let other = home.call(&["inspect", "1"]).spawn();
+        assert!(speaks(told(&home, &other)), "{mode}");
+        home.ok(&["profile", "0", "--cpu", "1s"]);
+        process::signal(inspecting.pid(), Signal::INT);
+        let output = inspecting.wait(DEADLINE);
+        assert_eq!(output.code, Some(0), "{mode}: {output}");
+        home.wait_until("it to be closed", || is_closed(port));
+        assert!(http_get(serves).is_ok(), "{mode}: it serves on");
+        process::signal(other.pid(), Signal::TERM);
+        assert_eq!(other.wait(DEADLINE).code, Some(0), "{mode}");
+        assert!(home.rows("shop").iter().all(|row| row.restarts() == 0), "{mode}");
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_is_said_to_be() {
+    let home = home();
+    open_shop(&home, &json!({}));
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = holder.local_addr().expect("its address").port();
+    let output = home.call(&["inspect", "shop", "--port", &port.to_string()]).fails();
+    assert!(output.stderr.contains(&format!("127.0.0.1:{port}")), "{output}");
+    // Nothing of that is in the way of another port.
+    let inspecting = home.call(&["inspect", "shop"]).spawn();
+    assert!(speaks(told(&home, &inspecting)));
+}
+
+#[test]
+fn it_is_closed_when_whoever_wanted_it_is_killed_and_no_daemon_is_asked() {
+    let home = home();
+    open_shop(&home, &json!({ "exec_mode": "cluster" }));
+    let inspecting = home.call(&["inspect", "shop"]).spawn();
+    let port = told(&home, &inspecting);
+    // A new daemon knows of it.
+    let before = home.topology();
+    process::kill(before.daemon);
+    wait_another(&home, before);
+    let output = home.call(&["inspect", "shop"]).fails();
+    assert!(output.stderr.contains("is being inspected already"), "{output}");
+    process::kill(inspecting.pid());
+    home.wait_long(Duration::from_secs(40), "the lease to run out", || {
+        is_closed(port).then_some(())
+    });
+    let next = home.call(&["inspect", "shop"]).spawn();
+    assert!(speaks(told(&home, &next)), "the next one may");
+}
