@@ -33,6 +33,15 @@ pub struct Opened {
     pub own: bool,
 }
 
+impl Opened {
+    /// The port on the loopback, if it is ours: whoever is connected to it when it is to be closed has to go.
+    pub fn own_port(&self) -> Option<u16> {
+        let (_, authority) = self.url.split_once("://").filter(|_| self.own)?;
+        let (authority, _) = authority.split_once('/')?;
+        authority.rsplit_once(':')?.1.parse().ok()
+    }
+}
+
 /// All of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inspections(BTreeMap<WorkerId, Inspection>);
@@ -87,13 +96,10 @@ impl Inspections {
         true
     }
 
-    /// Nobody inspects this worker under this name any more, or it cannot be. Whether somebody did.
-    pub fn end(&mut self, worker: WorkerId, id: &str) -> bool {
-        let ends = self.0.get(&worker).is_some_and(|known| known.id == id);
-        if ends {
-            self.0.remove(&worker);
-        }
-        ends
+    /// Nobody inspects this worker under this name any more, or it cannot be. What was known, if somebody did.
+    pub fn end(&mut self, worker: WorkerId, id: &str) -> Option<Inspection> {
+        self.0.get(&worker).filter(|known| known.id == id)?;
+        self.0.remove(&worker)
     }
 
     /// A worker has ended.

@@ -49,6 +49,8 @@ pub enum Fact {
     ProfilesDue,
     /// Time has come for something about inspections.
     InspectionsDue,
+    /// Whoever is connected to this port of a worker's closed inspector has to go.
+    Sever(WorkerId, u16),
     /// A worker that finishes with its connections has so many left.
     Draining(WorkerId, u32),
     /// Nobody is left who could write into the pipes of a worker that has ended.

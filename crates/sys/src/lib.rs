@@ -31,6 +31,7 @@ pub mod resolve;
 pub mod reuseport;
 pub mod scheduling;
 pub mod service;
+pub mod sever;
 pub mod signals;
 mod sock_diag;
 pub mod socket;

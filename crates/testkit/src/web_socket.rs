@@ -38,15 +38,24 @@ impl WebSocket {
     /// # Errors
     /// `bind(2)`, `connect(2)`, `read(2)`; or the answer is not 101.
     pub fn open(from: Ipv4Addr, port: u16) -> io::Result<Self> {
+        Self::open_at(from, port, "/")
+    }
+
+    /// Opens one at a path.
+    ///
+    /// # Errors
+    /// See [`open`](Self::open).
+    pub fn open_at(from: Ipv4Addr, port: u16, path: &str) -> io::Result<Self> {
         let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
         bind(&socket, &SocketAddrV4::new(from, 0))?;
         connect(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))?;
         let mut stream = BufReader::new(TcpStream::from(socket));
         stream.get_ref().set_read_timeout(Some(PATIENCE))?;
-        stream.get_mut().write_all(
-            b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-        )?;
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        );
+        stream.get_mut().write_all(request.as_bytes())?;
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
             if stream.read_line(&mut head)? == 0 {
@@ -65,15 +74,23 @@ impl WebSocket {
     /// # Errors
     /// `write(2)`, `read(2)`; or what comes back is no text.
     pub fn ask(&mut self, text: &str) -> io::Result<String> {
-        let length = u8::try_from(text.len()).map_err(io::Error::other)?;
-        // A mask of zeros leaves the text as it is.
-        let mut frame = vec![TEXT, MASKED | length, 0, 0, 0, 0];
-        frame.extend_from_slice(text.as_bytes());
-        self.stream.get_mut().write_all(&frame)?;
+        self.say(text)?;
         match self.frame()? {
             (TEXT, body) => String::from_utf8(body).map_err(io::Error::other),
             (kind, _) => Err(io::Error::other(format!("a frame {kind:#x} where text was expected"))),
         }
+    }
+
+    /// Says a text of less than 126 bytes.
+    ///
+    /// # Errors
+    /// `write(2)`.
+    pub fn say(&mut self, text: &str) -> io::Result<()> {
+        let length = u8::try_from(text.len()).map_err(io::Error::other)?;
+        // A mask of zeros leaves the text as it is.
+        let mut frame = vec![TEXT, MASKED | length, 0, 0, 0, 0];
+        frame.extend_from_slice(text.as_bytes());
+        self.stream.get_mut().write_all(&frame)
     }
 
     /// Waits for its end.

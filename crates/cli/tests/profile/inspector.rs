@@ -1,10 +1,10 @@
 //! The inspector speaks as long as somebody wants it to, and no longer.
 
 use crate::support::{home, open_shop, wait_another};
-use ostler_testkit::{DEADLINE, Home, Running, Signal, Visitor, free_port, http_get, process};
+use ostler_testkit::{DEADLINE, Home, Running, Signal, Visitor, WebSocket, free_port, http_get, process};
 use serde_json::{Value, json};
-use std::net::TcpStream;
-use std::time::Duration;
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::{Duration, Instant};
 
 /// The port of an inspector, once its address is told.
 fn told(home: &Home, inspecting: &Running) -> u16 {
@@ -18,7 +18,7 @@ fn told(home: &Home, inspecting: &Running) -> u16 {
         );
         first.strip_prefix("ws://127.0.0.1:")?.split_once('/')?.0.parse().ok()
     });
-    assert!(inspecting.stderr().contains("any code"), "{}", inspecting.stderr());
+    home.wait_until("its warning", || inspecting.stderr().contains("any code"));
     port
 }
 
@@ -30,6 +30,28 @@ fn speaks(port: u16) -> bool {
             .as_str()
             .is_some_and(|url| url.starts_with("ws://"))
     })
+}
+
+/// A debugger that stops the program and says no more, whatever it is told.
+fn attach(inspecting: &Running, port: u16) -> WebSocket {
+    let told = inspecting.stdout();
+    let path = told
+        .lines()
+        .next()
+        .and_then(|url| url.rsplit_once('/'))
+        .expect("an address")
+        .1;
+    let mut debugger = WebSocket::open_at(Ipv4Addr::LOCALHOST, port, &format!("/{path}")).expect("it may");
+    debugger.say(r#"{"id":1,"method":"Debugger.enable"}"#).expect("said");
+    debugger.say(r#"{"id":2,"method":"Debugger.pause"}"#).expect("said");
+    debugger
+}
+
+/// Whether a worker does not answer, since it is stopped.
+fn stands(port: u16) -> bool {
+    let mut visitor = Visitor::at(port).expect("connected");
+    visitor.ask("/").expect("asked");
+    visitor.answer_within(Duration::from_millis(300)).is_none()
 }
 
 fn is_closed(port: u16) -> bool {
@@ -70,6 +92,37 @@ fn it_speaks_on_the_loopback_until_ctrl_c() {
 }
 
 #[test]
+fn a_debugger_that_does_not_say_goodbye_is_cut_off_and_no_probe_has_its_worker_replaced() {
+    for (mode, paused) in [("fork", false), ("cluster", true)] {
+        let home = home();
+        let health = json!({ "heartbeat": true, "interval": 200, "timeout": 300, "failure_threshold": 2 });
+        let serves = open_shop(&home, &json!({ "exec_mode": mode, "health": health }));
+        home.wait_until("it to be well", || home.row("shop").get("health")["healthy"] == true);
+        let pid = home.pid("shop");
+        let inspecting = home.call(&["inspect", "shop"]).spawn();
+        let port = told(&home, &inspecting);
+        let mut debugger = attach(&inspecting, port);
+        let since = Instant::now();
+        // Longer than its probe would have needed to have it replaced.
+        home.wait_until("it to stand for a while", || {
+            stands(serves) && since.elapsed() > Duration::from_secs(4)
+        });
+        if !paused {
+            debugger.say(r#"{"id":3,"method":"Debugger.resume"}"#).expect("said");
+            home.wait_until("it to go on", || !stands(serves));
+        }
+        process::signal(inspecting.pid(), Signal::INT);
+        let output = inspecting.wait(DEADLINE);
+        assert_eq!(output.code, Some(0), "{mode}: {output}");
+        home.wait_until("it to serve", || !stands(serves));
+        home.wait_until("it to be closed", || is_closed(port));
+        assert_eq!((home.pid("shop"), home.row("shop").restarts()), (pid, 0), "{mode}");
+        home.wait_until("it to be well", || home.row("shop").get("health")["healthy"] == true);
+        drop(debugger);
+    }
+}
+
+#[test]
 fn a_port_that_is_taken_is_said_to_be() {
     let home = home();
     open_shop(&home, &json!({}));
@@ -85,9 +138,11 @@ fn a_port_that_is_taken_is_said_to_be() {
 #[test]
 fn it_is_closed_when_whoever_wanted_it_is_killed_and_no_daemon_is_asked() {
     let home = home();
-    open_shop(&home, &json!({ "exec_mode": "cluster" }));
+    let serves = open_shop(&home, &json!({ "exec_mode": "cluster" }));
     let inspecting = home.call(&["inspect", "shop"]).spawn();
     let port = told(&home, &inspecting);
+    let debugger = attach(&inspecting, port);
+    home.wait_until("it to be stopped", || stands(serves));
     // A new daemon knows of it.
     let before = home.topology();
     process::kill(before.daemon);
@@ -100,4 +155,5 @@ fn it_is_closed_when_whoever_wanted_it_is_killed_and_no_daemon_is_asked() {
     });
     let next = home.call(&["inspect", "shop"]).spawn();
     assert!(speaks(told(&home, &next)), "the next one may");
+    drop(debugger);
 }

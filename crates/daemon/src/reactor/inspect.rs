@@ -6,12 +6,23 @@ use super::profile::named;
 use super::{Daemon, now};
 use crate::api::Reply;
 use crate::fact::Fact;
+use crate::workers::Part;
 use ostler_core::inspection::{Inspection, LEASE, Opened};
 use ostler_core::profiling::ProfileSaid;
 use ostler_core::{SlotView, WorkerId};
+use ostler_sys::sever::sever;
 use ostler_wire::control::ApiError;
 use ostler_wire::inspection::{InspectionChange, InspectionState};
 use ostler_wire::node_ipc::ToInspector;
+use std::time::Duration;
+
+/// When whoever is connected to an inspector that is to be closed is cut off.
+const CUT_OFF: [Duration; 4] = [
+    Duration::from_millis(100),
+    Duration::from_millis(500),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+];
 
 /// What the keys of inspections begin with.
 pub(super) const INSPECTIONS: &str = "inspection/";
@@ -75,8 +86,8 @@ impl Daemon {
 
     fn close_inspector(&mut self, view: &SlotView, id: &str) -> InspectionState {
         let worker = super::calls::worker(view);
-        if self.inspections.end(worker, id) {
-            self.inspection_over(worker);
+        if let Some(inspection) = self.inspections.end(worker, id) {
+            self.inspection_over(worker, &inspection);
             let order = ToInspector::Close { id };
             self.say_to(worker, order.message(), "the order to close its inspector");
         }
@@ -101,16 +112,17 @@ impl Daemon {
     /// A worker says why it could not open it.
     pub(super) fn inspector_failed(&mut self, worker: WorkerId, id: &str, said: ProfileSaid) {
         let ProfileSaid::Failed(why) = said else { return };
-        if self.inspections.end(worker, id) {
-            self.inspection_over(worker);
+        if let Some(inspection) = self.inspections.end(worker, id) {
+            self.inspection_over(worker, &inspection);
         }
         self.refuse_waiting(worker, id, &format!("could not open its inspector: {why}"), None);
     }
 
     /// Time has come for something about inspections.
     pub(super) fn inspections_due(&mut self) {
-        for (worker, Inspection { id, .. }) in self.inspections.due(now().instant) {
-            self.inspection_over(worker);
+        for (worker, inspection) in self.inspections.due(now().instant) {
+            self.inspection_over(worker, &inspection);
+            let id = inspection.id;
             let order = ToInspector::Close { id: &id };
             self.say_to(worker, order.message(), "the order to close its inspector");
             let hint = "Its event loop does not turn, or it was started by an older Ostler: `ostler reload` then.";
@@ -148,10 +160,45 @@ impl Daemon {
         });
     }
 
-    /// A debugger cannot have stopped it from now on.
-    fn inspection_over(&mut self, worker: WorkerId) {
+    /// A debugger cannot have stopped it from now on. Node waits with all it has to do until the last debugger has said goodbye, and one that is stopped
+    /// by a breakpoint does not even hear that it is to close: so whoever is connected is cut off, more than once, since the worker hears in its own time.
+    fn inspection_over(&mut self, worker: WorkerId, inspection: &Inspection) {
         self.journal.remove(&key(worker));
         self.spared.go_on(worker);
+        let Some(port) = inspection.opened.as_ref().and_then(Opened::own_port) else {
+            return;
+        };
+        for after in CUT_OFF {
+            let facts = self.facts.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(after).await;
+                let _ = facts.send(Fact::Sever(worker, port));
+            });
+        }
+    }
+
+    /// Cuts off whoever is connected to an inspector that is to be closed, unless it is open for somebody anew.
+    pub(super) fn sever_inspector(&mut self, worker: WorkerId, port: u16) {
+        let again = self.inspections.get(worker).is_some();
+        let record = self
+            .workers
+            .get(&worker)
+            .filter(|record| record.status.is_none() && !again);
+        let Some((pid, pidfd)) = record.and_then(|record| Some((record.pid, record.descriptor(Part::Pidfd)?.clone())))
+        else {
+            return;
+        };
+        let facts = self.facts.clone();
+        self.scribe.run(move || {
+            let Some(process) = ostler_sys::Pid::from_raw(pid.0) else {
+                return;
+            };
+            if let Err(error) = sever(process, &*pidfd, port) {
+                let _ = facts.send(Fact::Note(format!(
+                    "debuggers of process {pid} could not be cut off ({error}); its inspector closes when they hang up"
+                )));
+            }
+        });
     }
 
     fn keep_inspection(&mut self, worker: WorkerId) {

@@ -259,6 +259,7 @@ impl Daemon {
             Fact::ProfilePlaced(operation, placed) => self.profile_placed(&operation, placed),
             Fact::ProfilesDue => self.profiles_due(),
             Fact::InspectionsDue => self.inspections_due(),
+            Fact::Sever(worker, port) => self.sever_inspector(worker, port),
             Fact::Message(worker, message) => self.message(worker, message),
             Fact::Draining(worker, connections) => {
                 if let Some(record) = self.workers.get_mut(&worker) {

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, BufReader};
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 /// The sockets that listen, as of the moment at which they are asked about first.
@@ -129,8 +130,16 @@ fn local_address(line: &[u8]) -> Option<SocketAddr> {
 /// The inodes of all sockets that a process holds.
 pub(crate) fn socket_inodes(pid: Pid) -> io::Result<BTreeSet<u64>> {
     let mut inodes = BTreeSet::new();
+    each_socket(pid, |_, inode| {
+        inodes.insert(inode);
+    })?;
+    Ok(inodes)
+}
+
+/// Tells of each socket that a process holds: its descriptor there, its inode.
+pub(crate) fn each_socket(pid: Pid, mut each: impl FnMut(RawFd, u64)) -> io::Result<()> {
     let Some(directory) = open(rustix::fs::CWD, format_args!("/proc/{pid}/fd"), OFlags::DIRECTORY)? else {
-        return Ok(inodes);
+        return Ok(());
     };
     for entry in Dir::read_from(&directory)? {
         let Ok(entry) = entry else { break };
@@ -139,9 +148,13 @@ pub(crate) fn socket_inodes(pid: Pid) -> io::Result<BTreeSet<u64>> {
         let Ok((target, _)) = readlinkat_raw(&directory, entry.file_name(), &mut target) else {
             continue;
         };
-        inodes.extend(target.strip_prefix(b"socket:[").and_then(leading_number));
+        let inode = target.strip_prefix(b"socket:[").and_then(leading_number);
+        let descriptor = entry.file_name().to_str().ok().and_then(|name| name.parse().ok());
+        if let (Some(inode), Some(descriptor)) = (inode, descriptor) {
+            each(descriptor, inode);
+        }
     }
-    Ok(inodes)
+    Ok(())
 }
 
 /// Where a line of a table shows that its socket listens, and which it is; fields counted from 0.

@@ -19,7 +19,7 @@ pub use environment::{MARKER, environment_entry};
 pub use footprint::Footprint;
 pub use holder::{Bound, holder_of};
 pub use listening::ListeningSockets;
-pub(crate) use listening::socket_inodes;
+pub(crate) use listening::{each_socket, socket_inodes};
 pub use stat::{StartTime, Stat, State, Usage, millis_of_ticks, page_size};
 pub use table::ProcessTable;
 pub use tree::Tree;
