@@ -6,6 +6,11 @@ use ostler_core::profiling::ProfileSaid;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// The longest address of an inspector that is believed, in bytes. It is written down, and shown.
+const LONGEST_URL: usize = 256;
+/// How many letters of a reason are shown.
+const LONGEST_REASON: usize = 500;
+
 /// What it is told. It does the same thing once, however often it is told: `id` says whether it is the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ToInspector<'a> {
@@ -145,11 +150,25 @@ impl FromInspector {
         let said = match told {
             Told::Begun => InspectorSaid::Profile(ProfileSaid::Begun),
             Told::Written { bytes } => InspectorSaid::Profile(ProfileSaid::Written(whole(bytes))),
-            Told::Failed { why } => InspectorSaid::Profile(ProfileSaid::Failed(why)),
-            Told::Open { url, own } => InspectorSaid::Opened(Opened { url, own }),
+            Told::Failed { why } => InspectorSaid::Profile(ProfileSaid::Failed(fit_to_show(&why))),
+            Told::Open { url, own } => {
+                let is_address = url.len() <= LONGEST_URL && url.bytes().all(|byte| byte.is_ascii_graphic());
+                if !is_address {
+                    return None;
+                }
+                InspectorSaid::Opened(Opened { url, own })
+            }
         };
         Some(Self { id, said })
     }
+}
+
+/// A reason that an app may have made up: of a length that people read, and without what terminals obey.
+fn fit_to_show(why: &str) -> String {
+    why.chars()
+        .take(LONGEST_REASON)
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .collect()
 }
 
 /// A number of JavaScript that counts bytes.
@@ -206,5 +225,25 @@ mod tests {
         );
         let strange = json!({ "cmd": "NODE_OSTLER", "act": "inspected", "id": "a", "is": "bored" });
         assert_eq!(heard(&strange), Some(FromWorker::OtherInternal));
+    }
+
+    #[test]
+    fn what_an_app_makes_up_is_bounded_and_harmless_before_people() {
+        let opened = |url: &str| {
+            heard(
+                &json!({ "cmd": "NODE_OSTLER", "act": "inspected", "id": "a", "is": "open", "own": true, "url": url }),
+            )
+        };
+        assert!(matches!(opened("ws://127.0.0.1:1/x"), Some(FromWorker::Inspected(_))));
+        for lie in ["ws://\u{1b}[2J".to_owned(), "w".repeat(LONGEST_URL + 1)] {
+            assert_eq!(opened(&lie), Some(FromWorker::OtherInternal), "{lie:?}");
+        }
+        let why = format!("\u{1b}[2J{}", "é".repeat(LONGEST_REASON));
+        let failed = json!({ "cmd": "NODE_OSTLER", "act": "inspected", "id": "a", "is": "failed", "why": why });
+        let Some(FromWorker::Inspected(said)) = heard(&failed) else {
+            panic!("it is understood");
+        };
+        let shown = format!(" [2J{}", "é".repeat(LONGEST_REASON - 4));
+        assert_eq!(said.said, InspectorSaid::Profile(ProfileSaid::Failed(shown)));
     }
 }
