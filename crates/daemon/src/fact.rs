@@ -45,10 +45,6 @@ pub enum Fact {
     RepliesOverdue(String),
     /// The file that a profile goes into is made, or why not: the operation's id.
     ProfilePlaced(String, Result<String, String>),
-    /// Time has come for something about profiles.
-    ProfilesDue,
-    /// Time has come for something about inspections.
-    InspectionsDue,
     /// Whoever is connected to this port of a worker's closed inspector has to go.
     Sever(WorkerId, u16),
     /// A worker that finishes with its connections has so many left.

@@ -157,3 +157,21 @@ fn it_is_closed_when_whoever_wanted_it_is_killed_and_no_daemon_is_asked() {
     assert!(speaks(told(&home, &next)), "the next one may");
     drop(debugger);
 }
+
+#[test]
+fn it_is_closed_when_whoever_wanted_it_is_killed_before_he_could_say_so_again() {
+    let home = home();
+    let serves = open_shop(&home, &json!({}));
+    let inspecting = home.call(&["inspect", "shop"]).spawn();
+    let port = told(&home, &inspecting);
+    process::kill(inspecting.pid());
+    let debugger = attach(&inspecting, port);
+    home.wait_until("it to be stopped", || stands(serves));
+    home.wait_long(Duration::from_secs(40), "the lease to run out", || {
+        is_closed(port).then_some(())
+    });
+    home.wait_until("it to serve", || !stands(serves));
+    let next = home.call(&["inspect", "shop"]).spawn();
+    assert!(speaks(told(&home, &next)), "the next one may");
+    drop(debugger);
+}

@@ -1,8 +1,8 @@
 //! What is in the files, of whom, and that the worker goes on.
 
-use crate::support::{holds_class, home, json_in, left, names_function, open_shop, written};
+use crate::support::{SHOP, holds_class, home, json_in, left, names_function, open_shop, wait_another, written};
 use ostler_testkit::{Connections, DEADLINE, Home, Load, Row, Runtime, Signal, http_get, process, skip};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
@@ -73,12 +73,12 @@ fn the_one_that_uses_most_is_chosen_and_named_and_told_as_json() {
     } else setInterval(() => {}, 1000);";
     home.start(json!([{ "name": "two", "script": home.script("two.js", app), "instances": 2 }]));
     home.wait_until("the busy one to be known as such", || {
-        let list: Vec<serde_json::Value> = serde_json::from_str(&home.ok(&["jlist"]).stdout).expect("JSON");
+        let list: Vec<Value> = serde_json::from_str(&home.ok(&["jlist"]).stdout).expect("JSON");
         list.iter()
             .any(|row| row["pm_id"] == 1 && row["monit"]["cpu"].as_f64() > Some(30.0))
     });
     let output = home.ok(&["profile", "two", "--cpu", "1s", "--json", "--output", "here.cpuprofile"]);
-    let told: serde_json::Value = serde_json::from_str(&output.stdout).expect("JSON");
+    let told: Value = serde_json::from_str(&output.stdout).expect("JSON");
     let path = home.work().join("here.cpuprofile");
     assert_eq!(
         (&told["id"], &told["instance"], &told["path"]),
@@ -116,15 +116,36 @@ fn ctrl_c_ends_a_cpu_profile_early_and_what_there_is_is_written() {
     assert!(left(&home).is_empty());
 }
 
+/// An app of two, of which the first stands still: the second answers everybody for longer than probes would need to have the first replaced.
+fn assert_it_is_spared(port: u16, home: &Home, stands: i32, case: &str) {
+    let since = Instant::now();
+    let load = Load::begin(port, "/", 4, Connections::Fresh);
+    home.wait_until("answers", || {
+        load.answered() > 300 && since.elapsed() > Duration::from_secs(5)
+    });
+    let report = load.end_without_loss(format!("{case}: one of two stands still"));
+    let bodies = &report.bodies;
+    assert!(!bodies.contains_key(&stands.to_string()), "{case}: {bodies:?}");
+}
+
+/// Two in a cluster whose event loops are looked after, when they are well.
+fn open_two(home: &Home, more: &Value) -> u16 {
+    let health = json!({ "heartbeat": true, "interval": 300, "timeout": 300, "failure_threshold": 4 });
+    let mut app = json!({ "exec_mode": "cluster", "instances": 2, "health": health });
+    for (key, value) in more.as_object().into_iter().flatten() {
+        app[key] = value.clone();
+    }
+    let port = open_shop(home, &app);
+    let is_well = |row: &Row| row.get("health")["healthy"] == true;
+    home.wait_until("all to be well", || home.rows("shop").iter().all(is_well));
+    port
+}
+
 #[test]
 fn whoever_stands_still_for_a_snapshot_gets_no_connections_and_is_not_replaced() {
     for balance in ["round-robin", "direct"] {
         let home = home();
-        let health = json!({ "heartbeat": true, "interval": 300, "timeout": 300, "failure_threshold": 4 });
-        let more = json!({ "exec_mode": "cluster", "instances": 2, "balance": balance, "health": health });
-        let port = open_shop(&home, &more);
-        let is_well = |row: &Row| row.get("health")["healthy"] == true;
-        home.wait_until("all to be well", || home.rows("shop").iter().all(is_well));
+        let port = open_two(&home, &json!({ "balance": balance }));
         let before = home.pids("shop");
         // It has been asked, and takes as long as we like.
         process::signal(before[0], Signal::STOP);
@@ -132,18 +153,7 @@ fn whoever_stands_still_for_a_snapshot_gets_no_connections_and_is_not_replaced()
         home.wait_until("it to be asked", || !left(&home).is_empty());
         // The worker is paused when the file is there and the daemon has answered something after that.
         home.ok(&["list"]);
-        let since = Instant::now();
-        let load = Load::begin(port, "/", 4, Connections::Fresh);
-        // Longer than its probe would have needed to have it replaced.
-        home.wait_until("answers", || {
-            load.answered() > 300 && since.elapsed() > Duration::from_secs(5)
-        });
-        let report = load.end_without_loss(format!("{balance}: one of two stands still"));
-        assert!(
-            !report.bodies.contains_key(&before[0].to_string()),
-            "{balance}: {:?}",
-            report.bodies
-        );
+        assert_it_is_spared(port, &home, before[0], balance);
         process::signal(before[0], Signal::CONT);
         let output = profiling.wait(DEADLINE);
         assert_eq!(output.code, Some(0), "{balance}: {output}");
@@ -155,4 +165,31 @@ fn whoever_stands_still_for_a_snapshot_gets_no_connections_and_is_not_replaced()
         });
         load.end_without_loss(format!("{balance}: it serves again"));
     }
+}
+
+#[test]
+fn a_new_daemon_spares_whoever_stands_still_in_the_middle_of_a_snapshot() {
+    let home = home();
+    let large = format!("{SHOP} global.much = Array.from({{ length: 500000 }}, (_, number) => ({{ number }}));");
+    let port = open_two(&home, &json!({ "script": home.script("large.js", &large) }));
+    let pids = home.pids("shop");
+    let profiling = home.call(&["profile", "0", "--heap"]).spawn();
+    // It has begun, and said so. There are many megabytes to come, and they take as long as we like.
+    home.wait_until("it to be written", || {
+        let sizes = left(&home)
+            .into_iter()
+            .map(|file| std::fs::metadata(file).map_or(0, |data| data.len()));
+        sizes.sum::<u64>() > 0
+    });
+    process::signal(pids[0], Signal::STOP);
+    let before = home.topology();
+    process::kill(before.daemon);
+    wait_another(&home, before);
+    home.ok(&["list"]);
+    assert_it_is_spared(port, &home, pids[0], "a new daemon");
+    process::signal(pids[0], Signal::CONT);
+    let output = profiling.wait(DEADLINE);
+    assert_eq!(output.code, Some(0), "{output}");
+    assert!(holds_class(&json_in(&written(&output)), "TeaCup"));
+    assert_eq!(home.pids("shop"), pids, "nobody was replaced");
 }

@@ -76,7 +76,6 @@ impl Daemon {
             lease_ms: u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX),
         };
         self.say_to(worker, order.message(), "the order to open its inspector");
-        self.look_at_inspections_again();
         match known {
             // One that a debugger has stopped could not answer.
             Some(opened) => drop(reply.send(Ok(self.state(view, Some(opened))))),
@@ -146,18 +145,6 @@ impl Daemon {
                 self.inspection_ended(worker);
             }
         }
-        self.look_at_inspections_again();
-    }
-
-    fn look_at_inspections_again(&self) {
-        let Some(deadline) = self.inspections.next_deadline() else {
-            return;
-        };
-        let (facts, left) = (self.facts.clone(), deadline.since(now().instant));
-        tokio::spawn(async move {
-            tokio::time::sleep(left).await;
-            let _ = facts.send(Fact::InspectionsDue);
-        });
     }
 
     /// A debugger cannot have stopped it from now on. Node waits with all it has to do until the last debugger has said goodbye, and one that is stopped

@@ -176,6 +176,8 @@ impl Daemon {
                 }
                 () = until(self.machine.next_deadline()) => self.machine.handle_timeout(now()),
                 () = until(Some(self.metrics.next_sample())) => self.sample(),
+                () = until(self.profiles.next_deadline()) => self.profiles_due(),
+                () = until(self.inspections.next_deadline()) => self.inspections_due(),
                 () = self.alarm.rings() => self.look_at_starts(),
                 () = due(self.service.next()) => self.turn(),
                 () = tokio::time::sleep(REST), if self.stirred => self.rest(),
@@ -257,8 +259,6 @@ impl Daemon {
             Fact::RegisteredOverdue(round) => self.registered_overdue(round),
             Fact::RepliesOverdue(operation) => self.replies_overdue(&operation),
             Fact::ProfilePlaced(operation, placed) => self.profile_placed(&operation, placed),
-            Fact::ProfilesDue => self.profiles_due(),
-            Fact::InspectionsDue => self.inspections_due(),
             Fact::Sever(worker, port) => self.sever_inspector(worker, port),
             Fact::Message(worker, message) => self.message(worker, message),
             Fact::Draining(worker, connections) => {

@@ -181,6 +181,8 @@ impl Daemon {
         }
         let alive: BTreeSet<WorkerId> = self.workers.keys().copied().collect();
         self.change_profiles(|profiles, now| profiles.adopt(&alive, now));
+        // Also when there was nothing to change.
+        self.spare_those_that_stand_still();
         // Held, and then nothing: the predecessor was killed in between.
         for operation in self.operations.held() {
             if self.profiles.get(&operation).is_none() {
@@ -223,24 +225,12 @@ impl Daemon {
         for order in orders {
             self.run_order(order);
         }
-        self.look_at_profiles_again();
     }
 
     fn profiles_by_operation(&self) -> BTreeMap<String, Profile> {
         let all = self.profiles.operations();
         all.filter_map(|operation| Some((operation.to_owned(), self.profiles.get(operation)?.clone())))
             .collect()
-    }
-
-    fn look_at_profiles_again(&self) {
-        let Some(deadline) = self.profiles.next_deadline() else {
-            return;
-        };
-        let (facts, left) = (self.facts.clone(), deadline.since(now().instant));
-        tokio::spawn(async move {
-            tokio::time::sleep(left).await;
-            let _ = facts.send(Fact::ProfilesDue);
-        });
     }
 
     fn run_order(&mut self, order: Order) {
