@@ -4,16 +4,14 @@
 //! Called by the reactor, on the scribe's thread. See docs/design/0021.
 
 use ostler_core::Pid;
+use ostler_wire::control::PROFILES;
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 
-/// The directory in the home.
-const FOLDER: &str = "profiles";
-
-/// Its mode: whoever may go through the home may reach a file whose name he was told. Names cannot be listed, and nobody but us makes or removes any.
+/// The directory's mode: whoever may go through the home may reach a file whose name he was told. Names cannot be listed, and nobody but us makes or removes any.
 const FOLDER_MODE: u32 = 0o711;
 
 /// Makes an empty file that a worker may write, and nobody else but us.
@@ -21,7 +19,7 @@ const FOLDER_MODE: u32 = 0o711;
 /// # Errors
 /// A sentence: the call, the object and the cause.
 pub fn place(home: &Path, name: &str, worker: Pid) -> Result<String, String> {
-    let folder = home.join(FOLDER);
+    let folder = home.join(PROFILES);
     let failed = |call: &str, path: &Path, error: &io::Error| format!("{call} {}: {error}", path.display());
     match DirBuilder::new().mode(FOLDER_MODE).create(&folder) {
         Ok(()) => fs::set_permissions(&folder, Permissions::from_mode(FOLDER_MODE))
@@ -57,7 +55,7 @@ pub fn remove(path: &Path) {
 
 /// Removes what is there of others than these: daemons that did not live to do so have left it.
 pub fn remove_others(home: &Path, known: &BTreeSet<String>) {
-    let Ok(entries) = fs::read_dir(home.join(FOLDER)) else {
+    let Ok(entries) = fs::read_dir(home.join(PROFILES)) else {
         return;
     };
     for entry in entries.flatten() {
@@ -86,7 +84,7 @@ mod tests {
         let path = place(home.path(), "one", own).expect("a file");
         let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
         assert_eq!(mode(Path::new(&path)), 0o600);
-        assert_eq!(mode(&home.path().join(FOLDER)), FOLDER_MODE);
+        assert_eq!(mode(&home.path().join(PROFILES)), FOLDER_MODE);
         let twice = place(home.path(), "one", own).expect_err("it is there");
         assert!(twice.starts_with("open ") && twice.contains("File exists"), "{twice}");
         let other = place(home.path(), "other", own).expect("another");
@@ -101,7 +99,7 @@ mod tests {
         let home = tempfile::tempdir().expect("a directory");
         let why = place(home.path(), "one", Pid(i32::MAX)).expect_err("nobody has this number");
         assert!(why.contains("process 2147483647"), "{why}");
-        let left = fs::read_dir(home.path().join(FOLDER)).expect("it is there").count();
+        let left = fs::read_dir(home.path().join(PROFILES)).expect("it is there").count();
         assert_eq!(left, 0);
     }
 }

@@ -32,6 +32,9 @@ pub use crate::operations::{Action, ActionReply, Answer, Operation, Patch, Profi
 /// The control socket's name in the home directory.
 pub const SOCKET: &str = "ostler.sock";
 
+/// The directory in the home directory that profiles are written into, and taken out of.
+pub const PROFILES: &str = "profiles";
+
 /// Who answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

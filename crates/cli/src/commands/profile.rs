@@ -63,7 +63,7 @@ impl Profile {
         let output = profile_output::at(session, &name)?;
         session.printer.say(&announcement(kind, &worker));
         let profiled = taken(session, &worker, kind).await?;
-        profile_output::take(Path::new(&profiled.path), &output)?;
+        profile_output::take(&session.home, &profiled.path, &output)?;
         tell(session, &profiled, &output, self.json)
     }
 
