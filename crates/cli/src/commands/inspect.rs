@@ -121,11 +121,11 @@ fn show(session: &Session, worker: &ChosenWorker, state: &InspectionState) -> Re
             worker.shown_with_reason()
         ));
     }
-    printer
-        .warn("whoever reaches it can run any code in the process; a breakpoint stops the process for all its users");
-    printer.hint("open `chrome://inspect` and add the address there, or the second line in Chrome's address bar");
     printer.data(format!(
         "{url}\ndevtools://devtools/bundled/js_app.html?experiments=true&v8only=true&ws={address}\n"
     ))?;
+    printer.hint("open `chrome://inspect` and add the address there, or the second line in Chrome's address bar");
+    printer
+        .warn("whoever reaches it can run any code in the process; a breakpoint stops the process for all its users");
     Ok(())
 }

@@ -181,14 +181,17 @@ fn tell(session: &Session, profiled: &Profiled, output: &Path, as_json: bool) ->
         ProfileKind::Cpu { .. } => ("Performance", "profile"),
         ProfileKind::Heap => ("Memory", "snapshot"),
     };
-    session.printer.say(&format!("wrote {}:", units::memory(*bytes)));
-    session.printer.hint(&format!(
+    let printer = &session.printer;
+    printer.say(&format!("wrote {}:", units::memory(*bytes)));
+    printer.data(format!("{}\n", output.display()))?;
+    printer.hint(&format!(
         "Chrome opens it: DevTools (F12), {panel}, load {what}; `chrome://inspect` has DevTools for Node"
     ));
     if *kind == ProfileKind::Heap {
-        session
-            .printer
-            .warn("it has everything that was in memory, secrets too: only you may read it");
+        printer.warn("it has everything that was in memory, secrets too: only you may read it");
+        printer.hint(&format!(
+            "the process keeps the memory that this took; `ostler reload {name}` gives it back"
+        ));
     }
-    Ok(session.printer.data(format!("{}\n", output.display()))?)
+    Ok(())
 }

@@ -104,7 +104,7 @@ impl Daemon {
         let bytes = Usages::memory(record.pid.0);
         self.sample_later(worker, every);
         if self.stands_still(worker) {
-            // A heap snapshot takes as much again as what it is of, and gives it back.
+            // A heap snapshot takes several times what it is of. Its worker is not ended for that before it is written.
             return;
         }
         self.tell(Event::MemorySample { worker, bytes });
