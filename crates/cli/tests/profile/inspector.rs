@@ -175,3 +175,19 @@ fn it_is_closed_when_whoever_wanted_it_is_killed_before_he_could_say_so_again() 
     assert!(speaks(told(&home, &next)), "the next one may");
     drop(debugger);
 }
+
+#[test]
+fn its_worker_closes_it_by_itself_when_there_is_no_daemon_to_say_so() {
+    let home = home();
+    open_shop(&home, &json!({}));
+    let inspecting = home.call(&["inspect", "shop"]).spawn();
+    let port = told(&home, &inspecting);
+    let daemon = home.topology().daemon;
+    process::signal(daemon, Signal::STOP);
+    home.wait_long(Duration::from_secs(40), "the lease to run out", || {
+        is_closed(port).then_some(())
+    });
+    process::signal(daemon, Signal::CONT);
+    process::signal(inspecting.pid(), Signal::INT);
+    assert!(inspecting.wait(DEADLINE).code.is_some());
+}
