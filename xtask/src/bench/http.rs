@@ -1,6 +1,7 @@
 //! How many requests a second come through, beside PM2, Node's own cluster by both of its policies, and a single Node. All of
 //! them run the same app and are measured in turns, since the machine's speed changes by the minute.
 
+use super::autogroup::Ungrouped;
 use super::number;
 use crate::{Result, say};
 use ostler_testkit::pressure::{Pressed, press};
@@ -11,8 +12,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 const CONNECTIONS: usize = 64;
-const SPAN: Duration = Duration::from_secs(4);
-const ROUNDS: usize = 3;
+/// Short turns and many of them: the machine's speed changes within seconds, and those of one round are compared with each other.
+const SPAN: Duration = Duration::from_secs(1);
+const ROUNDS: usize = 11;
+/// Rounds before that, for compilers to see what is used.
+const WARM: usize = 2;
 const WORKERS: u32 = 2;
 
 /// Who is measured.
@@ -129,28 +133,39 @@ impl Running {
 /// What was found of one contender.
 #[derive(Default)]
 struct Found {
-    fresh: Vec<(f64, Duration)>,
-    kept: Vec<(f64, Duration)>,
+    fresh: Rounds,
+    kept: Rounds,
     /// Milliseconds of processor time between clients and workers for 10,000 fresh connections.
     between: Vec<f64>,
     failed: u64,
 }
 
-/// Measures, prints the table, and gives what was missed.
+/// Measures, prints tables and what is asked, and gives what was missed with the machine as it is. Where that schedules sessions as groups, all is measured
+/// once more without.
 pub fn run(pm2: &Manager, ostler: &Manager) -> Result<Vec<String>> {
+    let missed = once(pm2, ostler)?;
+    if let Some(_ungrouped) = Ungrouped::begin() {
+        once(pm2, ostler)?;
+    }
+    Ok(missed)
+}
+
+fn once(pm2: &Manager, ostler: &Manager) -> Result<Vec<String>> {
     let running: Vec<(Contender, Running)> = Contender::ALL
         .into_iter()
         .map(|contender| Ok((contender, Running::start(contender, pm2, ostler)?)))
         .collect::<Result<_>>()?;
     let mut found: BTreeMap<Contender, Found> = BTreeMap::new();
-    for round in 0..=ROUNDS {
-        for (contender, one) in &running {
+    for round in 0..WARM + ROUNDS {
+        let mut turns: Vec<&(Contender, Running)> = running.iter().collect();
+        // Nobody always comes after the same one.
+        turns.rotate_left(round % running.len());
+        for (contender, one) in turns {
             let before = one.between(*contender);
             let fresh = pressed(one.port, true)?;
             let spent = one.between(*contender).saturating_sub(before);
             let kept = pressed(one.port, false)?;
-            // The first round warms up.
-            if round > 0 {
+            if round >= WARM {
                 let of = found.entry(*contender).or_default();
                 of.between
                     .push(spent.as_secs_f64() * 1e3 * 1e4 / fresh.answered.max(1) as f64);
@@ -168,20 +183,22 @@ fn pressed(port: u16, fresh: bool) -> Result<Pressed> {
     press(port, CONNECTIONS, fresh, SPAN).map_err(|error| format!("load on port {port}: {error}"))
 }
 
-fn median<T: Copy>(values: &[T], of: impl Fn(&T) -> f64) -> f64 {
-    let mut values: Vec<f64> = values.iter().map(of).collect();
+fn median<T>(values: impl IntoIterator<Item = T>, of: impl Fn(T) -> f64) -> f64 {
+    let mut values: Vec<f64> = values.into_iter().map(of).collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
-impl Found {
-    fn fresh_rate(&self) -> f64 {
-        median(&self.fresh, |(rate, _)| *rate)
-    }
+/// By round, requests a second and the 99th percentile.
+type Rounds = Vec<(f64, Duration)>;
 
-    fn kept_rate(&self) -> f64 {
-        median(&self.kept, |(rate, _)| *rate)
-    }
+fn rate(rounds: &Rounds) -> f64 {
+    median(rounds, |(rate, _)| *rate)
+}
+
+/// How much of another's rate, in the middle of all rounds.
+fn ratio(own: &Rounds, peer: &Rounds) -> f64 {
+    median(own.iter().zip(peer), |((own, _), (peer, _))| own / peer)
 }
 
 fn table(found: &BTreeMap<Contender, Found>) -> String {
@@ -190,14 +207,14 @@ fn table(found: &BTreeMap<Contender, Found>) -> String {
          | | connections/s | p99, ms | between, ms per 10,000 | kept: requests/s | p99, ms | failed |\n\
          |---|---:|---:|---:|---:|---:|---:|\n"
     );
-    let millis = |values: &[(f64, Duration)]| number(median(values, |(_, p99)| p99.as_secs_f64() * 1e3));
+    let millis = |values: &Rounds| number(median(values, |(_, p99)| p99.as_secs_f64() * 1e3));
     for (contender, one) in found {
         let cells = [
             contender.title().to_owned(),
-            format!("{:.0}", one.fresh_rate()),
+            format!("{:.0}", rate(&one.fresh)),
             millis(&one.fresh),
             format!("{:.0}", median(&one.between, |spent| *spent)),
-            format!("{:.0}", one.kept_rate()),
+            format!("{:.0}", rate(&one.kept)),
             millis(&one.kept),
             one.failed.to_string(),
         ];
@@ -209,26 +226,34 @@ fn table(found: &BTreeMap<Contender, Found>) -> String {
 /// What is asked. Of the default mode 1.6 times PM2's connections and 1.2 times Node's own round robin, of the direct one 2.4 times PM2's and 0.95 of
 /// what Node's workers accept by themselves; and of kept connections 0.97 of everybody's who has as many workers.
 fn missed(found: &BTreeMap<Contender, Found>) -> Vec<String> {
-    let rate = |contender: &Contender, of: fn(&Found) -> f64| found.get(contender).map_or(0.0, of);
     let mut missed = Vec::new();
-    let mut ask = |what: &str, own: Contender, peer: Contender, factor: f64, of: fn(&Found) -> f64| {
-        let ratio = rate(&own, of) / rate(&peer, of);
-        if ratio < factor {
-            let (own, peer, ratio) = (own.title(), peer.title(), number(ratio));
-            missed.push(format!("{own}: {ratio} of the {what} of {peer}, asked {factor}"));
+    let mut ask = |what: &str, own: Contender, peer: Contender, asked: f64, of: fn(&Found) -> &Rounds| {
+        let (Some(of_own), Some(of_peer)) = (found.get(&own), found.get(&peer)) else {
+            return;
+        };
+        let ratio = ratio(of(of_own), of(of_peer));
+        let line = format!(
+            "{}: {} of the {what} of {}, asked {asked}",
+            own.title(),
+            number(ratio),
+            peer.title()
+        );
+        say(&line);
+        if ratio < asked {
+            missed.push(line);
         }
     };
-    for (own, peer, factor) in [
+    for (own, peer, asked) in [
         (Contender::Ostler, Contender::Pm2, 1.6),
         (Contender::Ostler, Contender::NodeRoundRobin, 1.2),
         (Contender::OstlerDirect, Contender::Pm2, 2.4),
         (Contender::OstlerDirect, Contender::NodeShared, 0.95),
     ] {
-        ask("connections", own, peer, factor, Found::fresh_rate);
+        ask("connections", own, peer, asked, |found| &found.fresh);
     }
     for own in [Contender::Ostler, Contender::OstlerDirect] {
         for peer in [Contender::Pm2, Contender::NodeRoundRobin, Contender::NodeShared] {
-            ask("requests over kept connections", own, peer, 0.97, Found::kept_rate);
+            ask("requests over kept connections", own, peer, 0.97, |found| &found.kept);
         }
     }
     missed

@@ -2,6 +2,7 @@
 //!
 //! Absolute figures drift with the machine and with what else it does: read the ratios within one run.
 
+mod autogroup;
 mod evenness;
 mod http;
 mod kills;
