@@ -187,6 +187,14 @@ quietly(() => {
   if (!process.connected || !require('worker_threads').isMainThread) return;
   const cluster = require('cluster');
   if (cluster.isWorker) serve(cluster);
+  obey('inspect', (order) => {
+    const tell = (said, sent) => say({ act: 'inspected', id: order.id, ...said }, sent);
+    try {
+      require('./profile.cjs')(order, tell);
+    } catch (error) {
+      tell({ is: 'failed', why: String(error.message) }); // a Node without an inspector
+    }
+  });
   // Not at once: the program is to come up as fast as without us, and serves nobody before that.
   setImmediate(() => quietly(() => {
     const measure = require('./measure.cjs')(say);
@@ -196,14 +204,6 @@ quietly(() => {
     obey('collect', () => {
       tellLast = require('./registered.cjs');
       tellLast();
-    });
-    obey('inspect', (order) => {
-      const tell = (said, sent) => say({ act: 'inspected', id: order.id, ...said }, sent);
-      try {
-        require('./profile.cjs')(order, tell);
-      } catch (error) {
-        tell({ is: 'failed', why: String(error.message) }); // a Node without an inspector
-      }
     });
   })).unref();
 });

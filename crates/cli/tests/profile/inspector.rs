@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 /// The port of an inspector, once its address is told.
 fn told(home: &Home, inspecting: &Running) -> u16 {
     let port = home.wait_for("its address", || {
-        let told = inspecting.stdout();
+        let (told, beside) = (inspecting.stdout(), inspecting.stderr());
+        assert!(!beside.contains("error:"), "{beside}");
         let (first, second) = told.split_once('\n')?;
         second.contains("devtools://").then_some(())?;
         assert!(
