@@ -132,6 +132,39 @@ fn a_client_that_comes_back_goes_on_where_it_was() {
 }
 
 #[test]
+fn what_probes_say_is_told_when_it_changes() {
+    let home = home();
+    let mut app = sleeper("one");
+    let [sick, looks] = ["sick", "looks"].map(|name| home.work().join(name));
+    let command = format!("echo >> {}; test ! -e {}", looks.display(), sick.display());
+    app["health"] = json!({ "command": command, "interval": 100, "failure_threshold": 1000 });
+    home.start(json!([app]));
+    let stream = EventStream::open(&home, "/v1/events", None);
+    let health = || {
+        let mirror = Mirror::of(&stream.events());
+        mirror
+            .processes
+            .values()
+            .next()
+            .map(|process| process["health"].clone())
+    };
+    home.wait_until("it to be well", || health() == Some(json!({ "healthy": true })));
+    home.write("sick", "");
+    home.wait_until("the reason", || {
+        health().is_some_and(|health| health["why"].as_str().is_some_and(|why| why.contains("exit code 1")))
+    });
+    // What is known already is told nobody again.
+    let told = stream.events().len();
+    let looked = || std::fs::read(&looks).map_or(0, |lines| lines.len());
+    let before = looked();
+    home.wait_until("more looks", || looked() > before + 3);
+    assert_eq!(stream.events().len(), told);
+    std::fs::remove_file(sick).expect("it was there");
+    home.wait_until("it to be well again", || health() == Some(json!({ "healthy": true })));
+    wait_same(&home, &stream);
+}
+
+#[test]
 fn a_reload_is_told_step_by_step() {
     let home = home();
     home.start(json!([{

@@ -6,7 +6,7 @@
 
 use crate::control::StreamKind;
 use ostler_core::history::Entry;
-use ostler_core::{AppId, ExitStatus, Generation, Mode, Pid, RollView, SlotId, SlotView, Status, WallTime};
+use ostler_core::{AppId, ExitStatus, Generation, Health, Mode, Pid, RollView, SlotId, SlotView, Status, WallTime};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -139,6 +139,9 @@ pub struct ProcessState {
     pub last_exit: Option<ExitStatus>,
     /// Whether files are watched for it.
     pub watching: bool,
+    /// What its probes say.
+    #[serde(default)]
+    pub health: Health,
     /// What it says it is at (`STATUS=` of sd_notify(3)).
     pub said: Option<String>,
 }
@@ -162,6 +165,7 @@ impl ProcessState {
             restart_delay_ms: view.restart_delay_ms,
             last_exit: view.last_exit,
             watching: view.watching,
+            health: view.health.clone(),
             said,
         }
     }

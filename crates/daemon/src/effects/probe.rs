@@ -127,6 +127,7 @@ impl Daemon {
             result,
             took,
         });
+        self.told.touch(look.worker.slot);
     }
 
     fn look_later(&self, look: Look) {

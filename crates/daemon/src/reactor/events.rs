@@ -39,7 +39,7 @@ impl Told {
     }
 
     /// Something of a slot is new that the machine does not know of.
-    pub(super) fn touch(&mut self, id: SlotId) {
+    pub(crate) fn touch(&mut self, id: SlotId) {
         if self.active {
             self.touched.insert(id);
         }

@@ -47,11 +47,11 @@ export function measure(model, metrics) {
 const GOOD = "good", MOVING = "moving", BAD = "bad", OFF = "off";
 
 /** How a worker is, in a word, and how that is to be taken. */
-export function condition(process, numbers) {
+export function condition(process) {
   switch (process.status) {
     case "online":
-      if (numbers?.health?.healthy === false) return { word: "unhealthy", tone: BAD };
-      if (numbers?.health?.ready === false) return { word: "not ready", tone: MOVING };
+      if (process.health?.healthy === false) return { word: "unhealthy", tone: BAD };
+      if (process.health?.ready === false) return { word: "not ready", tone: MOVING };
       return { word: "online", tone: GOOD };
     case "stopped":
       return { word: "stopped", tone: OFF };
@@ -79,8 +79,8 @@ function worker(process, numbers) {
     since: up ? process.launched_at : null,
     restarts: process.restarts,
     said: process.said,
-    why: numbers?.health?.why,
-    ...condition(process, numbers),
+    why: process.health?.why,
+    ...condition(process),
     cpu: numbers?.usage?.cpu ?? null,
     memory: numbers?.usage?.memory ?? null,
     loop: node?.loop_delay?.p99 ?? null,
