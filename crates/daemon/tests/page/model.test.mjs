@@ -11,9 +11,9 @@ const [model, series, format, lines, words] = await Promise.all(
 
 const process = (id, more = {}) => ({
   id, app: 0, name: "api", namespace: "default", mode: "cluster", instance: id, generation: 1, status: "online", pid: 100 + id,
-  launched_at: 1000, restarts: 0, unstable_restarts: 0, restart_delay_ms: 0, last_exit: null, watching: false, said: null, ...more,
+  launched_at: 1000, restarts: 0, unstable_restarts: 0, restart_delay_ms: 0, last_exit: null, watching: false, health: {}, said: null, ...more,
 });
-const numbers = (id, more = {}) => ({ id, usage: { cpu: 10, memory: 1000 }, health: {}, node: null, ...more });
+const numbers = (id, more = {}) => ({ id, usage: { cpu: 10, memory: 1000 }, node: null, ...more });
 const snapshot = (...processes) => model.apply(model.empty(), "snapshot", { processes, reloads: [] });
 
 test("events lead from any state to the one that they tell, also twice", () => {
@@ -53,7 +53,7 @@ test("probes show in the state of a worker that is online, and only there", () =
     ["online", { healthy: false }, "unhealthy"], ["online", { ready: false }, "not ready"], ["online", { healthy: true, ready: true }, "online"],
     ["stopping", { healthy: false }, "stopping"], ["waiting restart", {}, "waiting"],
   ]) {
-    assert.equal(model.condition(process(0, { status }), numbers(0, { health })).word, word);
+    assert.equal(model.condition(process(0, { status, health })).word, word);
   }
 });
 
