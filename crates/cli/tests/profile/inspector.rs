@@ -59,6 +59,18 @@ fn is_closed(port: u16) -> bool {
     TcpStream::connect(("127.0.0.1", port)).is_err()
 }
 
+/// Until nobody speaks at the port any more, since nobody has said that he wants it for a while.
+fn wait_lease(home: &Home, port: u16) {
+    home.wait_long(Duration::from_secs(40), "the lease to run out", || {
+        is_closed(port).then_some(())
+    });
+}
+
+fn assert_next_may(home: &Home) {
+    let next = home.call(&["inspect", "shop"]).spawn();
+    assert!(speaks(told(home, &next)), "the next one may");
+}
+
 #[test]
 fn it_speaks_on_the_loopback_until_ctrl_c() {
     for mode in ["fork", "cluster"] {
@@ -151,11 +163,8 @@ fn it_is_closed_when_whoever_wanted_it_is_killed_and_no_daemon_is_asked() {
     let output = home.call(&["inspect", "shop"]).fails();
     assert!(output.stderr.contains("is being inspected already"), "{output}");
     process::kill(inspecting.pid());
-    home.wait_long(Duration::from_secs(40), "the lease to run out", || {
-        is_closed(port).then_some(())
-    });
-    let next = home.call(&["inspect", "shop"]).spawn();
-    assert!(speaks(told(&home, &next)), "the next one may");
+    wait_lease(&home, port);
+    assert_next_may(&home);
     drop(debugger);
 }
 
@@ -168,12 +177,9 @@ fn it_is_closed_when_whoever_wanted_it_is_killed_before_he_could_say_so_again() 
     process::kill(inspecting.pid());
     let debugger = attach(&inspecting, port);
     home.wait_until("it to be stopped", || stands(serves));
-    home.wait_long(Duration::from_secs(40), "the lease to run out", || {
-        is_closed(port).then_some(())
-    });
+    wait_lease(&home, port);
     home.wait_until("it to serve", || !stands(serves));
-    let next = home.call(&["inspect", "shop"]).spawn();
-    assert!(speaks(told(&home, &next)), "the next one may");
+    assert_next_may(&home);
     drop(debugger);
 }
 
@@ -185,9 +191,7 @@ fn its_worker_closes_it_by_itself_when_there_is_no_daemon_to_say_so() {
     let port = told(&home, &inspecting);
     let daemon = home.topology().daemon;
     process::signal(daemon, Signal::STOP);
-    home.wait_long(Duration::from_secs(40), "the lease to run out", || {
-        is_closed(port).then_some(())
-    });
+    wait_lease(&home, port);
     process::signal(daemon, Signal::CONT);
     process::signal(inspecting.pid(), Signal::INT);
     assert!(inspecting.wait(DEADLINE).code.is_some());

@@ -55,8 +55,8 @@ pub const SERVERS: &str = "servers/";
 pub const UNFINISHED: &str = "unfinished/";
 
 /// Under which key it lies where connections of the listener under this key wait.
-pub fn shelf_of(key: &str) -> Option<String> {
-    Some(format!("{SHELVES}{}", key.strip_prefix(LISTENERS)?))
+pub fn shelf_of(key: &str) -> String {
+    format!("{SHELVES}{}", key.strip_prefix(LISTENERS).unwrap_or(key))
 }
 
 /// Whose listener lies under a key.

@@ -173,10 +173,8 @@ impl Daemon {
             .collect();
         for (key, deposit) in deposits {
             if primary::app_of(&key).is_some_and(|app| self.machine.listens(app)) {
-                let shelf = primary::shelf_of(&key);
-                let shelf = shelf
-                    .filter(|key| shelves.remove(key))
-                    .and_then(|key| self.keeper.get(&key).cloned());
+                let shelf = shelves.take(&primary::shelf_of(&key));
+                let shelf = shelf.and_then(|key| self.keeper.get(&key).cloned());
                 let listener = Box::new(deposit);
                 self.primary.send(primary::Command::Adopt { listener, shelf });
             } else {

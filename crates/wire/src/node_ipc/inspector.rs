@@ -1,6 +1,7 @@
 //! What our preload is told to do with Node's inspector, and what it says of that (`node/profile.cjs`).
 
 use super::OURS;
+use super::report::whole;
 use ostler_core::inspection::Opened;
 use ostler_core::profiling::ProfileSaid;
 use serde::{Deserialize, Serialize};
@@ -169,16 +170,6 @@ fn fit_to_show(why: &str) -> String {
         .take(LONGEST_REASON)
         .map(|letter| if letter.is_control() { ' ' } else { letter })
         .collect()
-}
-
-/// A number of JavaScript that counts bytes.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "`as` saturates; nothing has fewer bytes than none"
-)]
-fn whole(number: f64) -> u64 {
-    number as u64
 }
 
 #[cfg(test)]

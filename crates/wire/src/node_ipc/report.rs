@@ -74,6 +74,6 @@ impl Report {
     clippy::cast_sign_loss,
     reason = "`as` saturates; nothing below 0 is counted"
 )]
-fn whole(number: f64) -> u64 {
+pub(super) fn whole(number: f64) -> u64 {
     number as u64
 }

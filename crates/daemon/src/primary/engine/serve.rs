@@ -4,7 +4,7 @@ use super::super::link::{Given, Link, Prepared, Unsent};
 use super::super::listener::{self, Described, Listener};
 use super::super::queue::{Queue, Watch};
 use super::super::shelf::{Shelf, client_of};
-use super::super::{LISTENERS, SHELVES};
+use super::super::{LISTENERS, shelf_of};
 use super::{Door, Engine, LISTENER_TOKENS, TURN, Waiting};
 use crate::fact::Fact;
 use crate::keeper_link::Deposit;
@@ -26,20 +26,16 @@ impl Engine {
             return self.note("a listener of the predecessor's cannot be understood; it is left closed");
         };
         let owners = described.owners.clone();
-        let adopted = shelf.map(|shelf| Shelf::adopt(&shelf.descriptors, self.generation));
-        let door = self.put_door(listener::adopted(described, Arc::clone(socket)));
-        match adopted {
-            Some(Ok(shelf)) => {
-                if let Some(door) = self.doors.get_mut(&door) {
-                    door.waiting = shelf;
-                }
-            }
+        let listener = listener::adopted(described, Arc::clone(socket));
+        let shelf = match shelf.map(|shelf| Shelf::adopt(&shelf.descriptors, self.generation)) {
+            Some(Ok(shelf)) => shelf,
             Some(Err(error)) => {
                 self.note(&format!("connections that waited for a worker are lost: {error}"));
-                self.add_shelf(door);
+                self.new_shelf(&listener)
             }
-            None => self.add_shelf(door),
-        }
+            None => self.new_shelf(&listener),
+        };
+        let door = self.put_door(listener, shelf);
         let own = deposit.descriptors.iter().skip(1);
         for (socket, owner) in own.zip(owners) {
             self.add_queue(door, Arc::clone(socket), owner);
@@ -48,42 +44,38 @@ impl Engine {
 
     /// A listener's connections are served from now on; its door's token.
     pub(super) fn add_door(&mut self, listener: Listener) -> u64 {
-        let token = self.put_door(listener);
-        self.add_shelf(token);
-        token
+        let shelf = self.new_shelf(&listener);
+        self.put_door(listener, shelf)
     }
 
-    /// Makes a place where connections of a listener wait, and leaves it with the keeper. Without one they wait in our hands alone.
-    fn add_shelf(&mut self, token: u64) {
-        let Some(door) = self
-            .doors
-            .get_mut(&token)
-            .filter(|door| !door.listener.described.is_shared())
-        else {
-            return;
-        };
+    /// Where connections of a listener wait, left with the keeper. Where none can be made they wait in our hands alone.
+    fn new_shelf(&self, listener: &Listener) -> Shelf {
+        if listener.described.is_shared() {
+            return Shelf::default();
+        }
         match Shelf::create().and_then(|shelf| Ok((shelf.descriptors()?, shelf))) {
             Ok((descriptors, shelf)) => {
-                door.waiting = shelf;
-                let key = shelf_key(&door.listener.described);
+                let key = shelf_of(&deposit_key(&listener.described));
                 let data = Vec::new();
                 self.tell(Fact::Deposit { key, data, descriptors });
+                shelf
             }
             Err(error) => {
-                let shown = door.listener.shown();
+                let shown = listener.shown();
                 self.note(&format!(
                     "connections at {shown} that wait for a worker cannot be kept for a successor: {error}"
                 ));
+                Shelf::default()
             }
         }
     }
 
-    fn put_door(&mut self, listener: Listener) -> u64 {
+    fn put_door(&mut self, listener: Listener, waiting: Shelf) -> u64 {
         let token = LISTENER_TOKENS + self.next_token;
         let (socket, is_shared) = (Arc::clone(&listener.socket), listener.described.is_shared());
         let door = Door {
             listener,
-            waiting: Shelf::default(),
+            waiting,
             queues: Vec::new(),
             steered: None,
             turn: None,
@@ -148,8 +140,9 @@ impl Engine {
             self.queues.remove(&queue.token);
         }
         door.listener.close();
-        self.release(deposit_key(&door.listener.described));
-        self.release(shelf_key(&door.listener.described));
+        let key = deposit_key(&door.listener.described);
+        self.release(shelf_of(&key));
+        self.release(key);
         self.drop_count(door.listener.described.app);
     }
 
@@ -328,8 +321,4 @@ impl Engine {
 
 fn deposit_key(described: &Described) -> String {
     format!("{LISTENERS}{}/{}", described.app, described.key)
-}
-
-fn shelf_key(described: &Described) -> String {
-    format!("{SHELVES}{}/{}", described.app, described.key)
 }
