@@ -17,9 +17,11 @@ use std::time::{Duration, Instant};
 
 /// How long a program must have rested to count as up. What cannot start says so and exits in less; who waits for longer
 /// waits for somebody else.
-const REST: Duration = Duration::from_millis(3);
+const REST: Duration = Duration::from_millis(2);
 /// When it is looked at first: most have loaded what they need by then, and begin to rest.
 const FIRST_LOOK: Duration = Duration::from_millis(1);
+/// When it is looked at again as long as it has not come to rest.
+const NEXT_LOOK: Duration = Duration::from_millis(1);
 /// How much longer it is until the next look for each that is observed: five times what a look takes.
 const EACH: Duration = Duration::from_micros(40);
 /// How often to look for a listening socket.
@@ -63,7 +65,7 @@ struct Observed {
     next: Instant,
     /// It has been looked at.
     seen: bool,
-    /// The processor time it had used at the last look, ns.
+    /// The processor time it had used at the last look, ns; more than any program uses as long as it was not seen asleep.
     cpu: u64,
     /// Since when that has been so, as far as is known.
     since: Instant,
@@ -127,9 +129,10 @@ impl Daemon {
             if now < observed.next {
                 return true;
             }
-            observed.next = now + observed.pause(count);
             observed.seen = true;
-            match observed.look(&listening, now) {
+            let look = observed.look(&listening, now);
+            observed.next = now + observed.pause(count);
+            match look {
                 Look::NotYet => now < observed.until,
                 Look::Up => {
                     seen.push(Event::Settled { worker });
@@ -182,9 +185,10 @@ enum Look {
 impl Observed {
     /// How long it is from one look to the next, where so many are observed.
     fn pause(&self, count: u32) -> Duration {
-        let (least, each) = match self.shows_by_resting() {
-            true => (REST, EACH),
-            false => (LISTENING_EVERY, EACH_LISTENING),
+        let (least, each) = match (self.shows_by_resting(), self.cpu) {
+            (true, u64::MAX) => (NEXT_LOOK, EACH),
+            (true, _) => (REST, EACH),
+            (false, _) => (LISTENING_EVERY, EACH_LISTENING),
         };
         least.max(each.saturating_mul(count))
     }
@@ -202,20 +206,19 @@ impl Observed {
     }
 
     fn look_for_rest(&mut self, now: Instant) -> Look {
-        let Ok(Some(cpu)) = proc::cpu_nanos(self.pid) else {
-            return Look::Gone;
+        // Who uses no processor may also be waiting for his turn, or for the disk.
+        let cpu = match Stat::read(self.pid) {
+            Ok(Some(stat)) if stat.state == State::Sleeping => proc::cpu_nanos(self.pid).ok().flatten(),
+            Ok(Some(_)) => Some(u64::MAX),
+            Ok(None) | Err(_) => None,
         };
-        if std::mem::replace(&mut self.cpu, cpu) != cpu {
+        let Some(cpu) = cpu else { return Look::Gone };
+        if std::mem::replace(&mut self.cpu, cpu) != cpu || cpu == u64::MAX {
             self.since = now;
         }
-        if now - self.since < REST {
-            return Look::NotYet;
-        }
-        // It may also be waiting for its turn, or for the disk.
-        match Stat::read(self.pid) {
-            Ok(Some(stat)) if stat.state == State::Sleeping => Look::Up,
-            Ok(Some(_)) => Look::NotYet,
-            Ok(None) | Err(_) => Look::Gone,
+        match now - self.since < REST {
+            true => Look::NotYet,
+            false => Look::Up,
         }
     }
 
