@@ -26,9 +26,11 @@ const PM2: &str = "pm2@7";
 pub fn run() -> Result {
     let (pm2, ostler) = managers()?;
     say("── measuring pm2");
-    let theirs = measure::everything(&pm2);
+    let mut theirs = measure::everything(&pm2);
     say("── measuring ostler");
-    let ours = measure::everything(&ostler);
+    let mut ours = measure::everything(&ostler);
+    say("── measuring starts, in turns");
+    measure::starts([(&pm2, &mut theirs), (&ostler, &mut ours)]);
     say(&surroundings()?);
     say(&table(&theirs, &ours));
     say("── measuring requests");
