@@ -153,6 +153,8 @@ fn rows(process: &Process, now: WallTime) -> Vec<(&'static str, Cell<'_>)> {
     rows.extend(used(process));
     if let Some(connections) = process.connections {
         rows.push(("connections taken", number(connections.accepted)));
+        let gave_back = connections.refused.filter(|refused| *refused > 0);
+        rows.extend(gave_back.map(|refused| ("connections given back", number(Some(refused)))));
         rows.push(("connections open", number(connections.active)));
     }
     rows.extend(health(view));

@@ -119,10 +119,37 @@ pub struct Usage {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Connections {
-    /// How many it has taken since it began; only grows, also over changes of daemon.
+    /// How many it has taken since it began; only grows, also over changes of daemon. Null where it accepts by itself.
     pub accepted: Option<u64>,
+    /// How many it has given back since it began, so that another one got them; as `accepted`.
+    #[serde(default)]
+    pub refused: Option<u64>,
     /// How many are open now; null where the kernel cannot be asked, or nothing of ours is listened on.
     pub active: Option<u64>,
+    /// What came of those that all workers of its instance were handed, the ones before it included; only grows, also over reloads.
+    #[serde(default)]
+    pub handled: Option<Handled>,
+}
+
+/// What came of connections that workers were handed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Handled {
+    /// So many were taken.
+    pub accepted: u64,
+    /// So many were given back, and went to others.
+    pub refused: u64,
+}
+
+impl std::ops::Add for Handled {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            accepted: self.accepted + other.accepted,
+            refused: self.refused + other.refused,
+        }
+    }
 }
 
 /// The answer to `GET /v1/processes/full`, by slot id.

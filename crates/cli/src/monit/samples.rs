@@ -42,7 +42,9 @@ pub fn serving(id: u32, name: &str, requests: f64) -> WorkerMetrics {
     worker.row.instance = id;
     worker.row.connections = Some(Connections {
         accepted: Some(1200),
+        refused: Some(0),
         active: Some(16),
+        handled: None,
     });
     worker.node = Some(NodeMetrics {
         age_ms: 400,

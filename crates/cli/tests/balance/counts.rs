@@ -162,3 +162,98 @@ fn an_app_that_serves_nothing_drains_at_once_without_the_preload() {
         "nothing of ours is listened on"
     );
 }
+
+/// What Prometheus is told of each instance of `web`.
+fn counted(home: &Home, what: &str) -> Vec<(String, u64)> {
+    let page = home.control_text("/metrics").expect("an answer");
+    let name = format!("ostler_worker_connections_{what}_total{{app=\"web\",");
+    let samples = page
+        .lines()
+        .filter_map(|line| line.strip_prefix(&name)?.rsplit_once(' '));
+    let understood = samples.map(|(labels, value)| (labels.to_owned(), value.parse().expect("a whole number")));
+    understood.collect()
+}
+
+fn all(counted: &[(String, u64)]) -> u64 {
+    counted.iter().map(|(_, count)| count).sum()
+}
+
+#[test]
+fn what_instances_have_taken_is_counted_over_reloads_and_daemons() {
+    for mode in ["round-robin", "least-connections", "sticky"] {
+        let home = home();
+        let port = serving(&home, 2, mode, json!({}));
+        let taken = || counted(&home, "accepted");
+        let fresh = taken();
+        assert_eq!((fresh.len(), all(&fresh)), (2, 0), "{mode}: {fresh:?}");
+        drop(visits(port, 9));
+        home.wait_until("all to be counted", || all(&taken()) == 9);
+        let (old, before) = (home.pids("web"), taken());
+        let reload = home.call(&["reload", "web"]).spawn();
+        home.wait_until("the workers to be replaced", || {
+            // One that is about to begin is not there for a moment.
+            let now = taken();
+            assert!(
+                now.iter().all(|instance| before.contains(instance)),
+                "{now:?} after {before:?}"
+            );
+            home.pids("web").iter().all(|pid| !old.contains(pid))
+        });
+        assert_eq!(reload.wait(Duration::from_secs(30)).code, Some(0));
+        assert_eq!(taken(), before, "{mode}");
+        drop(visits(port, 4));
+        home.wait_until("all to be counted", || all(&taken()) == 13);
+        let (before, topology) = (taken(), home.topology());
+        process::kill(topology.daemon);
+        home.wait_recovered(topology);
+        home.wait_until("a successor to know", || taken() == before);
+        drop(visits(port, 2));
+        home.wait_until("a successor to go on", || all(&taken()) == 15);
+        home.ok(&["restart", "web"]);
+        let now = taken();
+        assert_eq!(all(&now), 15, "{mode}: {now:?}");
+        assert_eq!(all(&counted(&home, "refused")), 0, "{mode}");
+        // Another app at the same place begins anew.
+        home.ok(&["delete", "web"]);
+        let port = serving(&home, 2, mode, json!({}));
+        let fresh = taken();
+        assert_eq!((fresh.len(), all(&fresh)), (2, 0), "{mode}: {fresh:?}");
+        drop(visits(port, 1));
+        home.wait_until("it to be counted", || all(&taken()) == 1);
+    }
+    let home = home();
+    serving(&home, 2, "direct", json!({}));
+    let none: &[(String, u64)] = &[];
+    assert_eq!(
+        counted(&home, "accepted"),
+        none,
+        "what a worker accepts by itself only it could count"
+    );
+}
+
+#[test]
+fn who_gives_connections_back_is_said_to() {
+    let home = home();
+    let path = home.work().join("refuses.js");
+    // The first instance says of each connection that it does not take it; another one gets it then.
+    let script = "
+        const refuses = process.env.NODE_APP_INSTANCE === '0';
+        const send = process.send;
+        if (refuses) process.send = function (message, ...more) {
+            if (message && message.accepted) message.accepted = false;
+            return send.call(this, message, ...more);
+        };
+        const server = require('http').createServer((request, response) => response.end(`I am ${process.pid}`));
+        if (refuses) server.on('connection', (socket) => socket.destroy());
+        server.listen(process.env.PORT);
+    ";
+    std::fs::write(&path, script).expect("written");
+    let port = serving(&home, 2, "round-robin", json!({ "script": path }));
+    let other = home.pids("web")[1];
+    let visits = visits(port, 6);
+    assert!(visits.iter().all(|(_, by)| *by == other), "{visits:?}");
+    home.wait_until("it to be counted", || all(&counted(&home, "refused")) > 0);
+    home.wait_until("all to be counted", || all(&counted(&home, "accepted")) == 6);
+    let described = |id: &str| home.ok(&["describe", id]).stdout.contains("connections given back");
+    assert_eq!((described("0"), described("1")), (true, false));
+}

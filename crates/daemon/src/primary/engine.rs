@@ -8,8 +8,8 @@ mod talk;
 pub(crate) use count::Reply;
 
 use super::HandedTo;
-use super::accepted::Accepted;
 use super::census::Census;
+use super::handled::Record;
 use super::link::{Link, Unsent};
 use super::listener::Listener;
 use super::queue::Queue;
@@ -71,7 +71,7 @@ pub(super) struct Waiting {
 /// What connections are counted by.
 pub(super) struct Counting {
     pub(super) census: Census,
-    pub(super) accepted: Accepted,
+    pub(super) record: Record,
 }
 
 /// See the module's header.
@@ -86,7 +86,7 @@ pub(super) struct Engine {
     /// Which door a queue belongs to.
     queues: BTreeMap<u64, u64>,
     census: Census,
-    accepted: Accepted,
+    record: Record,
     /// When what workers have taken is kept for a successor; none while it is.
     keep_at: Option<Instant>,
     counts: BTreeMap<AppId, Count>,
@@ -115,7 +115,7 @@ impl Engine {
             doors: BTreeMap::new(),
             queues: BTreeMap::new(),
             census: counting.census,
-            accepted: counting.accepted,
+            record: counting.record,
             keep_at: None,
             counts: BTreeMap::new(),
             askers: Vec::new(),
@@ -170,6 +170,7 @@ impl Engine {
             Command::Pause(worker, paused) => self.with(worker, |link| link.paused = paused),
             Command::Drain(worker) => self.drain(worker),
             Command::Ended(worker) => self.ended(worker),
+            Command::Forget(slot) => self.forget_handled(slot),
             Command::Unlisten(app) => self.unlisten(app),
             Command::Kept(worker) => self.kept(worker),
             Command::Say(worker, message) => self.say(worker, &message),
@@ -209,8 +210,8 @@ impl Engine {
                 link.half_told.insert(key);
             }
         }
-        link.accepted = self.accepted.of(link.worker);
-        link.kept_accepted = link.accepted;
+        link.handled = self.record.of(link.worker);
+        link.kept_handled = link.handled;
         self.tokens.insert(link.worker, token);
         let _ = rustix::io::ioctl_fionbio(link.socket.as_fd(), true);
         let added = epoll::add(&*self.epoll, &*link.socket, epoll::EventData::new_u64(token), reading());
@@ -259,7 +260,7 @@ impl Engine {
         }
         self.count_what_is_due(now);
         if self.keep_at.is_some_and(|at| at <= now) {
-            self.keep_accepted();
+            self.keep_handled();
         }
     }
 
@@ -330,7 +331,7 @@ impl Engine {
         };
         let _ = epoll::delete(&*self.epoll, &*link.socket);
         self.tokens.remove(&link.worker);
-        let _ = self.accepted.forget(link.worker);
+        self.end_handled(&link);
         for door in self.doors.values_mut() {
             door.shares.forget(link.worker);
             door.disown(link.worker);

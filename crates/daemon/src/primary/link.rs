@@ -8,6 +8,7 @@ use ostler_core::balance::Candidate;
 use ostler_core::{AppId, Balance, Pid, Runtime, WorkerId};
 use ostler_sys::connections;
 use ostler_sys::fdpass::{self, SendError};
+use ostler_wire::control::Handled;
 use ostler_wire::node_ipc::{Channel, Dialect, ToWorker};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -121,9 +122,9 @@ pub struct Link {
     pub left: Option<u64>,
     /// In how many counts since then it had no connection, one after the other.
     pub empty_counts: u8,
-    /// How many connections it has taken in its life, and how many of these a successor knows of.
-    pub accepted: u64,
-    pub kept_accepted: u64,
+    /// What came of the connections it was handed in its life, and what a successor knows of that.
+    pub handled: Handled,
+    pub kept_handled: Handled,
     /// It gets nothing before that: it has just given a connection back.
     pub rests_until: Option<Instant>,
     /// Nothing is read before what was read is in the journal: so many bytes are to be taken then.
@@ -187,8 +188,8 @@ impl Link {
             drains_since: None,
             left: None,
             empty_counts: 0,
-            accepted: 0,
-            kept_accepted: 0,
+            handled: Handled::default(),
+            kept_handled: Handled::default(),
             rests_until: None,
             untaken: 0,
             unfinished: None,

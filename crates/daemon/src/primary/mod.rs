@@ -9,9 +9,9 @@
 //! A worker's words are looked at, acted upon, and taken off the channel only when what came of them is in the journal and with the
 //! keeper; a daemon that is killed in between leaves them to its successor. See docs/design/0010.
 
-mod accepted;
 mod census;
 mod engine;
+mod handled;
 mod link;
 mod listener;
 mod probe;
@@ -19,8 +19,8 @@ mod queue;
 mod shelf;
 mod unfinished;
 
-pub(crate) use accepted::{ACCEPTED, Accepted};
 pub(crate) use engine::Reply;
+pub(crate) use handled::{HANDLED, Record};
 pub(crate) use link::Member;
 pub(crate) use probe::{Handed, HandedTo, NotHanded};
 pub(crate) use unfinished::Unfinished;
@@ -30,7 +30,7 @@ use crate::keeper_link::Deposit;
 use census::{Census, Found};
 pub(crate) use engine::dialect;
 use engine::{Counting, Engine};
-use ostler_core::{AppId, WorkerId};
+use ostler_core::{AppId, SlotId, WorkerId};
 use ostler_wire::node_ipc::{Dialect, ToPreload};
 use rustix::event::{EventfdFlags, epoll, eventfd};
 use rustix::io::Errno;
@@ -108,6 +108,8 @@ pub(crate) enum Command {
     Drain(WorkerId),
     /// Its main process has ended.
     Ended(WorkerId),
+    /// It is gone, and with it what came of the connections that its workers were handed.
+    Forget(SlotId),
     /// Nothing of the app is to listen any more.
     Unlisten(AppId),
     /// What was read of this worker's channel is in the journal.
@@ -140,7 +142,7 @@ pub struct Primary {
     facts: UnboundedSender<Fact>,
     generation: u32,
     /// A predecessor's, until the thread takes it.
-    accepted: Arc<Mutex<Option<Accepted>>>,
+    record: Arc<Mutex<Option<Record>>>,
     thread: Arc<OnceLock<Thread>>,
 }
 
@@ -158,11 +160,11 @@ impl std::fmt::Debug for Primary {
 
 impl Primary {
     /// The primary of the daemon of this generation.
-    pub fn new(facts: UnboundedSender<Fact>, generation: u32, accepted: Option<Accepted>) -> Self {
+    pub fn new(facts: UnboundedSender<Fact>, generation: u32, record: Option<Record>) -> Self {
         Self {
             facts,
             generation,
-            accepted: Arc::new(Mutex::new(accepted)),
+            record: Arc::new(Mutex::new(record)),
             thread: Arc::default(),
         }
     }
@@ -219,7 +221,7 @@ impl Primary {
         let reached = self.thread.get_or_init(|| Thread { commands, wake });
         let counting = Counting {
             census: Census::start(self.clone())?,
-            accepted: self.accepted()?,
+            record: self.record()?,
         };
         let engine = Engine::new(poll, self.facts.clone(), self.clone(), counting, self.generation);
         let primary = self.clone();
@@ -237,23 +239,33 @@ impl Primary {
         Ok(reached)
     }
 
-    /// What counts the connections that workers have taken: a predecessor's, or one that a successor will have.
-    fn accepted(&self) -> io::Result<Accepted> {
-        let inherited = self
-            .accepted
-            .lock()
-            .expect("invariant: nobody panics with this lock")
-            .take();
-        if let Some(accepted) = inherited {
-            return Ok(accepted);
+    /// A slot is gone. Its id may be another's at once.
+    pub(crate) fn forget(&self, slot: SlotId) {
+        if self.thread.get().is_some() {
+            return self.send(Command::Forget(slot));
         }
-        let file = ostler_sys::memfd::create(ACCEPTED)?;
+        if let Some(record) = self.inherited().as_mut() {
+            // It overwrites what is in the file: no memory is needed.
+            let _ = record.forget(slot);
+        }
+    }
+
+    /// Where it is counted what came of the connections that workers were handed: a predecessor's, or one that a successor will have.
+    fn record(&self) -> io::Result<Record> {
+        if let Some(record) = self.inherited().take() {
+            return Ok(record);
+        }
+        let file = ostler_sys::memfd::create(HANDLED)?;
         let _ = self.facts.send(Fact::Deposit {
-            key: ACCEPTED.to_owned(),
+            key: HANDLED.to_owned(),
             data: Vec::new(),
             descriptors: vec![file.as_fd().try_clone_to_owned()?],
         });
-        Accepted::open(file)
+        Record::open(file)
+    }
+
+    fn inherited(&self) -> MutexGuard<'_, Option<Record>> {
+        self.record.lock().expect("invariant: nobody panics with this lock")
     }
 
     fn report(&self, what: &str) {

@@ -21,7 +21,7 @@ use crate::keeper_link::{Deposit, KeeperLink};
 use crate::logs::{Console, Logs, Note, Vault};
 use crate::metrics::{self, Metrics};
 use crate::operations::Operations;
-use crate::primary::{self, ACCEPTED, Accepted, Primary};
+use crate::primary::{self, HANDLED, Primary};
 use crate::real_paths::RealPaths;
 use crate::scribe::Scribe;
 use crate::service::Service;
@@ -33,7 +33,7 @@ use crate::watches::Watches;
 use crate::workers::{self, Mark, Part, Worker};
 use ostler_core::inspection::Inspections;
 use ostler_core::profiling::Profiles;
-use ostler_core::{Pid, Settings, WorkerId};
+use ostler_core::{Machine, Pid, Settings, WorkerId};
 use ostler_sys::{pidfd, socket};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -83,7 +83,7 @@ impl Daemon {
         let home_text = around.home.to_string_lossy().into_owned();
         let known: BTreeSet<WorkerId> = restored.machine.workers().collect();
         let containment = Containment::new(&home_text, &known);
-        let primary = Primary::new(facts.clone(), generation, accepted(&keeper, &known)?);
+        let primary = Primary::new(facts.clone(), generation, handled(&keeper, &known, &restored.machine)?);
         let metrics = metrics(&keeper, &known)?;
         let preload = preload(&around.home, &mut notes);
         let mut daemon = Self {
@@ -324,14 +324,15 @@ fn control_socket(keeper: &mut KeeperLink, home: &std::path::Path) -> io::Result
     Ok(listener)
 }
 
-/// How many connections workers have taken, by a predecessor's counts.
-fn accepted(keeper: &KeeperLink, known: &BTreeSet<WorkerId>) -> io::Result<Option<Accepted>> {
-    let Some(inherited) = first_of(keeper, ACCEPTED)? else {
+/// What came of the connections that workers were handed, by a predecessor's counts.
+fn handled(keeper: &KeeperLink, known: &BTreeSet<WorkerId>, machine: &Machine) -> io::Result<Option<primary::Record>> {
+    let Some(inherited) = first_of(keeper, HANDLED)? else {
         return Ok(None);
     };
-    let mut accepted = Accepted::open(inherited.into())?;
-    accepted.forget_others(known)?;
-    Ok(Some(accepted))
+    let mut record = primary::Record::open(inherited.into())?;
+    let slots = machine.slots().map(|slot| slot.id).collect();
+    record.end_others(known, &slots)?;
+    Ok(Some(record))
 }
 
 /// What workers have counted, by a predecessor's word.

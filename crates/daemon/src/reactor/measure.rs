@@ -69,6 +69,7 @@ impl Daemon {
     /// A slot is gone, and with its last one its app.
     pub(crate) fn forget_measures(&mut self, slot: SlotId) {
         self.metrics.forget(slot);
+        self.primary.forget(slot);
         let apps = self.machine.slots().map(|slot| slot.app).collect();
         self.keep_registered_of(&apps);
         let forgotten = self.metrics.keep_only(&apps);

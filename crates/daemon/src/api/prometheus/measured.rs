@@ -2,6 +2,7 @@
 
 use super::page::{Labels, Page};
 use ostler_core::Status;
+use ostler_wire::control::Handled;
 use ostler_wire::metrics::{AppMetrics, CustomMetric, NodeMetrics, WorkerMetrics};
 
 /// Something that each worker, or each app, has.
@@ -41,7 +42,7 @@ const fn counter<T>(name: &'static str, help: &'static str, samples: fn(&T) -> V
 
 #[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
 /// Of each worker.
-pub(super) const WORKERS: [Family<WorkerMetrics>; 20] = [
+pub(super) const WORKERS: [Family<WorkerMetrics>; 22] = [
     gauge("ostler_worker_up", "Whether it is online.", |worker| {
         one(f64::from(u8::from(worker.row.status == Status::Online)))
     }),
@@ -99,6 +100,16 @@ pub(super) const WORKERS: [Family<WorkerMetrics>; 20] = [
             let active = worker.row.connections.and_then(|connections| connections.active);
             known(active.map(|active| active as f64))
         },
+    ),
+    counter(
+        "ostler_worker_connections_accepted_total",
+        "Connections that it, and those before it at its instance, were handed and have taken.",
+        |worker| handled(worker, |handled| handled.accepted),
+    ),
+    counter(
+        "ostler_worker_connections_refused_total",
+        "Connections that it, and those before it at its instance, were handed and have given back.",
+        |worker| handled(worker, |handled| handled.refused),
     ),
     gauge(
         "ostler_worker_http_requests_in_flight",
@@ -223,6 +234,13 @@ fn known(value: Option<f64>) -> Vec<Sample> {
         value,
     };
     value.map(sample).into_iter().collect()
+}
+
+/// Unknown where workers accept by themselves, and while none runs.
+#[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floating point numbers")]
+fn handled(worker: &WorkerMetrics, count: fn(Handled) -> u64) -> Vec<Sample> {
+    let handled = worker.row.connections.and_then(|connections| connections.handled);
+    known(handled.map(|handled| count(handled) as f64))
 }
 
 fn of_node(worker: &WorkerMetrics, value: impl Fn(&NodeMetrics) -> Option<f64>) -> Vec<Sample> {

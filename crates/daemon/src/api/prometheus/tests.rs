@@ -3,7 +3,7 @@ use super::text;
 use crate::api::{AppRegistered, Scraped};
 use ostler_core::metrics::{Registered, RegisteredKind, RegisteredValue, Registry, Together};
 use ostler_core::{Mode, Pid, SlotId, Status};
-use ostler_wire::control::{Connections, ProcessRow, Usage};
+use ostler_wire::control::{Connections, Handled, ProcessRow, Usage};
 use ostler_wire::metrics::{
     AppMetrics, CustomMetric, Footprint, LatencyBucket, LoopDelay, Metrics, NodeMetrics, WorkerMetrics,
 };
@@ -66,7 +66,12 @@ fn a_page() {
     serving.node = Some(node);
     serving.row.connections = Some(Connections {
         accepted: Some(7),
+        refused: Some(0),
         active: Some(2),
+        handled: Some(Handled {
+            accepted: 4711,
+            refused: 1,
+        }),
     });
     let custom = |value: serde_json::Value, unit: Option<&str>| CustomMetric {
         value,

@@ -7,10 +7,10 @@ use super::super::census::{About, Found, Question, What};
 use super::Engine;
 use crate::fact::Fact;
 use ostler_core::balance::Ledger;
-use ostler_core::{AppId, Balance, Event, Pid, WorkerId};
+use ostler_core::{AppId, Balance, Event, Pid, SlotId, WorkerId};
 use ostler_sys::connections::Place;
 use ostler_sys::proc::ListeningSockets;
-use ostler_wire::control::Connections;
+use ostler_wire::control::{Connections, Handled};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -106,7 +106,7 @@ impl Engine {
             return;
         }
         // What was once shown is never taken back by a successor.
-        self.keep_accepted();
+        self.keep_handled();
         let counts = self.counts();
         for asker in answered {
             (asker.reply)(&counts);
@@ -116,10 +116,13 @@ impl Engine {
     fn counts(&self) -> BTreeMap<WorkerId, Connections> {
         let of = |link: &super::Link| {
             let counted = self.counts.get(&link.app).filter(|_| self.serves(link));
+            // Of what it accepts by itself nobody tells us.
+            let known = !self.accepts_by_itself(link.worker);
             Connections {
-                // Of what it accepts by itself nobody tells us.
-                accepted: (!self.accepts_by_itself(link.worker)).then_some(link.accepted),
+                accepted: known.then_some(link.handled.accepted),
+                refused: known.then_some(link.handled.refused),
                 active: counted.and_then(|count| count.open(link.worker)),
+                handled: known.then(|| self.record.of_slot(link.worker.slot)),
             }
         };
         self.links.values().map(|link| (link.worker, of(link))).collect()
@@ -326,18 +329,30 @@ impl Engine {
         count.is_some_and(|count| count.is_awaited(Instant::now()))
     }
 
-    /// Keeps for a successor how many connections each worker has taken.
-    pub(super) fn keep_accepted(&mut self) {
+    /// Keeps for a successor what came of the connections that each worker was handed.
+    pub(super) fn keep_handled(&mut self) {
         self.keep_at = None;
-        for link in self
-            .links
-            .values_mut()
-            .filter(|link| link.accepted != link.kept_accepted)
-        {
-            link.kept_accepted = link.accepted;
+        for link in self.links.values_mut().filter(|link| link.handled != link.kept_handled) {
+            link.kept_handled = link.handled;
             // No memory to grow the file by: a successor counts from what it finds.
-            let _ = self.accepted.keep(link.worker, link.accepted);
+            let _ = self.record.keep(link.worker, link.handled);
         }
+    }
+
+    /// A worker is gone: what it has taken stays with its slot.
+    pub(super) fn end_handled(&mut self, link: &super::Link) {
+        let kept = self.record.keep(link.worker, link.handled);
+        // As when it is kept.
+        let _ = kept.and_then(|()| self.record.end(link.worker));
+    }
+
+    /// A slot is gone. Its id may be another's at once.
+    pub(super) fn forget_handled(&mut self, slot: SlotId) {
+        // Whose end has not been seen yet has nothing to leave to another one.
+        let links = self.links.values_mut().filter(|link| link.worker.slot == slot);
+        links.for_each(|link| link.handled = Handled::default());
+        // It overwrites what is in the file: no memory is needed.
+        let _ = self.record.forget(slot);
     }
 }
 

@@ -322,7 +322,8 @@ impl Engine {
         if link.probe_taken(ack, accepted) {
             return;
         }
-        link.accepted += u64::from(accepted);
+        link.handled.accepted += u64::from(accepted);
+        link.handled.refused += u64::from(!accepted);
         self.keep_at = self.keep_at.or_else(|| Some(Instant::now() + KEEP));
         let Some(given) = link.taken(ack) else { return };
         if !accepted {
