@@ -20,7 +20,11 @@ require('http').createServer((request, response) => {
 
 /// A shop in that many workers, or none on a machine without the package.
 fn open_shop(test: &str, more: Value) -> Option<(Home, u16)> {
-    let client = match tools::npm(PACKAGE, ENTRY) {
+    open_shop_of(test, PACKAGE, ("shop.js", SHOP), more)
+}
+
+fn open_shop_of(test: &str, package: &str, (name, script): (&str, &str), more: Value) -> Option<(Home, u16)> {
+    let client = match tools::npm(package, ENTRY) {
         Ok(client) => client,
         Err(reason) => {
             ostler_testkit::skip(test, &reason);
@@ -30,7 +34,7 @@ fn open_shop(test: &str, more: Value) -> Option<(Home, u16)> {
     let home = Home::new(Manager::ostler(env!("CARGO_BIN_EXE_ostler")));
     let port = free_port();
     let mut app = json!({
-        "name": "shop", "script": home.script("shop.js", SHOP), "prom_client": true,
+        "name": "shop", "script": home.script(name, script), "prom_client": true,
         "env": { "PORT": port, "PROM_CLIENT": client },
     });
     if let (Value::Object(app), Value::Object(more)) = (&mut app, more) {
@@ -129,4 +133,35 @@ fn an_app_in_fork_mode_is_asked_and_one_that_does_not_want_it_is_not() {
         scraped(&home, requests) == Some(1.0)
     });
     assert_eq!(scraped(&home, SOLD), None);
+}
+
+#[test]
+fn earlier_versions_are_understood_and_modules_may_import_it() {
+    let name = "earlier_versions_are_understood_and_modules_may_import_it";
+    let module = SHOP.replace(
+        "require(process.env.PROM_CLIENT)",
+        "(await import(process.env.PROM_CLIENT)).default",
+    );
+    let module = module.replace("require('http')", "(await import('http'))");
+    let shops = [
+        ("prom-client@12.0.0", ("shop.js", SHOP)),
+        ("prom-client@13.2.0", ("shop.js", SHOP)),
+        ("prom-client@14.2.0", ("shop.js", SHOP)),
+        (PACKAGE, ("shop.mjs", module.as_str())),
+    ];
+    for (package, script) in shops {
+        let workers = json!({ "exec_mode": "cluster", "instances": 2 });
+        let Some((home, port)) = open_shop_of(name, package, script, workers) else {
+            return;
+        };
+        for _ in 0..4 {
+            Visitor::at(port).expect("connected").get("/").expect("an answer");
+        }
+        home.wait_until("the sales", || scraped(&home, SOLD) == Some(4.0));
+        assert_eq!(
+            (scraped(&home, TOOK), scraped(&home, OPEN)),
+            (Some(4.0), Some(2.0)),
+            "{package}"
+        );
+    }
 }
