@@ -14,6 +14,8 @@ pub struct Settings {
     pub memory_interval: Duration,
     /// It is over once nothing runs any more and nothing is going to: for containers.
     pub auto_exit: bool,
+    /// An end that workers may finish before takes no longer, whatever their specs allow: for containers, whose time is bounded from outside.
+    pub longest_end: Duration,
     /// The zone that cron patterns are read in. A field, since finding out the system's zone reads files.
     pub time_zone: TimeZone,
 }
@@ -26,6 +28,7 @@ impl Settings {
             backoff_reset: Duration::from_secs(30),
             memory_interval: Duration::from_secs(2),
             auto_exit: false,
+            longest_end: Duration::MAX,
             time_zone,
         }
     }

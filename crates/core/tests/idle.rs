@@ -224,6 +224,31 @@ fn a_wind_down_is_over_in_time_whatever_does_not_end() {
 }
 
 #[test]
+fn a_shutdown_does_not_wait_for_what_a_wind_down_waits_for() {
+    let mut world = World::new();
+    world.script("app", vec![unmoved()]);
+    let start = world.start(cluster("app", 2));
+    let _ = world.reply(start);
+    let gently = world.request(Request::WindDown { within: None });
+    world.run(ms(100));
+    assert!(world.signals().is_empty());
+    let hard = world.request(Request::Shutdown);
+    world.run(ms(10));
+    assert_eq!(world.signals().len(), 2, "nobody drains any more");
+    let refused = world.request(Request::WindDown { within: None });
+    let told = [
+        (refused, Verdict::Superseded),
+        (gently, Verdict::Deleted),
+        (hard, Verdict::Deleted),
+    ];
+    for (ticket, verdict) in told {
+        let outcome = world.reply(ticket);
+        assert!(outcome.slots.iter().all(|slot| slot.verdict == verdict), "{outcome:?}");
+    }
+    assert_eq!(world.exited, Some(0));
+}
+
+#[test]
 fn who_hurries_gets_a_signal_instead_of_draining_and_then_a_kill() {
     let mut world = World::new();
     world.script("app", vec![unmoved()]);

@@ -10,6 +10,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// All apps together are not given longer than this to finish, whatever their specs allow each: Kubernetes kills what is
+/// left of a pod after 30 s, unless told otherwise.
+pub const LONGEST_END: Duration = Duration::from_secs(28);
+
 /// The settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Container {

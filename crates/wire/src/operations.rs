@@ -141,6 +141,8 @@ pub enum Action {
     Resurrect,
     /// Stop and forget everything, then end daemon and keeper.
     Kill,
+    /// As `kill`, but workers of clusters finish with their connections first.
+    WindDown,
 }
 
 impl Action {
@@ -168,7 +170,8 @@ impl Action {
             | Self::ReloadLogs
             | Self::Save { .. }
             | Self::Resurrect
-            | Self::Kill => None,
+            | Self::Kill
+            | Self::WindDown => None,
         }
     }
 }
@@ -316,6 +319,7 @@ mod tests {
         assert_eq!(Action::Stop { selector: selector() }.over_port(), Some("stop"));
         for closed in [
             Action::Kill,
+            Action::WindDown,
             Action::Resurrect,
             Action::Save { force: true },
             Action::ReloadLogs,

@@ -35,7 +35,7 @@ start() {{
 
 stop() {{
 \tebegin \"Stopping $RC_SVCNAME\"
-\tas_user kill
+\tas_user kill --drain
 \teend $?
 }}
 
@@ -90,8 +90,8 @@ start() {{
 
 case \"$1\" in
 start) start ;;
-stop) as_user kill ;;
-restart | force-reload) as_user kill && start ;;
+stop) as_user kill --drain ;;
+restart | force-reload) as_user kill --drain && start ;;
 reload) as_user reload all ;;
 status) as_user daemon status ;;
 *)
@@ -132,7 +132,7 @@ fn as_user(service: &Service) -> String {
         quoted(&service.program.to_string_lossy()),
     );
     format!(
-        "as_user() {{\n\tsu -s /bin/sh -c {} {} ostler \"$@\"\n}}\n",
+        "as_user() {{\n\tsu -s /bin/sh -c {} -- {} ostler \"$@\"\n}}\n",
         quoted(&inner),
         quoted(&service.user)
     )

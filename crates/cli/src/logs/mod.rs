@@ -18,7 +18,7 @@ use crate::session::Session;
 use crate::targets;
 pub use follower::Follower;
 use format::Form;
-use ostler_wire::control::Selector;
+use ostler_wire::control::{Action, Selector};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// What to show.
@@ -67,14 +67,14 @@ pub async fn attach(session: &Session, words: &[String], foreground: bool) -> Re
     let (mut interrupted, mut terminated) = (told(SignalKind::interrupt())?, told(SignalKind::terminate())?);
     tokio::select! {
         ended = follow => ended,
-        _ = interrupted.recv() => end(session).await,
-        _ = terminated.recv() => end(session).await,
+        _ = interrupted.recv() => end(session, Action::Kill).await,
+        _ = terminated.recv() => end(session, Action::WindDown).await,
     }
 }
 
-async fn end(session: &Session) -> Result {
+async fn end(session: &Session, action: Action) -> Result {
     match session.daemon_if_any().await? {
-        Some(mut client) => kill::run(session, &mut client).await,
+        Some(mut client) => kill::run(session, &mut client, action).await,
         None => Ok(()),
     }
 }

@@ -11,9 +11,6 @@ use crate::spec::Spec;
 use crate::time::Now;
 use std::time::Duration;
 
-/// All apps together are not given longer than this to finish, whatever their specs allow each: Kubernetes kills what is
-/// left of a pod after 30 s, unless told otherwise.
-const LONGEST: Duration = Duration::from_secs(28);
 /// What is left over beyond the time that specs allow, for ourselves.
 const MARGIN: Duration = Duration::from_millis(500);
 /// When patience is over, whatever was only just launched is looked for again this often.
@@ -74,7 +71,7 @@ impl Machine {
         })
     }
 
-    /// As long as the slowest of the apps may take.
+    /// As long as the slowest of the apps may take, but not longer than all together may.
     pub(super) fn patience(&self) -> Duration {
         let of = |spec: &Spec| {
             let drain = if spec.can_overlap() {
@@ -82,10 +79,11 @@ impl Machine {
             } else {
                 Duration::ZERO
             };
-            drain + spec.stop.kill_timeout
+            drain.saturating_add(spec.stop.kill_timeout)
         };
         let longest = self.slots.values().map(|slot| of(self.specs.get(slot.spec))).max();
-        (longest.unwrap_or_default() + MARGIN).min(LONGEST)
+        let longest = longest.unwrap_or_default().saturating_add(MARGIN);
+        longest.min(self.settings.longest_end)
     }
 
     /// Closes the listeners of all clusters, before their workers are told to finish: what has come in until then still goes to

@@ -35,7 +35,9 @@ struct Plan(Vec<(SlotId, String, Step)>);
 
 impl Machine {
     pub(super) fn request(&mut self, ticket: Ticket, request: Request, by: &Origin, now: Now) {
-        if self.is_shutting_down() {
+        // Whoever does not want to wait for what finishes may say so.
+        let hurries = self.counters.patience.is_some() && matches!(request, Request::Shutdown);
+        if self.is_shutting_down() && !hurries {
             return self.refuse(ticket, &request);
         }
         let plan = match request {

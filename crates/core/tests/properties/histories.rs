@@ -102,6 +102,33 @@ pub fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
+/// How everything is ended.
+#[derive(Clone, Debug)]
+pub enum End {
+    Shutdown,
+    WindDown { within: Option<u64>, hurries: bool },
+}
+
+pub fn end() -> impl Strategy<Value = End> {
+    prop_oneof![
+        Just(End::Shutdown),
+        (prop::option::of(0..20_u64), any::<bool>()).prop_map(|(within, hurries)| End::WindDown { within, hurries }),
+    ]
+}
+
+/// What may happen while it is being ended: nobody is listened to any more.
+pub fn meanwhile() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        4 => (0..2000_u64).prop_map(Op::Run),
+        2 => (0..6_u32, status()).prop_map(|(slot, status)| Op::Crash { slot, status }),
+        1 => (0..6_u32, status()).prop_map(|(slot, status)| Op::CrashCompanion { slot, status }),
+        1 => (0..6_u32).prop_map(Op::FileChanged),
+        1 => (-100_000..100_000_i64).prop_map(Op::ClockStepped),
+        1 => Just(Op::Spurious),
+        2 => any::<bool>().prop_map(|compacted| Op::NewDaemon { compacted }),
+    ]
+}
+
 pub const KINDS: usize = 19;
 
 /// Apps that differ in every rule that matters here.

@@ -7,9 +7,9 @@ mod steps;
 #[path = "../support/mod.rs"]
 mod support;
 
-use histories::{KINDS, op, program};
+use histories::{End, KINDS, end, meanwhile, op, program};
 use model::{Model, Wanted};
-use ostler_core::{Request, SlotId, Status, Verdict};
+use ostler_core::{Event, Request, SlotId, Status, Verdict};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use steps::apply;
@@ -87,6 +87,21 @@ fn check_numbers(world: &World) {
     }
 }
 
+/// Everything is to end: by `Shutdown` what is there stays in the list, by `WindDown` it does not.
+fn begin_end(end: &End, world: &mut World, model: &mut Model) {
+    let (request, wanted) = match end {
+        End::Shutdown => (Request::Shutdown, Wanted::Down),
+        End::WindDown { within, .. } => {
+            let within = within.map(secs);
+            (Request::WindDown { within }, Wanted::Gone)
+        }
+    };
+    let staying = model.wanted.iter().filter(|(_, wanted)| **wanted != Wanted::Gone);
+    let staying: Vec<SlotId> = staying.map(|(slot, _)| *slot).collect();
+    model.set(world, staying, wanted);
+    world.request(request);
+}
+
 proptest! {
     // A failure is to be told before the test is ended as hung.
     #![proptest_config(ProptestConfig {
@@ -99,7 +114,7 @@ proptest! {
     fn whatever_happens_the_machine_keeps_its_promises(
         programs in prop::collection::vec(prop::collection::vec(program(), 1..4), KINDS),
         ops in prop::collection::vec(op(), 1..60),
-        shutdown in any::<bool>(),
+        end in prop::option::of((end(), prop::collection::vec(meanwhile(), 0..8))),
     ) {
         let mut world = World::with_twin(Some(Twin::restored_on_demand()));
         for (kind, programs) in programs.into_iter().enumerate() {
@@ -110,11 +125,14 @@ proptest! {
             apply(op, &mut world, &mut model);
             check_numbers(&world);
         }
-        if shutdown {
-            let staying = model.wanted.iter().filter(|(_, wanted)| **wanted != Wanted::Gone);
-            let staying: Vec<SlotId> = staying.map(|(slot, _)| *slot).collect();
-            model.set(&world, staying, Wanted::Down);
-            world.request(Request::Shutdown);
+        if let Some((end, meanwhile)) = &end {
+            begin_end(end, &mut world, &mut model);
+            for op in meanwhile {
+                apply(op, &mut world, &mut model);
+            }
+            if let End::WindDown { hurries: true, .. } = end {
+                world.feed(Event::Hurry);
+            }
         }
         // Some that say that they are ending have to be told to in the end, one launch after the other.
         world.run(secs(300));
@@ -124,6 +142,6 @@ proptest! {
         check_sockets(&world);
         check_unkillable(&world, &model);
         model.check_overtaken(&world);
-        prop_assert_eq!(world.exited.is_some(), shutdown);
+        prop_assert_eq!(world.exited.is_some(), end.is_some());
     }
 }

@@ -40,6 +40,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
+use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
 /// The deposit of the control socket.
@@ -292,6 +293,7 @@ fn preload(home: &std::path::Path, notes: &mut Vec<String>) -> Option<String> {
 fn settings(container: Option<&Container>) -> Settings {
     Settings {
         auto_exit: container.is_some_and(|container| container.auto_exit),
+        longest_end: container.map_or(Duration::MAX, |_| container::LONGEST_END),
         ..Settings::new(jiff::tz::TimeZone::system())
     }
 }

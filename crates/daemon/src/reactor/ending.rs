@@ -48,20 +48,29 @@ impl Daemon {
     }
 
     fn told_to_end(&mut self, signal: &str) {
-        let by = by(&format!("the daemon was told to end by {signal}"));
-        let Some(container) = &self.container else {
-            self.note(&format!("ending: {signal}"));
-            self.save_before_the_end();
-            self.ask(Request::Shutdown, by);
-            return;
-        };
-        let within = container.shutdown_timeout();
         if self.machine.is_shutting_down() {
+            return self.told_to_end_again(signal);
+        }
+        self.note(&format!("ending: {signal}"));
+        let within = match &self.container {
+            Some(container) => container.shutdown_timeout(),
+            None => {
+                self.save_before_the_end();
+                None
+            }
+        };
+        let by = by(&format!("the daemon was told to end by {signal}"));
+        self.ask(Request::WindDown { within }, by);
+    }
+
+    /// Elsewhere than in a container that is no haste: at the end of a machine keeper and daemon are told at once, and the keeper tells us too.
+    /// There is `ostler kill` for who does not want to wait.
+    fn told_to_end_again(&mut self, signal: &str) {
+        if self.container.is_some() {
             self.note(&format!("{signal} again: not waiting any longer"));
             self.tell(Event::Hurry);
         } else {
-            self.note(&format!("ending: {signal}"));
-            self.ask(Request::WindDown { within }, by);
+            self.note(&format!("{signal} again: ending already"));
         }
     }
 

@@ -77,7 +77,7 @@ fn the_script_calls_ostler_as_the_user_with_his_surroundings() {
     // As su does: the command, then the rest as its arguments.
     script(
         "su",
-        "#!/bin/sh\ncommand=$4 user=$5\nshift 5\necho \"as $user\"\nexec /bin/sh -c \"$command\" \"$@\"\n",
+        "#!/bin/sh\ncommand=$4 user=$6\nshift 6\necho \"as $user\"\nexec /bin/sh -c \"$command\" \"$@\"\n",
     );
     let program = script("my ostler", "#!/bin/sh\necho \"$OSTLER_HOME|$PATH|$*\"\n");
     let service = Service {
@@ -101,7 +101,7 @@ fn the_script_calls_ostler_as_the_user_with_his_surroundings() {
     };
     let line = |words: &str| format!("as www\n/home/it's/.ostler|/x:/usr/bin:/bin|{words}\n");
     assert_eq!(run("start"), (line("resurrect"), Some(0)));
-    assert_eq!(run("stop"), (line("kill"), Some(0)));
+    assert_eq!(run("stop"), (line("kill --drain"), Some(0)));
     assert_eq!(run("reload"), (line("reload all"), Some(0)));
     assert_eq!(run("dance").1, Some(2));
     // OpenRC reads the functions into a shell that has these.
@@ -109,7 +109,7 @@ fn the_script_calls_ostler_as_the_user_with_his_surroundings() {
     let file = script("openrc", &plan(Platform::OpenRc, &service).contents);
     for (function, words) in [
         ("start", "resurrect"),
-        ("stop", "kill"),
+        ("stop", "kill --drain"),
         ("reload", "reload all"),
         ("status", "daemon status"),
     ] {
