@@ -55,10 +55,7 @@ impl Delivery {
     /// Sends all of it. What is refused does not keep back the rest; what is not taken for now does, and no try begins after `deadline`.
     pub async fn deliver(&mut self, resources: &[ResourceMetrics], deadline: Instant, news: &mut News) -> Delivered {
         let mut ended = Delivered::Whole;
-        // That there is nothing is a request, too.
-        let chunks = resources.chunks(MOST_RESOURCES);
-        let chunks = chunks.chain(resources.is_empty().then_some(resources));
-        for chunk in chunks {
+        for chunk in parts(resources) {
             let request = ExportRequest {
                 resource_metrics: chunk,
             };
@@ -116,6 +113,12 @@ impl Delivered {
     }
 }
 
+/// What goes into one request each. That there is nothing is a request, too: it shows whether the collector is well.
+fn parts(resources: &[ResourceMetrics]) -> impl Iterator<Item = &[ResourceMetrics]> {
+    let nothing = resources.is_empty().then_some(resources);
+    resources.chunks(MOST_RESOURCES).chain(nothing)
+}
+
 fn silence(limit: Duration) -> Trouble {
     Trouble {
         kind: "silence".to_owned(),
@@ -129,5 +132,34 @@ fn unwritable(error: &serde_json::Error) -> Trouble {
         kind: "unwritable".to_owned(),
         cause: format!("cannot be sent what was read: {error}"),
         hint: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn much_is_sent_in_parts_and_nothing_as_nothing() {
+        let sizes = |count| {
+            let resources = vec![ResourceMetrics::new(Vec::new(), Vec::new()); count];
+            parts(&resources).map(<[_]>::len).collect::<Vec<_>>()
+        };
+        assert_eq!(sizes(0), [0]);
+        assert_eq!(sizes(200), [200]);
+        assert_eq!(sizes(401), [200, 200, 1]);
+    }
+
+    #[test]
+    fn what_is_not_all_there_is_not_there() {
+        let trouble = silence(Duration::from_secs(1));
+        let part = Delivered::Whole.and_part(2, "old".to_owned());
+        assert_eq!(part, Delivered::InPart(2, "old".to_owned()));
+        assert_eq!(
+            part.and_part(3, "new".to_owned()),
+            Delivered::InPart(5, "old".to_owned())
+        );
+        let none = Delivered::No(trouble.clone()).and_part(1, "old".to_owned());
+        assert_eq!(none, Delivered::No(trouble));
     }
 }

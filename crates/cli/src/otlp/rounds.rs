@@ -179,7 +179,7 @@ impl<'a> Rounds<'a> {
             Delivered::InPart(rejected, message) => Some((*rejected, message.as_str())),
         };
         self.collector
-            .well(Some(&format!("took {amount}")), "takes metrics again");
+            .well(Some(&format!("took {amount}")), "takes metrics now");
         // How many points are rejected changes with what runs.
         let remarked = remark.map(|(rejected, message)| (rejected > 0, message.to_owned()));
         if self.remarked == remarked {

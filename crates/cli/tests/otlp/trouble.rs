@@ -124,7 +124,7 @@ fn who_wants_to_be_left_alone_is_and_the_next_reading_has_all() {
     let sent = collector.sent();
     let rest = sent[before].at - sent[before - 1].at;
     assert!(rest >= Duration::from_secs(3), "{rest:?}");
-    home.wait_until("that to be said", || times(&sending, "takes metrics again") == 1);
+    home.wait_until("that to be said", || times(&sending, "takes metrics now") == 1);
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn trouble_is_said_once_and_once_that_it_is_over() {
     });
     let collector = Collector::at(port);
     home.wait_until("a request", || collector.count() > 0);
-    home.wait_until("that to be said", || times(&sending, "takes metrics again") == 1);
+    home.wait_until("that to be said", || times(&sending, "takes metrics now") == 1);
     collector.answers_always(Some(Reply::With(404, "", "no such page")));
     wait_more(&home, &collector, 4);
     assert_eq!(times(&sending, "answered 404: no such page"), 1, "{}", sending.stderr());
@@ -150,7 +150,7 @@ fn trouble_is_said_once_and_once_that_it_is_over() {
         "{\"partialSuccess\":{\"rejectedDataPoints\":2,\"errorMessage\":\"too old\"}}",
     )));
     home.wait_until("that it takes them to be said", || {
-        times(&sending, "takes metrics again") == 2
+        times(&sending, "takes metrics now") == 2
     });
     wait_more(&home, &collector, 3);
     assert_eq!(times(&sending, "rejects 2 of "), 1, "{}", sending.stderr());
@@ -182,7 +182,7 @@ fn a_collector_that_says_nothing_or_too_much_holds_nothing_up() {
         .spawn();
     home.wait_until("that to be said", || times(&sending, "gave no answer") == 1);
     collector.answers_always(None);
-    home.wait_until("that to be said", || times(&sending, "takes metrics again") == 1);
+    home.wait_until("that to be said", || times(&sending, "takes metrics now") == 1);
     process::signal(sending.pid(), Signal::TERM);
     assert_eq!(sending.wait(DEADLINE).code, Some(0));
 }
