@@ -26,6 +26,7 @@ mod list_view;
 mod log_places;
 mod logs;
 mod monit;
+mod otlp;
 mod printer;
 mod profile_output;
 mod progress;

@@ -1,9 +1,9 @@
 //! The verbs, PM2's and ours: one table of names and of what carries each out.
 
 use crate::commands::{
-    attach, completion, daemon, delete, describe, env, export, flush, id, inspect, jlist, kill, list, logs, monit, pid,
-    ping, prettylist, profile, reload, reload_logs, reset, restart, resurrect, runtime, save, scale, send, send_signal,
-    start, start_or_reload, start_or_restart, startup, stop, trigger, unstartup, web, why,
+    attach, completion, daemon, delete, describe, env, export, flush, id, inspect, jlist, kill, list, logs, monit,
+    otlp, pid, ping, prettylist, profile, reload, reload_logs, reset, restart, resurrect, runtime, save, scale, send,
+    send_signal, start, start_or_reload, start_or_restart, startup, stop, trigger, unstartup, web, why,
 };
 use crate::error::Result;
 use crate::session::Session;
@@ -99,6 +99,7 @@ verbs! {
     Attach = "attach" => attach::Attach;
     Profile = "profile" => profile::Profile;
     Inspect = "inspect" => inspect::Inspect;
+    Otlp = "otlp" => otlp::Otlp;
     Ping = "ping" => ping::Ping, default;
     Kill = "kill" => kill::Kill, default;
     Daemon = "daemon" => daemon::Daemon;

@@ -15,6 +15,7 @@ pub mod kill;
 pub mod list;
 pub mod logs;
 pub mod monit;
+pub mod otlp;
 pub mod pid;
 pub mod ping;
 pub mod prettylist;

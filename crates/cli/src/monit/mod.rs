@@ -16,7 +16,7 @@ mod screen;
 mod series;
 mod sources;
 mod terminal;
-mod text;
+pub mod text;
 mod view;
 
 use crate::error::{Error, Result};
