@@ -206,20 +206,23 @@ impl Observed {
     }
 
     fn look_for_rest(&mut self, now: Instant) -> Look {
-        // Who uses no processor may also be waiting for his turn, or for the disk.
-        let cpu = match Stat::read(self.pid) {
-            Ok(Some(stat)) if stat.state == State::Sleeping => proc::cpu_nanos(self.pid).ok().flatten(),
-            Ok(Some(_)) => Some(u64::MAX),
-            Ok(None) | Err(_) => None,
+        let Ok(Some(cpu)) = proc::cpu_nanos(self.pid) else {
+            return Look::Gone;
         };
-        let Some(cpu) = cpu else { return Look::Gone };
-        if std::mem::replace(&mut self.cpu, cpu) != cpu || cpu == u64::MAX {
-            self.since = now;
+        if self.cpu == cpu {
+            return match now - self.since < REST {
+                true => Look::NotYet,
+                false => Look::Up,
+            };
         }
-        match now - self.since < REST {
-            true => Look::NotYet,
-            false => Look::Up,
-        }
+        // Who uses no processor may also be waiting for his turn, or for the disk: it has to have been asleep when it was looked at before.
+        self.since = now;
+        self.cpu = match Stat::read(self.pid) {
+            Ok(Some(stat)) if stat.state == State::Sleeping => cpu,
+            Ok(Some(_)) => u64::MAX,
+            Ok(None) | Err(_) => return Look::Gone,
+        };
+        Look::NotYet
     }
 
     fn look_for_waiting(&mut self, listening: &ListeningSockets, now: Instant) -> Look {
