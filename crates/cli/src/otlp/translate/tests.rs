@@ -36,6 +36,7 @@ fn serving(name: &str, slot: u32) -> WorkerMetrics {
         connections: Some(Connections {
             accepted: Some(7),
             active: Some(2),
+            ..Connections::default()
         }),
         user: "root".to_owned(),
         watching: false,
