@@ -9,7 +9,9 @@ that the cases can fail.
 """
 import argparse
 import asyncio
+import errno
 import pathlib
+import random
 import socket
 import sys
 import tempfile
@@ -42,9 +44,16 @@ class Bed:
 
     @staticmethod
     def free_port():
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return probe.getsockname()[1]
+        """Of those that the kernel gives to no client (ip_local_port_range): any other one may be a client's before it is listened on."""
+        while True:
+            with socket.socket() as probe:
+                try:
+                    probe.bind(("127.0.0.1", random.randrange(10_000, 32_000)))
+                except OSError as error:
+                    if error.errno != errno.EADDRINUSE:
+                        raise
+                    continue
+                return probe.getsockname()[1]
 
     async def until(self, condition, what, seconds=30):
         end = time.monotonic() + seconds
