@@ -65,8 +65,8 @@ struct Observed {
     next: Instant,
     /// It has been looked at.
     seen: bool,
-    /// The processor time it had used at the last look, ns; more than any program uses as long as it was not seen asleep.
-    cpu: u64,
+    /// The processor time it had used at the last look, ns; none as long as it has not been seen to rest.
+    cpu: Option<u64>,
     /// Since when that has been so, as far as is known.
     since: Instant,
     /// Absent unless it inherits its sockets.
@@ -104,7 +104,7 @@ impl Daemon {
         let mut observed = Observed {
             pid,
             direct,
-            cpu: u64::MAX,
+            cpu: None,
             since: now,
             until: now + patience,
             next: now,
@@ -186,8 +186,8 @@ impl Observed {
     /// How long it is from one look to the next, where so many are observed.
     fn pause(&self, count: u32) -> Duration {
         let (least, each) = match (self.shows_by_resting(), self.cpu) {
-            (true, u64::MAX) => (NEXT_LOOK, EACH),
-            (true, _) => (REST, EACH),
+            (true, None) => (NEXT_LOOK, EACH),
+            (true, Some(_)) => (REST, EACH),
             (false, _) => (LISTENING_EVERY, EACH_LISTENING),
         };
         least.max(each.saturating_mul(count))
@@ -209,17 +209,18 @@ impl Observed {
         let Ok(Some(cpu)) = proc::cpu_nanos(self.pid) else {
             return Look::Gone;
         };
-        if self.cpu == cpu {
-            return match now - self.since < REST {
-                true => Look::NotYet,
-                false => Look::Up,
+        if self.cpu == Some(cpu) {
+            return if now - self.since < REST {
+                Look::NotYet
+            } else {
+                Look::Up
             };
         }
         // Who uses no processor may also be waiting for his turn, or for the disk: it has to have been asleep when it was looked at before.
         self.since = now;
         self.cpu = match Stat::read(self.pid) {
-            Ok(Some(stat)) if stat.state == State::Sleeping => cpu,
-            Ok(Some(_)) => u64::MAX,
+            Ok(Some(stat)) if stat.state == State::Sleeping => Some(cpu),
+            Ok(Some(_)) => None,
             Ok(None) | Err(_) => return Look::Gone,
         };
         Look::NotYet
@@ -260,7 +261,7 @@ impl Waiter {
         })
     }
 
-    fn look(&mut self, tree: &[Pid], cpu: &mut u64, now: Instant) -> Look {
+    fn look(&mut self, tree: &[Pid], cpu: &mut Option<u64>, now: Instant) -> Look {
         let waits = |pid: &Pid| proc::waits_on(*pid, &self.sockets).unwrap_or(Waiting::No);
         match tree.iter().map(waits).max() {
             Some(Waiting::Yes) => return Look::Listens,
@@ -269,7 +270,7 @@ impl Waiter {
         }
         let used = tree.iter().filter_map(|pid| proc::cpu_nanos(*pid).ok().flatten());
         let used: u64 = used.fold(0, u64::saturating_add);
-        if std::mem::replace(cpu, used) != used || !tree.iter().all(is_asleep) {
+        if cpu.replace(used) != Some(used) || !tree.iter().all(is_asleep) {
             self.rests_since = now;
         }
         let rests = self.waited >= OFTEN || now - self.rests_since >= LONG_REST;
