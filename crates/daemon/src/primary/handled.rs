@@ -53,7 +53,9 @@ impl Record {
 
     /// What came of those that all workers of a slot were handed. It only grows.
     pub fn of_slot(&self, slot: SlotId) -> Handled {
-        let lives = self.workers.iter().filter(|(worker, _)| worker.slot == slot);
+        let lives = self
+            .workers
+            .range(WorkerId::new(slot.0, 0)..=WorkerId::new(slot.0, u32::MAX));
         let ended = self.ended.get(&slot).copied().unwrap_or_default();
         lives.fold(ended, |all, (_, handled)| all + *handled)
     }
