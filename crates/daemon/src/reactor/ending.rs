@@ -1,6 +1,7 @@
 //! What signals ask for, what we say ourselves, and the end of the daemon.
 
 use super::Daemon;
+use crate::container::Container;
 use crate::fact::{Fact, Told};
 use ostler_core::{Event, ExitStatus, Origin, Request, SlotId};
 use std::time::{Duration, Instant};
@@ -52,15 +53,17 @@ impl Daemon {
             return self.told_to_end_again(signal);
         }
         self.note(&format!("ending: {signal}"));
-        let within = match &self.container {
-            Some(container) => container.shutdown_timeout(),
-            None => {
-                self.save_before_the_end();
-                None
-            }
-        };
+        if self.container.is_none() {
+            self.save_before_the_end();
+        }
         let by = by(&format!("the daemon was told to end by {signal}"));
-        self.ask(Request::WindDown { within }, by);
+        self.ask(self.wind_down(), by);
+    }
+
+    /// The end that workers may finish before.
+    pub(super) fn wind_down(&self) -> Request {
+        let within = self.container.as_ref().and_then(Container::shutdown_timeout);
+        Request::WindDown { within }
     }
 
     /// Elsewhere than in a container that is no haste: at the end of a machine keeper and daemon are told at once, and the keeper tells us too.

@@ -3,7 +3,6 @@
 
 use super::Daemon;
 use crate::api::{Caller, Reply};
-use crate::container::Container;
 use crate::operations::Form;
 use crate::saved_list;
 use crate::select::{not_found, select};
@@ -94,10 +93,7 @@ impl Daemon {
             Action::Save { force } => self.plan_save(force),
             Action::Resurrect => self.plan_resurrect(by),
             Action::Kill => Ok(self.requests(Form::Killed, vec![Request::Shutdown], by)),
-            Action::WindDown => {
-                let within = self.container.as_ref().and_then(Container::shutdown_timeout);
-                Ok(self.requests(Form::Killed, vec![Request::WindDown { within }], by))
-            }
+            Action::WindDown => Ok(self.requests(Form::Killed, vec![self.wind_down()], by)),
         }
     }
 
