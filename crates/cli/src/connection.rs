@@ -112,6 +112,11 @@ impl Probe {
 
 /// A new operation's id: 128 random bits, in hexadecimal.
 pub fn operation_id() -> String {
+    format!("{:032x}", random_bits())
+}
+
+/// 128 of them, for what has to differ and need not be a secret.
+pub fn random_bits() -> u128 {
     let mut bytes = [0; 16];
     let filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
     if filled != Ok(bytes.len()) {
@@ -123,7 +128,7 @@ pub fn operation_id() -> String {
         let fallback = nanos ^ (u128::from(std::process::id()) << 96);
         bytes = fallback.to_le_bytes();
     }
-    format!("{:032x}", u128::from_le_bytes(bytes))
+    u128::from_le_bytes(bytes)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! How long to wait before trying again. Pure: chance is a parameter.
 
+use crate::connection::random_bits;
 use std::time::Duration;
 
 /// Before the second try, without jitter.
@@ -23,13 +24,8 @@ pub fn delay(tries: u32, after: Option<Duration>, chance: f64) -> Duration {
 
 /// A number from 0 to 1.
 pub fn chance() -> f64 {
-    let mut bytes = [0; 4];
-    let filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
-    if filled != Ok(bytes.len()) {
-        // Before the kernel's generator is seeded: processes still differ.
-        bytes = std::process::id().wrapping_mul(0x9e37_79b9).to_le_bytes();
-    }
-    f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
+    let [a, b, c, d, ..] = random_bits().to_le_bytes();
+    f64::from(u32::from_le_bytes([a, b, c, d])) / f64::from(u32::MAX)
 }
 
 #[cfg(test)]
