@@ -22,6 +22,8 @@ pub enum Counter {
     App(String, String),
     /// How often a worker was started again, by its app and slot. Slots' ids are used again.
     Restarts(String, String, SlotId),
+    /// What came of the connections that workers of a slot were handed, by app and slot.
+    Connections(String, String, SlotId),
 }
 
 /// What counters have reached that begin together.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Of each worker of Node in a cluster: what it is called, its unit, and where its points are.
-const WORKERS: [(&str, &str, &str); 15] = [
+const WORKERS: [(&str, &str, &str); 17] = [
     ("process.cpu.utilization", "1", "gauge"),
     ("process.memory.usage", "By", "sum"),
     ("process.thread.count", "{thread}", "sum"),
@@ -20,6 +20,8 @@ const WORKERS: [(&str, &str, &str); 15] = [
     ("ostler.worker.status", "1", "sum"),
     ("ostler.worker.restarts", "{restart}", "sum"),
     ("ostler.worker.connections", "{connection}", "sum"),
+    ("ostler.worker.connections.accepted", "{connection}", "sum"),
+    ("ostler.worker.connections.refused", "{connection}", "sum"),
     ("ostler.worker.cpu.usage", "{cpu}", "gauge"),
     ("ostler.worker.processes", "{process}", "sum"),
     ("ostler.custom.cups_sold", "cups", "gauge"),
@@ -53,6 +55,15 @@ fn counted(sent: &Sent) -> Option<(u64, u64, u64, f64)> {
     Some((since, at, count, point["sum"].as_f64().expect("a sum")))
 }
 
+/// How many connections the shop's instances have taken.
+fn taken(sent: &Sent) -> u64 {
+    let (workers, _) = of_app(&sent.json(), "shop");
+    let points = workers
+        .iter()
+        .flat_map(|worker| worker.points("ostler.worker.connections.accepted"));
+    points.map(|point| whole(&point["asInt"])).sum()
+}
+
 /// What was counted in one request after the other only grew, from one beginning.
 fn assert_only_grew(sent: &[Sent]) {
     let all: Vec<_> = sent.iter().filter_map(counted).collect();
@@ -64,6 +75,10 @@ fn assert_only_grew(sent: &[Sent]) {
             "{pair:?}"
         );
     }
+    let taken: Vec<u64> = sent.iter().map(taken).collect();
+    assert!(taken.is_sorted(), "{taken:?}");
+    let (_, _, answers, _) = all.last().expect("there are some");
+    assert!(taken.last() >= Some(answers), "a connection for each: {taken:?}");
 }
 
 fn instances(sent: &Sent) -> BTreeSet<String> {

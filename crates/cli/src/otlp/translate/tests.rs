@@ -2,7 +2,7 @@ use super::{Place, app, translate, worker};
 use crate::otlp::memory::Memory;
 use crate::otlp::request::ExportRequest;
 use ostler_core::{Mode, Pid, SlotId, Status};
-use ostler_wire::control::{Connections, ProcessRow, Usage};
+use ostler_wire::control::{Connections, Handled, ProcessRow, Usage};
 use ostler_wire::metrics::{
     AppMetrics, CustomMetric, Footprint, LatencyBucket, LoopDelay, Metrics, NodeMetrics, WorkerMetrics,
 };
@@ -36,7 +36,11 @@ fn serving(name: &str, slot: u32) -> WorkerMetrics {
         connections: Some(Connections {
             accepted: Some(7),
             active: Some(2),
-            ..Connections::default()
+            refused: Some(0),
+            handled: Some(Handled {
+                accepted: 4711,
+                refused: 1,
+            }),
         }),
         user: "root".to_owned(),
         watching: false,

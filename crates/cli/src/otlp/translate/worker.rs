@@ -4,7 +4,8 @@ use super::instrument::{Instrument, Span, Value, amount, by, count, counter, dou
 use super::{Place, custom};
 use crate::otlp::memory::{Amounts, Counter, Memory};
 use crate::otlp::request::{Attribute, ResourceMetrics};
-use ostler_core::Status;
+use ostler_core::{SlotId, Status};
+use ostler_wire::control::Handled;
 use ostler_wire::metrics::{LoopDelay, NodeMetrics, WorkerMetrics};
 
 /// All that a worker may be. One of them is 1 and the others are 0, so that what it was does not linger where it is looked at.
@@ -27,14 +28,17 @@ struct Share {
 pub(super) fn resource(worker: &WorkerMetrics, place: &Place, memory: &mut Memory) -> ResourceMetrics {
     let row = &worker.row;
     let run = memory.run(row.id, row.pid, row.uptime_ms, worker.node.is_some());
-    let restarts = Counter::Restarts(row.namespace.clone(), row.name.clone(), row.id);
-    let (restarting_since, _) = memory.count(
-        restarts,
-        Amounts {
-            counts: vec![u64::from(row.restarts)],
+    let mut counted = |of: fn(String, String, SlotId) -> Counter, counts| {
+        let counter = of(row.namespace.clone(), row.name.clone(), row.id);
+        let amounts = Amounts {
+            counts,
             ..Amounts::default()
-        },
-    );
+        };
+        memory.count(counter, amounts).0
+    };
+    let restarting_since = counted(Counter::Restarts, vec![u64::from(row.restarts)]);
+    let handled = handled(worker);
+    let handed_since = handled.map(|handled| counted(Counter::Connections, vec![handled.accepted, handled.refused]));
     let mut attributes = place.attributes(&row.name, &row.namespace, Some(row.id.0));
     attributes.extend(
         row.version
@@ -59,6 +63,9 @@ pub(super) fn resource(worker: &WorkerMetrics, place: &Place, memory: &mut Memor
     let mut metrics: Vec<_> = measured.collect();
     metrics.extend(UTILISATION.measure(&share, span(run.began)));
     metrics.extend(RESTARTS.measure(worker, span(restarting_since)));
+    if let Some(since) = handed_since {
+        metrics.extend(HANDED.iter().filter_map(|metric| metric.measure(worker, span(since))));
+    }
     metrics.extend(custom::metrics(&worker.custom, memory.now()));
     ResourceMetrics::new(place.with_others(attributes), metrics)
 }
@@ -69,6 +76,21 @@ const RESTARTS: Instrument<WorkerMetrics> = counter(
     "How often it was started again.",
     |worker| count(Some(u64::from(worker.row.restarts))),
 );
+
+const HANDED: [Instrument<WorkerMetrics>; 2] = [
+    counter(
+        "ostler.worker.connections.accepted",
+        "{connection}",
+        "Connections that it, and those before it at its instance, were handed and have taken.",
+        |worker| count(handled(worker).map(|handled| handled.accepted)),
+    ),
+    counter(
+        "ostler.worker.connections.refused",
+        "{connection}",
+        "Connections that it, and those before it at its instance, were handed and have given back.",
+        |worker| count(handled(worker).map(|handled| handled.refused)),
+    ),
+];
 
 const UTILISATION: Instrument<Share> = gauge(
     "process.cpu.utilization",
@@ -215,6 +237,11 @@ const METRICS: [Instrument<WorkerMetrics>; 21] = [
     ),
 ];
 
+/// What came of the connections that the workers of its instance were handed.
+fn handled(worker: &WorkerMetrics) -> Option<Handled> {
+    worker.row.connections?.handled
+}
+
 /// Processors that it keeps busy.
 fn cpu(worker: &WorkerMetrics) -> Option<f64> {
     worker.row.usage.map(|usage| usage.cpu / 100.0)
@@ -235,5 +262,5 @@ fn of_delay(worker: &WorkerMetrics, of: impl Fn(&LoopDelay) -> f64) -> Vec<Value
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     [UTILISATION.name()]
         .into_iter()
-        .chain(METRICS.iter().chain([&RESTARTS]).map(Instrument::name))
+        .chain(METRICS.iter().chain([&RESTARTS]).chain(&HANDED).map(Instrument::name))
 }
