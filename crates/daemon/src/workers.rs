@@ -333,16 +333,5 @@ pub fn named(text: &str) -> Option<WorkerId> {
     Some(WorkerId::new(slot.parse().ok()?, generation.parse().ok()?))
 }
 
-/// A worker as one number that is not 0.
-pub fn tag(worker: WorkerId) -> u64 {
-    u64::from(worker.slot.0 + 1) << 32 | u64::from(worker.generation.0)
-}
-
-/// The worker that is this number.
-pub fn tagged(tag: u64) -> Option<WorkerId> {
-    let half = |half: u64| u32::try_from(half & 0xffff_ffff).ok();
-    Some(WorkerId::new(half(tag >> 32)?.checked_sub(1)?, half(tag)?))
-}
-
 /// All workers.
 pub type Workers = BTreeMap<WorkerId, Worker>;

@@ -1,7 +1,6 @@
 //! What workers have counted, in memory that a successor gets.
 
-use crate::records::Records;
-use crate::workers;
+use crate::records::{Of, Records};
 use ostler_core::metrics::{Tally, Totals, WORDS};
 use ostler_core::{AppId, WorkerId};
 use std::collections::BTreeMap;
@@ -14,8 +13,6 @@ pub const COUNTED: &str = "counted";
 
 /// The app, and what was counted.
 const RECORD: usize = WORDS + 1;
-/// The tags of apps begin here, those of workers are below: slots are fewer.
-const APPS: u64 = 1 << 63;
 
 /// See the module's header.
 #[derive(Debug)]
@@ -41,7 +38,7 @@ impl Kept {
     /// `read(2)`.
     pub fn open(file: File) -> io::Result<Self> {
         let (records, found) = Records::open(file)?;
-        let found = found.into_iter().filter_map(|(tag, words)| understood(tag, &words));
+        let found = found.into_iter().filter_map(|(of, words)| understood(of, &words));
         Ok(Self {
             records,
             found: found.collect(),
@@ -67,7 +64,7 @@ impl Kept {
     /// # Errors
     /// `write(2)`: no memory.
     pub fn counted(&mut self, app: AppId, worker: WorkerId, tally: &Tally) -> io::Result<()> {
-        self.records.write(workers::tag(worker), &words(app, tally))
+        self.records.write(Of::Worker(worker), &words(app, tally))
     }
 
     /// A worker is gone; those of its app that are had counted so much.
@@ -75,9 +72,7 @@ impl Kept {
     /// # Errors
     /// See [`counted`](Self::counted).
     pub fn ended(&mut self, app: AppId, worker: WorkerId, ended: &Tally) -> io::Result<()> {
-        // Killed between the two, a worker would count twice, or not at all: what was shown must not shrink.
-        self.records.write(APPS | u64::from(app.0), &words(app, ended))?;
-        self.records.remove(workers::tag(worker))
+        self.records.end(worker, app.0, &words(app, ended))
     }
 
     /// An app is gone.
@@ -85,7 +80,7 @@ impl Kept {
     /// # Errors
     /// See [`counted`](Self::counted).
     pub fn forget(&mut self, app: AppId) -> io::Result<()> {
-        self.records.remove(APPS | u64::from(app.0))
+        self.records.remove(Of::Ended(app.0))
     }
 }
 
@@ -95,9 +90,12 @@ fn words(app: AppId, tally: &Tally) -> [u64; RECORD] {
     words
 }
 
-fn understood(tag: u64, words: &[u64; RECORD]) -> Option<(AppId, Option<WorkerId>, Tally)> {
+fn understood(of: Of, words: &[u64; RECORD]) -> Option<(AppId, Option<WorkerId>, Tally)> {
     let (app, tally) = words.split_first()?;
     let app = AppId(u32::try_from(*app).ok()?);
-    let worker = (tag & APPS == 0).then(|| workers::tagged(tag)).flatten();
+    let worker = match of {
+        Of::Worker(worker) => Some(worker),
+        Of::Ended(_) => None,
+    };
     Some((app, worker, Tally::from_words(tally.try_into().ok()?)))
 }

@@ -1,7 +1,6 @@
 //! What came of the connections that each worker was handed, and all that its slot has had before it, in memory that a successor gets.
 
-use crate::records::Records;
-use crate::workers;
+use crate::records::{Of, Records};
 use ostler_core::{SlotId, WorkerId};
 use ostler_wire::control::Handled;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,19 +10,16 @@ use std::io;
 /// The key of its deposit.
 pub const HANDLED: &str = "handled";
 
-/// The tags of slots begin here, those of workers are below: slots are fewer.
-const SLOTS: u64 = 1 << 63;
-
 /// See the module's header.
 #[derive(Debug)]
-pub struct Record {
+pub struct Ledger {
     records: Records<2>,
     workers: BTreeMap<WorkerId, Handled>,
     /// Of workers that are gone.
     ended: BTreeMap<SlotId, Handled>,
 }
 
-impl Record {
+impl Ledger {
     /// In a file that is empty, or a predecessor's.
     ///
     /// # Errors
@@ -31,12 +27,11 @@ impl Record {
     pub fn open(file: File) -> io::Result<Self> {
         let (records, found) = Records::open(file)?;
         let (mut workers, mut ended) = (BTreeMap::new(), BTreeMap::new());
-        for (tag, [accepted, refused]) in found {
+        for (of, [accepted, refused]) in found {
             let handled = Handled { accepted, refused };
-            if let Some(slot) = slot_of(tag) {
-                ended.insert(slot, handled);
-            } else if let Some(worker) = workers::tagged(tag) {
-                workers.insert(worker, handled);
+            match of {
+                Of::Worker(worker) => drop(workers.insert(worker, handled)),
+                Of::Ended(slot) => drop(ended.insert(SlotId(slot), handled)),
             }
         }
         Ok(Self {
@@ -80,7 +75,7 @@ impl Record {
     /// `write(2)`: no memory.
     pub fn keep(&mut self, worker: WorkerId, handled: Handled) -> io::Result<()> {
         self.workers.insert(worker, handled);
-        self.records.write(workers::tag(worker), &words(handled))
+        self.records.write(Of::Worker(worker), &words(handled))
     }
 
     /// A worker is gone: what was its is its slot's.
@@ -93,9 +88,7 @@ impl Record {
         };
         let ended = self.ended.entry(worker.slot).or_default();
         *ended = *ended + handled;
-        // Killed between the two, it counts twice, or not at all: what was shown must not shrink.
-        self.records.write(slot_tag(worker.slot), &words(*ended))?;
-        self.records.remove(workers::tag(worker))
+        self.records.end(worker, worker.slot.0, &words(*ended))
     }
 
     /// A slot is gone. Its id may be another's at once.
@@ -104,21 +97,12 @@ impl Record {
     /// `write(2)`.
     pub fn forget(&mut self, slot: SlotId) -> io::Result<()> {
         self.ended.remove(&slot);
-        self.records.remove(slot_tag(slot))
+        self.records.remove(Of::Ended(slot.0))
     }
 }
 
 fn words(handled: Handled) -> [u64; 2] {
     [handled.accepted, handled.refused]
-}
-
-fn slot_tag(slot: SlotId) -> u64 {
-    SLOTS | u64::from(slot.0)
-}
-
-fn slot_of(tag: u64) -> Option<SlotId> {
-    let slot = tag.checked_sub(SLOTS)?;
-    u32::try_from(slot).ok().map(SlotId)
 }
 
 #[cfg(test)]
@@ -137,18 +121,18 @@ mod tests {
         ostler_sys::memfd::create("handled").expect("a file")
     }
 
-    fn opened(file: &File) -> Record {
-        Record::open(file.try_clone().expect("a copy")).expect("understood")
+    fn opened(file: &File) -> Ledger {
+        Ledger::open(file.try_clone().expect("a copy")).expect("understood")
     }
 
     #[test]
     fn a_successor_knows_what_each_worker_had_taken() {
         let file = file();
-        let mut record = opened(&file);
+        let mut ledger = opened(&file);
         for (slot, count) in [(0, 7), (1, 1 << 40), (0, 8), (2, 3)] {
-            record.keep(worker(slot), handled(count, 1)).expect("kept");
+            ledger.keep(worker(slot), handled(count, 1)).expect("kept");
         }
-        record.end(worker(1)).expect("ended");
+        ledger.end(worker(1)).expect("ended");
         let mut successor = opened(&file);
         let of = [0, 1, 2].map(|slot| successor.of(worker(slot)));
         assert_eq!(of, [handled(8, 1), handled(0, 0), handled(3, 1)]);
@@ -167,14 +151,14 @@ mod tests {
     #[test]
     fn what_a_slot_has_had_never_shrinks_until_it_is_gone() {
         let file = file();
-        let mut record = opened(&file);
+        let mut ledger = opened(&file);
         let slot = SlotId(3);
-        record.keep(WorkerId::new(3, 0), handled(10, 2)).expect("kept");
-        record.keep(WorkerId::new(3, 1), handled(1, 0)).expect("kept");
-        assert_eq!(record.of_slot(slot), handled(11, 2), "the old and the new one");
-        record.end(WorkerId::new(3, 0)).expect("ended");
-        record.end(WorkerId::new(3, 0)).expect("it has ended already");
-        assert_eq!(record.of_slot(slot), handled(11, 2));
+        ledger.keep(WorkerId::new(3, 0), handled(10, 2)).expect("kept");
+        ledger.keep(WorkerId::new(3, 1), handled(1, 0)).expect("kept");
+        assert_eq!(ledger.of_slot(slot), handled(11, 2), "the old and the new one");
+        ledger.end(WorkerId::new(3, 0)).expect("ended");
+        ledger.end(WorkerId::new(3, 0)).expect("it has ended already");
+        assert_eq!(ledger.of_slot(slot), handled(11, 2));
         let mut successor = opened(&file);
         successor.keep(WorkerId::new(3, 1), handled(5, 1)).expect("kept");
         assert_eq!(successor.of_slot(slot), handled(15, 3));

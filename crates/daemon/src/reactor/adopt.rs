@@ -327,14 +327,14 @@ fn control_socket(keeper: &mut KeeperLink, home: &std::path::Path) -> io::Result
 }
 
 /// What came of the connections that workers were handed, by a predecessor's counts.
-fn handled(keeper: &KeeperLink, known: &BTreeSet<WorkerId>, machine: &Machine) -> io::Result<Option<primary::Record>> {
+fn handled(keeper: &KeeperLink, known: &BTreeSet<WorkerId>, machine: &Machine) -> io::Result<Option<primary::Ledger>> {
     let Some(inherited) = first_of(keeper, HANDLED)? else {
         return Ok(None);
     };
-    let mut record = primary::Record::open(inherited.into())?;
+    let mut ledger = primary::Ledger::open(inherited.into())?;
     let slots = machine.slots().map(|slot| slot.id).collect();
-    record.end_others(known, &slots)?;
-    Ok(Some(record))
+    ledger.end_others(known, &slots)?;
+    Ok(Some(ledger))
 }
 
 /// What workers have counted, by a predecessor's word.
