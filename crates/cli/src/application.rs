@@ -1,6 +1,6 @@
 //! One run of the command line: the surroundings, the words, the command, the exit code. Called by `main`.
 
-use crate::arguments::{self, Parsed};
+use crate::arguments::{self, Parsed, of_pm2};
 use crate::commands;
 use crate::container;
 use crate::error::{Error, Kind, Result};
@@ -23,7 +23,7 @@ pub fn run() -> ExitCode {
     };
     let parsed = match arguments::parse(&words) {
         Ok(parsed) => parsed,
-        Err(error) => return usage(&error, colour),
+        Err(error) => return usage(&error, &words, colour),
     };
     let colour = if parsed.line.common.no_color {
         Colour::Never
@@ -133,9 +133,19 @@ fn environment() -> (BTreeMap<String, String>, Vec<String>) {
     (readable, unreadable)
 }
 
-/// Help and version are answers; everything else that the parser says is a failure.
-fn usage(error: &clap::Error, colour: Colour) -> ExitCode {
+/// Help and version are answers; everything else that the parser says is a failure. Verbs of PM2's have a word of their own.
+fn usage(error: &clap::Error, words: &[String], colour: Colour) -> ExitCode {
     let printer = Printer::to_process(false, colour);
+    if let Some(verb) = arguments::unknown_verb(error) {
+        if let Some(why) = of_pm2::is_so_anyway(words) {
+            printer.say(why);
+            return ExitCode::SUCCESS;
+        }
+        if let Some(instead) = of_pm2::instead_of(verb) {
+            let error = Error::user(format!("PM2 has `{verb}`, Ostler has not")).hint(instead);
+            return finish(&printer, &error);
+        }
+    }
     let text = if printer.colours_out() {
         error.render().ansi().to_string()
     } else {

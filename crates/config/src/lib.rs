@@ -12,6 +12,7 @@
 //! ```
 
 mod attributes;
+mod beginning;
 mod check;
 mod diagnostic;
 mod dotenv;
@@ -36,6 +37,7 @@ mod users;
 mod words;
 mod wrapper;
 
+pub use beginning::{Beginning, Extent, begin};
 pub use diagnostic::{ConfigError, ConfigErrorKind, Diagnostic, Position};
 pub use environment::{
     EnvironmentFileError, Variables, child_environment, log_path, probe_environment, read_files, with_id,

@@ -3,10 +3,12 @@
 pub mod app_options;
 pub mod attributes;
 mod normalise;
+pub mod of_pm2;
 #[cfg(test)]
 mod tests;
 mod verbs;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Command, FromArgMatches};
 use std::cell::LazyCell;
 
@@ -120,6 +122,14 @@ fn parse_words(words: &[String]) -> Result<Parsed, clap::Error> {
         app_args: normalised.app_args,
         unused: normalised.unused,
     })
+}
+
+/// The verb that there is not, if that is what is wrong.
+pub fn unknown_verb(error: &clap::Error) -> Option<&str> {
+    match error.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(verb)) => Some(verb),
+        Some(_) | None => None,
+    }
 }
 
 /// Which verbs give the words after `--` to the app.

@@ -261,6 +261,28 @@ fn every_verb_has_a_help_with_an_example() {
 }
 
 #[test]
+fn verbs_of_pm2_that_there_are_not_have_a_word_of_their_own() {
+    for verb in ["update", "serve", "install", "link", "slist", "deploy"] {
+        let error = parse(&words(&format!("-s {verb} x"))).expect_err(verb);
+        assert_eq!(unknown_verb(&error), Some(verb));
+        assert!(of_pm2::instead_of(verb).is_some(), "{verb}");
+    }
+    let error = parse(&words("strat app.js")).expect_err("a slip");
+    assert_eq!(unknown_verb(&error).and_then(of_pm2::instead_of), None);
+    for verb in Verb::all() {
+        let names = verb.get_all_aliases().chain([verb.get_name()]);
+        assert!(
+            names.into_iter().all(|name| of_pm2::instead_of(name).is_none()),
+            "{verb}"
+        );
+    }
+    for line in ["link delete", "--silent unlink", "unmonitor api"] {
+        assert!(of_pm2::is_so_anyway(&words(line)).is_some(), "{line}");
+    }
+    assert_eq!(of_pm2::is_so_anyway(&words("link secret public")), None);
+}
+
+#[test]
 fn the_grammar_is_sound() {
     grammar().debug_assert();
 }

@@ -1,9 +1,9 @@
 //! The verbs, PM2's and ours: one table of names and of what carries each out.
 
 use crate::commands::{
-    attach, completion, daemon, delete, describe, env, export, flush, id, inspect, jlist, kill, list, logs, monit,
-    otlp, pid, ping, prettylist, profile, reload, reload_logs, reset, restart, resurrect, runtime, save, scale, send,
-    send_signal, start, start_or_reload, start_or_restart, startup, stop, trigger, unstartup, web, why,
+    attach, completion, daemon, delete, describe, env, export, flush, id, init, inspect, jlist, kill, list, logs,
+    monit, otlp, pid, ping, prettylist, profile, reload, reload_logs, reset, restart, resurrect, runtime, save, scale,
+    send, send_signal, start, start_or_reload, start_or_restart, startup, stop, trigger, unstartup, web, why,
 };
 use crate::error::Result;
 use crate::session::Session;
@@ -107,5 +107,6 @@ verbs! {
     Unstartup = "unstartup" => unstartup::Unstartup;
     Export = "export" => export::Export;
     Runtime = "runtime" => runtime::Runtime;
+    Init = "init" or ["ecosystem"] => init::Init;
     Completion = "completion" => completion::Completion;
 }

@@ -9,6 +9,7 @@ pub mod env;
 pub mod export;
 pub mod flush;
 pub mod id;
+pub mod init;
 pub mod inspect;
 pub mod jlist;
 pub mod kill;
