@@ -9,11 +9,11 @@
 
 use crate::error::{Error, Result};
 use crate::home::{HOME_VARIABLE, Home};
-use crate::launch_daemon::{KEEPER_ROLE, READY_VARIABLE, own_program};
+use crate::launch_daemon::{KEEPER_ROLE, READY_VARIABLE};
 use crate::printer::{Colour, Printer};
 use crate::session::Session;
 use ostler_daemon::container::Container;
-use ostler_sys::{inherit, pipes};
+use ostler_sys::{inherit, own_program, pipes};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};

@@ -7,6 +7,7 @@
 use crate::error::{Error, Result};
 use crate::home::{HOME_VARIABLE, Home, unusable};
 use crate::printer::{Colour, Printer};
+use ostler_sys::own_program;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FlockOperation, Timespec};
 use std::fs::{File, OpenOptions};
@@ -129,14 +130,6 @@ pub fn become_keeper(home: &Home, resurrect: bool) -> io::Error {
 fn role_failed(message: &str) -> ExitCode {
     Printer::to_process(false, Colour::Never).error(message);
     ExitCode::FAILURE
-}
-
-/// The program to run in another role: this one, also when its file has been replaced or deleted meanwhile.
-pub fn own_program() -> PathBuf {
-    std::env::current_exe()
-        .ok()
-        .filter(|path| path.exists())
-        .unwrap_or_else(|| PathBuf::from("/proc/self/exe"))
 }
 
 fn lock(home: &Home) -> Result<File> {

@@ -5,6 +5,7 @@
 
 use crate::keeper_link::KeeperLink;
 use ostler_sys::inherit::{bequeath, withhold};
+use ostler_sys::own_program;
 use ostler_wire::keeper::{Key, TableEntry, encode_table};
 use rustix::fs::{MemfdFlags, memfd_create};
 use std::convert::Infallible;
@@ -12,7 +13,6 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
 use std::process::Command;
 
 /// The deposit that says that a keeper was killed once. Its children (workers of daemons that had died before it) fell to whoever
@@ -62,13 +62,4 @@ fn table_file(bytes: &[u8]) -> io::Result<OwnedFd> {
     let mut file = File::from(memfd_create(c"ostler-deposits", MemfdFlags::CLOEXEC)?);
     file.write_all(bytes)?;
     Ok(file.into())
-}
-
-/// By path, so that the program's name stays `ostler` in process lists; by descriptor if the path is gone.
-fn own_program() -> PathBuf {
-    let link = PathBuf::from("/proc/self/exe");
-    std::fs::read_link(&link)
-        .ok()
-        .filter(|path| path.exists())
-        .unwrap_or(link)
 }

@@ -8,7 +8,7 @@
 
 use ostler_core::{ProbeKind, WorkerId};
 use ostler_sys::Pid;
-use ostler_sys::proc::Stat;
+use ostler_sys::proc::{self, Stat};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
@@ -37,8 +37,10 @@ pub fn command_marker(worker: WorkerId, kind: ProbeKind, home: &str) -> String {
 /// What lives of a command, deepest first, its own process last. That may have ended, but must not have been reaped. `own` is this
 /// daemon, which what the command detaches falls to, and `known` are children of it that are no part of the command.
 pub fn of_command(pid: i32, marker: &str, own: i32, known: &BTreeSet<i32>) -> Vec<i32> {
-    let is_part =
-        |child: i32| session(child) == Some(pid) || variable(child, COMMAND_MARKER).as_deref() == Some(marker);
+    let is_part = |child: i32| {
+        stat(child).is_some_and(|stat| stat.session == pid)
+            || variable(child, COMMAND_MARKER).as_deref() == Some(marker)
+    };
     let others = children(own)
         .into_iter()
         .filter(|child| *child != pid && !known.contains(child));
@@ -68,8 +70,7 @@ pub fn commands(home: &str) -> Vec<i32> {
 
 /// A zombie holds nothing and runs nothing: it only waits for its parent.
 pub fn is_dead(pid: i32) -> bool {
-    let stat = Pid::from_raw(pid).map(Stat::read);
-    !matches!(stat, Some(Ok(Some(stat))) if !stat.is_zombie())
+    stat(pid).is_none_or(|stat| stat.is_zombie())
 }
 
 /// All processes below `root`, deepest first, without `root`.
@@ -135,30 +136,22 @@ pub fn orphans(ours: &[i32], known: &BTreeSet<i32>, sessions: &BTreeMap<i32, Wor
 }
 
 fn owner(pid: i32, sessions: &BTreeMap<i32, WorkerId>, home: &str) -> Option<WorkerId> {
-    session(pid)
-        .and_then(|session| sessions.get(&session).copied())
+    stat(pid)
+        .and_then(|stat| sessions.get(&stat.session).copied())
         .or_else(|| marked(pid, home))
-}
-
-/// Field 6 of `/proc/<pid>/stat`.
-fn session(pid: i32) -> Option<i32> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, fields) = stat.rsplit_once(')')?;
-    fields.split_ascii_whitespace().nth(3)?.parse().ok()
 }
 
 fn marked(pid: i32, home: &str) -> Option<WorkerId> {
     parse_marker(&variable(pid, MARKER)?, home)
 }
 
+fn stat(pid: i32) -> Option<Stat> {
+    Stat::read(Pid::from_raw(pid)?).ok()?
+}
+
 /// A variable of the environment that a process was started with.
 fn variable(pid: i32, name: &str) -> Option<String> {
-    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
-    let variables = environment.split(|byte| *byte == 0);
-    let value = variables
-        .filter_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
-        .next()?;
-    String::from_utf8(value.to_vec()).ok()
+    String::from_utf8(proc::variable(Pid::from_raw(pid)?, name)?).ok()
 }
 
 /// Processes of this home's apps, and of commands that looked at them, whoever started them, but for ourselves: for a start from cold,

@@ -3,7 +3,7 @@
 use crate::deposits::Deposits;
 use crate::{KEEPER_VARIABLE, OPEN_FILES_VARIABLE};
 use ostler_sys::fdpass::SendError;
-use ostler_sys::{ExitStatus, fdpass, inherit, pipes};
+use ostler_sys::{ExitStatus, fdpass, inherit, own_program, pipes};
 use ostler_wire::keeper::ToDaemon;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
@@ -11,7 +11,6 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -201,15 +200,6 @@ impl Pace {
         let doublings = self.young_deaths.checked_sub(FREE_ATTEMPTS + 1);
         self.earliest = doublings.map(|count| now + WAITS.0.saturating_mul(1 << count.min(16)).min(WAITS.1));
     }
-}
-
-/// Our own program by path, so that its name stays `ostler` in process lists; by descriptor if the path is gone.
-fn own_program() -> PathBuf {
-    let link = PathBuf::from("/proc/self/exe");
-    std::fs::read_link(&link)
-        .ok()
-        .filter(|path| path.exists())
-        .unwrap_or(link)
 }
 
 #[cfg(test)]

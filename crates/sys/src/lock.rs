@@ -4,7 +4,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -55,11 +55,6 @@ impl LockFile {
                 return Ok(Self(file));
             }
         }
-    }
-
-    /// Goes on holding a lock that was taken before an `execve`, or by another process, through its descriptor.
-    pub fn from_inherited(descriptor: OwnedFd) -> Self {
-        Self(descriptor.into())
     }
 }
 

@@ -24,19 +24,6 @@ pub fn set_nonblocking(end: impl AsFd) -> io::Result<()> {
     Ok(rustix::fs::fcntl_setfl(&end, flags | rustix::fs::OFlags::NONBLOCK)?)
 }
 
-/// Asks for room for this many bytes in a pipe. Returns what it has then: the kernel rounds up, and refuses users
-/// without privileges beyond `/proc/sys/fs/pipe-max-size` or their share, in which case the size stays.
-///
-/// # Errors
-/// `fcntl(2)` on something that is no pipe.
-pub fn set_capacity(end: impl AsFd, bytes: usize) -> io::Result<usize> {
-    match rustix::pipe::fcntl_setpipe_size(&end, bytes) {
-        Ok(size) => Ok(size),
-        Err(Errno::PERM | Errno::BUSY) => Ok(rustix::pipe::fcntl_getpipe_size(&end)?),
-        Err(error) => Err(error.into()),
-    }
-}
-
 /// How many bytes wait to be read.
 ///
 /// # Errors

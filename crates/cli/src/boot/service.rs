@@ -3,7 +3,6 @@
 use super::platform::Platform;
 use crate::error::{Error, Result};
 use crate::home::HOME_VARIABLE;
-use crate::launch_daemon;
 use crate::session::Session;
 use clap::Args;
 use ostler_sys::users::{self, UnknownError};
@@ -153,7 +152,7 @@ fn home(session: &Session, user: &str, caller: &str, wish: &Wish, user_home: &Pa
 
 /// The program as it is found in `PATH`, if that is this one: such a link outlives the next upgrade, what it leads to may not.
 fn program(session: &Session) -> Result<PathBuf> {
-    let own = launch_daemon::own_program();
+    let own = ostler_sys::own_program();
     if own == Path::new("/proc/self/exe") {
         return Err(Error::system("the program file of this command has been deleted").hint("install Ostler again"));
     }

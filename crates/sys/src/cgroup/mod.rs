@@ -2,7 +2,7 @@
 //!
 //! Called by the daemon once at start ([`Branch::grow`]) and for each worker ([`Branch::group`]). Everything here
 //! is optional: with version 1 alone, without rights, or outside a delegated subtree there is no branch, and
-//! trees are found by [`crate::proc::Tree`].
+//! trees are found by looking at the process table.
 //!
 //! Layout: `<the cgroup we were started in>/ostler-<id>/<name>`, one group a worker. Our own processes stay where
 //! they were started. Facts: the kernel's `admin-guide/cgroup-v2.rst`; systemd's `CGROUP_DELEGATION`.
@@ -188,15 +188,6 @@ impl Group {
     pub fn is_empty(&self) -> io::Result<bool> {
         let events = fs::read_to_string(self.path.join("cgroup.events"))?;
         Ok(field(&events, "populated") == Some(0))
-    }
-
-    /// Bytes charged to it and what is below it, page cache included; `None` without the memory controller.
-    pub fn memory_current(&self) -> Option<u64> {
-        fs::read_to_string(self.path.join("memory.current"))
-            .ok()?
-            .trim()
-            .parse()
-            .ok()
     }
 
     /// How many of its processes the kernel's OOM killer has killed; `None` without the memory controller.

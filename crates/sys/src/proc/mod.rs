@@ -11,16 +11,14 @@ mod holder;
 mod listening;
 mod stat;
 mod table;
-mod tree;
 mod waiting;
 
-pub use cpu::{cpu_nanos, cpu_nanos_of_threads};
-pub use environment::{MARKER, environment_entry};
+pub use cpu::cpu_nanos;
+pub use environment::variable;
 pub use footprint::Footprint;
 pub use holder::{Bound, holder_of};
 pub use listening::ListeningSockets;
 pub(crate) use listening::{each_socket, socket_inodes};
 pub use stat::{StartTime, Stat, State, Usage, millis_of_ticks, page_size};
 pub use table::ProcessTable;
-pub use tree::Tree;
 pub use waiting::{Waiting, waits_on};

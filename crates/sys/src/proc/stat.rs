@@ -49,8 +49,6 @@ pub struct Stat {
     pub cpu_ticks: u64,
     /// Resident memory in pages. The kernel counts lazily: it may be off by some dozen pages a CPU.
     pub resident_pages: u64,
-    /// Where its environment ends in its memory; 0 while it is between two programs, without memory, and for those who may not see it.
-    pub environment_end: u64,
     /// The wait status of a zombie; 0 for those who may not see it.
     pub exit_code: i32,
 }
@@ -62,15 +60,6 @@ pub struct Usage {
     pub resident_bytes: u64,
     /// User and system time in milliseconds, to the tick (10 ms).
     pub cpu_millis: u64,
-}
-
-impl std::iter::Sum for Usage {
-    fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
-        parts.fold(Self::default(), |sum, part| Self {
-            resident_bytes: sum.resident_bytes + part.resident_bytes,
-            cpu_millis: sum.cpu_millis + part.cpu_millis,
-        })
-    }
 }
 
 impl Stat {
@@ -109,8 +98,7 @@ impl Stat {
         let threads = number(fields.nth(20 - 16)?)?;
         let start = number(fields.nth(22 - 21)?)?;
         let resident: i64 = number(fields.nth(24 - 23)?)?;
-        let environment_end = fields.nth(51 - 25).and_then(number).unwrap_or(0);
-        let exit_code = fields.next().and_then(number).unwrap_or(0);
+        let exit_code = fields.nth(52 - 25).and_then(number).unwrap_or(0);
         Some(Self {
             pid: Pid::from_raw(pid)?,
             parent: Pid::from_raw(parent),
@@ -121,7 +109,6 @@ impl Stat {
             start_time: StartTime(start),
             cpu_ticks: user + system,
             resident_pages: u64::try_from(resident).unwrap_or(0),
-            environment_end,
             exit_code,
         })
     }
@@ -194,7 +181,7 @@ mod tests {
             (stat.start_time, stat.cpu_ticks, stat.resident_pages),
             (StartTime(987_654), 12, 321)
         );
-        assert_eq!((stat.environment_end, stat.exit_code), (4711, 7 << 8));
+        assert_eq!(stat.exit_code, 7 << 8);
     }
 
     #[test]
@@ -216,6 +203,5 @@ mod tests {
         assert_eq!(stat.parent, rustix::process::getppid());
         assert!(!stat.is_zombie());
         assert!(stat.usage().resident_bytes > 100_000);
-        assert_ne!(stat.environment_end, 0);
     }
 }

@@ -1,38 +1,26 @@
 //! All processes in one pass.
 
-use super::environment::Markers;
 use super::file::{leading_number, open, read};
-use super::stat::{StartTime, Stat};
+use super::stat::Stat;
 use rustix::fs::{CWD, OFlags, RawDir};
 use rustix::io::Errno;
 use rustix::process::Pid;
 use std::io;
 use std::mem::MaybeUninit;
-use std::sync::Arc;
 
 /// All processes at (nearly) one moment, by pid.
 #[derive(Clone, Debug, Default)]
 pub struct ProcessTable {
     /// In order of pid.
     processes: Vec<Stat>,
-    /// What is known of environments, handed on from table to table.
-    markers: Arc<Markers>,
 }
 
 impl ProcessTable {
-    /// Reads all of `/proc`. Processes that end meanwhile are left out; those that start meanwhile may be.
+    /// Reads those processes of `/proc` that `wanted` says of. Which there are costs a thousandth of a millisecond each, to look at one ten
+    /// times as much. Processes that end meanwhile are left out; those that start meanwhile may be.
     ///
     /// # Errors
     /// When `/proc` cannot be read: out of descriptors, not mounted.
-    pub fn scan() -> io::Result<Self> {
-        Self::scan_where(|_| true)
-    }
-
-    /// Reads those processes of `/proc` that `wanted` says of. Which there are costs a thousandth of a millisecond each, to look at one ten
-    /// times as much.
-    ///
-    /// # Errors
-    /// As [`ProcessTable::scan`].
     pub fn scan_where(mut wanted: impl FnMut(Pid) -> bool) -> io::Result<Self> {
         let proc = open(CWD, format_args!("/proc"), OFlags::DIRECTORY)?.ok_or(Errno::NOENT)?;
         let mut processes = Vec::with_capacity(256);
@@ -50,17 +38,6 @@ impl ProcessTable {
         Ok(Self::from(processes))
     }
 
-    /// Reads all of `/proc` again. What was learnt of environments is kept: whoever looks at trees again and again
-    /// does this rather than [`ProcessTable::scan`].
-    ///
-    /// # Errors
-    /// As [`ProcessTable::scan`]; the table is then as it was.
-    pub fn refresh(&mut self) -> io::Result<()> {
-        self.processes = Self::scan()?.processes;
-        self.markers.retain(|pid, start| self.get_started(pid, start).is_some());
-        Ok(())
-    }
-
     /// One process.
     pub fn get(&self, pid: Pid) -> Option<&Stat> {
         let at = self
@@ -70,37 +47,16 @@ impl ProcessTable {
         self.processes.get(at)
     }
 
-    /// One process, if it is still that one.
-    pub fn get_started(&self, pid: Pid, start: StartTime) -> Option<&Stat> {
-        self.get(pid).filter(|stat| stat.start_time == start)
-    }
-
     /// All of them, by pid.
     pub fn iter(&self) -> impl Iterator<Item = &Stat> {
         self.processes.iter()
-    }
-
-    /// Whether a process carries a marker, `OSTLER_WORKER=<value>`, in its environment.
-    ///
-    /// # Errors
-    /// When `/proc` cannot be read.
-    pub fn is_marked(&self, process: &Stat, marker: &[u8]) -> io::Result<bool> {
-        self.markers.has(process, marker)
-    }
-
-    /// The direct children of a process, zombies included.
-    pub fn children(&self, pid: Pid) -> impl Iterator<Item = &Stat> {
-        self.processes.iter().filter(move |stat| stat.parent == Some(pid))
     }
 }
 
 impl From<Vec<Stat>> for ProcessTable {
     fn from(mut processes: Vec<Stat>) -> Self {
         processes.sort_unstable_by_key(|stat| stat.pid.as_raw_nonzero());
-        Self {
-            processes,
-            markers: Arc::default(),
-        }
+        Self { processes }
     }
 }
 

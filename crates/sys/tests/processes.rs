@@ -1,30 +1,22 @@
-//! Trees of real processes: found whole, killed whole, and nobody else's.
+//! Real processes: what they use, how they end, and that nothing gets out of a cgroup.
 #![allow(clippy::print_stdout, reason = "measurements are printed")]
 
 mod common;
 
-use common::{Child, LIMIT, command, shell, text, until};
+use common::{Child, LIMIT, command, shell, until};
 use ostler_sys::cgroup::Branch;
 use ostler_sys::pidfd::{self, Waited, exit_info, zombie_exit_status};
-use ostler_sys::proc::{self, ListeningSockets, ProcessTable, StartTime, Stat, State, Tree};
+use ostler_sys::proc::{self, ListeningSockets, ProcessTable, StartTime, Stat, State};
 use ostler_sys::spawn::{Command, ExecOutcome};
-use ostler_sys::tree::{self, TreeHold};
 use ostler_sys::{ExitStatus, Pid, reap};
 use std::io::Read;
 use std::os::fd::OwnedFd;
-
-const MARKER: &str = "OSTLER_WORKER=test.1";
 
 /// Double fork and a session of its own, as daemons do; the last one tells its pid and sleeps.
 const BREAK_AWAY: &str = "(setsid sh -c 'echo $$; exec sleep 60' &) & wait";
 
 fn python() -> Option<std::path::PathBuf> {
     ostler_sys::resolve::find("python3".as_ref(), None, "/".as_ref()).ok()
-}
-
-fn marked(mut command: Command) -> Command {
-    command.envp.push(text(MARKER));
-    command
 }
 
 /// Runs a command with its output on a pipe.
@@ -45,130 +37,14 @@ fn read_pid(output: &mut std::io::PipeReader) -> Pid {
     said.trim().parse().ok().and_then(Pid::from_raw).expect("a pid")
 }
 
-fn members(child: &Child) -> Vec<Stat> {
-    let us = [rustix::process::getpid()];
-    let tree = Tree {
-        root: child.pid,
-        root_start: child.start,
-        subreapers: &us,
-        marker: MARKER.as_bytes(),
-    };
-    tree.members(&ProcessTable::scan().expect("/proc")).expect("/proc")
-}
-
-fn pids(members: &[Stat]) -> Vec<Pid> {
-    members.iter().map(|member| member.pid).collect()
-}
-
-/// Kills a tree until nothing of it is left, reaping what falls to us.
-fn kill_all(child: &Child) {
-    until("the tree is gone", || {
-        let left = members(child);
-        let signalled = tree::signal(&left, libc::SIGKILL);
-        assert!(signalled.refused.is_empty(), "{:?}", signalled.refused);
-        while reap::reap_any().expect("wait").is_some() {}
-        left.is_empty().then_some(())
-    });
-}
-
 #[test]
-fn a_double_fork_with_a_session_of_its_own_is_found_and_killed() {
-    reap::become_subreaper().expect("subreaper");
-    let (app, mut output) = run_with_output(marked(shell(BREAK_AWAY)));
-    let runaway = read_pid(&mut output);
-    let start = Stat::read(runaway).expect("/proc").expect("alive").start_time;
-    let held = pidfd::open(runaway, start).expect("opened").expect("alive");
-    until("it falls to us", || {
-        let stat = Stat::read(runaway).expect("/proc").expect("alive");
-        (stat.parent == Some(rustix::process::getpid()) && stat.session != app.pid.as_raw_nonzero().get()).then_some(())
-    });
-    assert!(pids(&members(&app)).contains(&runaway));
-    // Also when the app itself is long gone.
-    assert!(
-        pidfd::wait_for_exit(&app.pidfd, LIMIT).expect("poll"),
-        "the shell has nothing to wait for"
-    );
-    assert_eq!(app.wait(), ExitStatus::Code(0));
-    assert_eq!(pids(&members(&app)), [runaway]);
-    kill_all(&app);
-    assert!(pidfd::has_exited(&held).expect("poll"));
-}
-
-#[test]
-fn an_orphan_with_another_apps_marker_is_left_alone() {
-    reap::become_subreaper().expect("subreaper");
-    let mut other = shell(BREAK_AWAY);
-    other.envp.push(text("OSTLER_WORKER=test.11"));
-    let (other, mut output) = run_with_output(other);
-    let stranger = read_pid(&mut output);
-    let app = Child::run(marked(command(&["/bin/sleep", "60"])));
-    until("it falls to us", || {
-        let stat = Stat::read(stranger).expect("/proc").expect("alive");
-        (stat.parent == Some(rustix::process::getpid())).then_some(())
-    });
-    assert_eq!(pids(&members(&app)), [app.pid]);
-    let held = TreeHold::open(&[Stat::read(stranger).expect("/proc").expect("alive")]).expect("held");
-    assert_eq!(held.signal(libc::SIGKILL).delivered, 1);
-    until("it is reaped", || {
-        reap::reap_any().expect("wait").filter(|(pid, _)| *pid == stranger)
-    });
-    drop(other);
-}
-
-#[test]
-fn shells_below_shells_are_signalled_deepest_first() {
-    let (app, mut output) = run_with_output(shell("sh -c 'sh -c \"echo \\$\\$; exec sleep 60\"; true'; true"));
-    let deepest = read_pid(&mut output);
-    let found = until("three levels", || Some(members(&app)).filter(|found| found.len() == 3));
-    assert_eq!((found[0].pid, found[2].pid), (deepest, app.pid));
-    assert_eq!(found[0].parent, Some(found[1].pid));
-    let mut hold = TreeHold::open(&found).expect("held");
-    assert_eq!(
-        hold.members().map(|(member, _)| member.pid).collect::<Vec<_>>(),
-        pids(&found)
-    );
-    // The shells above may end by themselves as soon as the one below has.
-    let signalled = hold.signal(libc::SIGKILL);
-    assert!(
-        (1..=3).contains(&signalled.delivered) && signalled.refused.is_empty(),
-        "{signalled:?}"
-    );
-    until("all have ended", || {
-        (hold.drop_ended().expect("poll") == 0).then_some(())
-    });
-}
-
-#[test]
-fn a_process_group_of_its_own_within_the_session_belongs_to_the_app() {
-    // `set -m` gives each job a group of its own; the shell ends, its job is left in the session.
-    let (app, mut output) = run_with_output(shell("set -m; sleep 60 & echo $!"));
-    let job = read_pid(&mut output);
-    assert_eq!(app.wait(), ExitStatus::Code(0));
-    assert_eq!(pids(&members(&app)), [job]);
-    assert_eq!(tree::signal(&members(&app), libc::SIGKILL).delivered, 1);
-    until("it has ended", || members(&app).is_empty().then_some(()));
-}
-
-#[test]
-fn a_process_with_the_right_number_but_another_start_is_neither_opened_nor_signalled() {
+fn a_process_with_the_right_number_but_another_start_is_not_opened() {
     let child = Child::run(command(&["/bin/sleep", "60"]));
-    assert!(
-        pidfd::open(child.pid, StartTime(child.start.0 + 1))
-            .expect("no error")
-            .is_none()
-    );
-    let mut mistaken = Stat::read(child.pid).expect("/proc").expect("alive");
-    mistaken.start_time = StartTime(mistaken.start_time.0 - 1);
-    assert_eq!(tree::signal(&[mistaken], libc::SIGKILL).delivered, 0);
-    assert_eq!(TreeHold::open(&[mistaken]).expect("no error").members().count(), 0);
-    assert!(!pidfd::has_exited(&child.pidfd).expect("poll"));
-    let older = Tree {
-        root: child.pid,
-        root_start: mistaken.start_time,
-        subreapers: &[],
-        marker: b"OSTLER_WORKER=-",
-    };
-    assert_eq!(older.members(&ProcessTable::scan().expect("/proc")).expect("/proc"), []);
+    for other in [child.start.0 - 1, child.start.0 + 1] {
+        let opened = pidfd::open(child.pid, StartTime(other)).expect("no error");
+        assert!(opened.is_none(), "another process had or will have that number");
+    }
+    assert!(pidfd::open(child.pid, child.start).expect("no error").is_some());
 }
 
 #[test]
@@ -226,24 +102,18 @@ fn reaping_takes_each_child_once_and_then_says_there_is_none() {
 }
 
 #[test]
-fn usage_of_a_tree_is_that_of_all_its_processes() {
+fn what_a_process_uses_is_told() {
     let Some(python) = python() else { return };
-    let script = "import os,sys\nb=bytearray(b'x'*(20<<20))\nif os.fork()==0:\n b=bytearray(b'y'*(20<<20))\n \
-                  print(os.getpid(),flush=True)\n sys.stdin.read()\nos.wait()";
+    let script = "import sys\nb=bytearray(b'x'*(40<<20))\nprint(1,flush=True)\nsys.stdin.read()";
     let (silent, _open) = std::io::pipe().expect("a pipe");
     let mut command = command(&[python.to_str().expect("text"), "-c", script]);
     command.descriptors.push((OwnedFd::from(silent), 0));
     let (app, mut output) = run_with_output(command);
-    let child = read_pid(&mut output);
-    let found = members(&app);
-    assert_eq!(pids(&found), [child, app.pid]);
-    let sum: proc::Usage = found.iter().map(Stat::usage).sum();
-    assert!(found.iter().all(|member| member.usage().resident_bytes > 20 << 20));
-    assert!(sum.resident_bytes > 60 << 20, "{sum:?}: the child has both arrays");
+    read_pid(&mut output);
+    let usage = Stat::read(app.pid).expect("/proc").expect("alive").usage();
+    assert!(usage.resident_bytes > 40 << 20, "{usage:?}");
     let nanos = proc::cpu_nanos(app.pid).expect("/proc").expect("this kernel counts");
     assert!(nanos > 1_000_000, "{nanos}: an interpreter takes milliseconds to start");
-    assert!(proc::cpu_nanos_of_threads(app.pid).expect("/proc").expect("counted") >= nanos);
-    kill_all(&app);
 }
 
 #[test]
@@ -277,7 +147,7 @@ fn listens(pid: Pid) -> bool {
 }
 
 #[test]
-fn a_stopped_process_shows_as_stopped_in_every_new_look_at_the_table() {
+fn a_stopped_process_shows_as_stopped_and_is_in_the_table() {
     let child = Child::run(command(&["/bin/sleep", "60"]));
     pidfd::signal(&child.pidfd, libc::SIGSTOP).expect("sent");
     until("it stops", || {
@@ -285,22 +155,12 @@ fn a_stopped_process_shows_as_stopped_in_every_new_look_at_the_table() {
             .expect("/proc")
             .filter(|stat| stat.state == State::Stopped)
     });
-    let mut table = ProcessTable::scan().expect("/proc");
-    let (start, processes) = (std::time::Instant::now(), table.iter().count());
-    for _ in 0..100 {
-        table.refresh().expect("/proc");
-    }
-    println!("a scan of {processes} processes takes {:?}", start.elapsed() / 100);
-    assert!(
-        table
-            .get_started(child.pid, child.start)
-            .is_some_and(|stat| stat.state == State::Stopped)
-    );
-    assert!(
-        table
-            .children(rustix::process::getpid())
-            .any(|stat| stat.pid == child.pid)
-    );
+    let us = rustix::process::getpid();
+    let table = ProcessTable::scan_where(|pid| [us, child.pid].contains(&pid)).expect("/proc");
+    let found: Vec<Pid> = table.iter().map(|stat| stat.pid).collect();
+    assert_eq!(found.len(), 2);
+    let listed = table.get(child.pid).expect("it lives");
+    assert_eq!((listed.state, listed.parent), (State::Stopped, Some(us)));
 }
 
 /// Where a version 2 hierarchy is writable: `/sys/fs/cgroup` or, beside version 1, `/sys/fs/cgroup/unified`.
