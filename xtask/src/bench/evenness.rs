@@ -1,10 +1,12 @@
-//! How evenly connections are shared: opened one by one, each answered before the next, and in a burst.
+//! How evenly connections are shared: opened one by one, each answered before the next, and in a burst. Each is a client of its own, with an
+//! address of its own: with `sticky` it decides.
 
 use super::number;
 use crate::{Result, say};
 use ostler_testkit::{Home, Manager, Visitor, apps, free_port};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 const MODES: [&str; 4] = ["round-robin", "least-connections", "sticky", "direct"];
 const WORKERS: [u32; 3] = [2, 4, 8];
@@ -56,8 +58,9 @@ fn shares(home: &Home, port: u16, count: usize, in_burst: bool) -> Result<Vec<u3
     let mut tally: BTreeMap<i32, u32> = home.pids("web").into_iter().map(|pid| (pid, 0)).collect();
     let mut visitors = Vec::with_capacity(count);
     let mut answers = Vec::with_capacity(count);
-    for _ in 0..count {
-        let mut visitor = Visitor::at(port).map_err(failed)?;
+    for client in (0..).take(count) {
+        let [.., high, low] = u32::to_be_bytes(client);
+        let mut visitor = Visitor::from(Ipv4Addr::new(127, 1, high, low), port).map_err(failed)?;
         if !in_burst {
             answers.push(visitor.get("/").map_err(failed)?);
         }
