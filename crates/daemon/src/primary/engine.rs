@@ -9,7 +9,7 @@ pub(crate) use count::Reply;
 
 use super::HandedTo;
 use super::census::Census;
-use super::handled::Ledger;
+use super::handled::Accounts;
 use super::link::{Link, Unsent};
 use super::listener::Listener;
 use super::queue::Queue;
@@ -71,7 +71,7 @@ pub(super) struct Waiting {
 /// What connections are counted by.
 pub(super) struct Counting {
     pub(super) census: Census,
-    pub(super) ledger: Ledger,
+    pub(super) accounts: Accounts,
 }
 
 /// See the module's header.
@@ -86,7 +86,7 @@ pub(super) struct Engine {
     /// Which door a queue belongs to.
     queues: BTreeMap<u64, u64>,
     census: Census,
-    ledger: Ledger,
+    accounts: Accounts,
     /// When what workers have taken is kept for a successor; none while it is.
     keep_at: Option<Instant>,
     counts: BTreeMap<AppId, Count>,
@@ -115,7 +115,7 @@ impl Engine {
             doors: BTreeMap::new(),
             queues: BTreeMap::new(),
             census: counting.census,
-            ledger: counting.ledger,
+            accounts: counting.accounts,
             keep_at: None,
             counts: BTreeMap::new(),
             askers: Vec::new(),
@@ -210,7 +210,7 @@ impl Engine {
                 link.half_told.insert(key);
             }
         }
-        link.handled = self.ledger.of(link.worker);
+        link.handled = self.accounts.of(link.worker);
         link.kept_handled = link.handled;
         self.tokens.insert(link.worker, token);
         let _ = rustix::io::ioctl_fionbio(link.socket.as_fd(), true);

@@ -12,14 +12,14 @@ pub const HANDLED: &str = "handled";
 
 /// See the module's header.
 #[derive(Debug)]
-pub struct Ledger {
+pub struct Accounts {
     records: Records<2>,
     workers: BTreeMap<WorkerId, Handled>,
     /// Of workers that are gone.
     ended: BTreeMap<SlotId, Handled>,
 }
 
-impl Ledger {
+impl Accounts {
     /// In a file that is empty, or a predecessor's.
     ///
     /// # Errors
@@ -121,18 +121,18 @@ mod tests {
         ostler_sys::memfd::create("handled").expect("a file")
     }
 
-    fn opened(file: &File) -> Ledger {
-        Ledger::open(file.try_clone().expect("a copy")).expect("understood")
+    fn opened(file: &File) -> Accounts {
+        Accounts::open(file.try_clone().expect("a copy")).expect("understood")
     }
 
     #[test]
     fn a_successor_knows_what_each_worker_had_taken() {
         let file = file();
-        let mut ledger = opened(&file);
+        let mut accounts = opened(&file);
         for (slot, count) in [(0, 7), (1, 1 << 40), (0, 8), (2, 3)] {
-            ledger.keep(worker(slot), handled(count, 1)).expect("kept");
+            accounts.keep(worker(slot), handled(count, 1)).expect("kept");
         }
-        ledger.end(worker(1)).expect("ended");
+        accounts.end(worker(1)).expect("ended");
         let mut successor = opened(&file);
         let of = [0, 1, 2].map(|slot| successor.of(worker(slot)));
         assert_eq!(of, [handled(8, 1), handled(0, 0), handled(3, 1)]);
@@ -151,14 +151,14 @@ mod tests {
     #[test]
     fn what_a_slot_has_had_never_shrinks_until_it_is_gone() {
         let file = file();
-        let mut ledger = opened(&file);
+        let mut accounts = opened(&file);
         let slot = SlotId(3);
-        ledger.keep(WorkerId::new(3, 0), handled(10, 2)).expect("kept");
-        ledger.keep(WorkerId::new(3, 1), handled(1, 0)).expect("kept");
-        assert_eq!(ledger.of_slot(slot), handled(11, 2), "the old and the new one");
-        ledger.end(WorkerId::new(3, 0)).expect("ended");
-        ledger.end(WorkerId::new(3, 0)).expect("it has ended already");
-        assert_eq!(ledger.of_slot(slot), handled(11, 2));
+        accounts.keep(WorkerId::new(3, 0), handled(10, 2)).expect("kept");
+        accounts.keep(WorkerId::new(3, 1), handled(1, 0)).expect("kept");
+        assert_eq!(accounts.of_slot(slot), handled(11, 2), "the old and the new one");
+        accounts.end(WorkerId::new(3, 0)).expect("ended");
+        accounts.end(WorkerId::new(3, 0)).expect("it has ended already");
+        assert_eq!(accounts.of_slot(slot), handled(11, 2));
         let mut successor = opened(&file);
         successor.keep(WorkerId::new(3, 1), handled(5, 1)).expect("kept");
         assert_eq!(successor.of_slot(slot), handled(15, 3));

@@ -20,7 +20,7 @@ mod shelf;
 mod unfinished;
 
 pub(crate) use engine::Reply;
-pub(crate) use handled::{HANDLED, Ledger};
+pub(crate) use handled::{Accounts, HANDLED};
 pub(crate) use link::Member;
 pub(crate) use probe::{Handed, HandedTo, NotHanded};
 pub(crate) use unfinished::Unfinished;
@@ -142,7 +142,7 @@ pub struct Primary {
     facts: UnboundedSender<Fact>,
     generation: u32,
     /// A predecessor's, until the thread takes it.
-    ledger: Arc<Mutex<Option<Ledger>>>,
+    accounts: Arc<Mutex<Option<Accounts>>>,
     thread: Arc<OnceLock<Thread>>,
 }
 
@@ -160,11 +160,11 @@ impl std::fmt::Debug for Primary {
 
 impl Primary {
     /// The primary of the daemon of this generation.
-    pub fn new(facts: UnboundedSender<Fact>, generation: u32, ledger: Option<Ledger>) -> Self {
+    pub fn new(facts: UnboundedSender<Fact>, generation: u32, accounts: Option<Accounts>) -> Self {
         Self {
             facts,
             generation,
-            ledger: Arc::new(Mutex::new(ledger)),
+            accounts: Arc::new(Mutex::new(accounts)),
             thread: Arc::default(),
         }
     }
@@ -221,7 +221,7 @@ impl Primary {
         let reached = self.thread.get_or_init(|| Thread { commands, wake });
         let counting = Counting {
             census: Census::start(self.clone())?,
-            ledger: self.ledger()?,
+            accounts: self.accounts()?,
         };
         let engine = Engine::new(poll, self.facts.clone(), self.clone(), counting, self.generation);
         let primary = self.clone();
@@ -244,16 +244,16 @@ impl Primary {
         if self.thread.get().is_some() {
             return self.send(Command::Forget(slot));
         }
-        if let Some(ledger) = self.inherited().as_mut() {
+        if let Some(accounts) = self.inherited().as_mut() {
             // It overwrites what is in the file: no memory is needed.
-            let _ = ledger.forget(slot);
+            let _ = accounts.forget(slot);
         }
     }
 
     /// Where it is counted what came of the connections that workers were handed: a predecessor's, or one that a successor will have.
-    fn ledger(&self) -> io::Result<Ledger> {
-        if let Some(ledger) = self.inherited().take() {
-            return Ok(ledger);
+    fn accounts(&self) -> io::Result<Accounts> {
+        if let Some(accounts) = self.inherited().take() {
+            return Ok(accounts);
         }
         let file = ostler_sys::memfd::create(HANDLED)?;
         let _ = self.facts.send(Fact::Deposit {
@@ -261,11 +261,11 @@ impl Primary {
             data: Vec::new(),
             descriptors: vec![file.as_fd().try_clone_to_owned()?],
         });
-        Ledger::open(file)
+        Accounts::open(file)
     }
 
-    fn inherited(&self) -> MutexGuard<'_, Option<Ledger>> {
-        self.ledger.lock().expect("invariant: nobody panics with this lock")
+    fn inherited(&self) -> MutexGuard<'_, Option<Accounts>> {
+        self.accounts.lock().expect("invariant: nobody panics with this lock")
     }
 
     fn report(&self, what: &str) {

@@ -327,14 +327,18 @@ fn control_socket(keeper: &mut KeeperLink, home: &std::path::Path) -> io::Result
 }
 
 /// What came of the connections that workers were handed, by a predecessor's counts.
-fn handled(keeper: &KeeperLink, known: &BTreeSet<WorkerId>, machine: &Machine) -> io::Result<Option<primary::Ledger>> {
+fn handled(
+    keeper: &KeeperLink,
+    known: &BTreeSet<WorkerId>,
+    machine: &Machine,
+) -> io::Result<Option<primary::Accounts>> {
     let Some(inherited) = first_of(keeper, HANDLED)? else {
         return Ok(None);
     };
-    let mut ledger = primary::Ledger::open(inherited.into())?;
+    let mut accounts = primary::Accounts::open(inherited.into())?;
     let slots = machine.slots().map(|slot| slot.id).collect();
-    ledger.end_others(known, &slots)?;
-    Ok(Some(ledger))
+    accounts.end_others(known, &slots)?;
+    Ok(Some(accounts))
 }
 
 /// What workers have counted, by a predecessor's word.

@@ -122,7 +122,7 @@ impl Engine {
                 accepted: known.then_some(link.handled.accepted),
                 refused: known.then_some(link.handled.refused),
                 active: counted.and_then(|count| count.open(link.worker)),
-                handled: known.then(|| self.ledger.of_slot(link.worker.slot)),
+                handled: known.then(|| self.accounts.of_slot(link.worker.slot)),
             }
         };
         self.links.values().map(|link| (link.worker, of(link))).collect()
@@ -335,15 +335,15 @@ impl Engine {
         for link in self.links.values_mut().filter(|link| link.handled != link.kept_handled) {
             link.kept_handled = link.handled;
             // No memory to grow the file by: a successor counts from what it finds.
-            let _ = self.ledger.keep(link.worker, link.handled);
+            let _ = self.accounts.keep(link.worker, link.handled);
         }
     }
 
     /// A worker is gone: what it has taken stays with its slot.
     pub(super) fn end_handled(&mut self, link: &super::Link) {
-        let kept = self.ledger.keep(link.worker, link.handled);
+        let kept = self.accounts.keep(link.worker, link.handled);
         // As when it is kept.
-        let _ = kept.and_then(|()| self.ledger.end(link.worker));
+        let _ = kept.and_then(|()| self.accounts.end(link.worker));
     }
 
     /// A slot is gone. Its id may be another's at once.
@@ -352,7 +352,7 @@ impl Engine {
         let links = self.links.values_mut().filter(|link| link.worker.slot == slot);
         links.for_each(|link| link.handled = Handled::default());
         // It overwrites what is in the file: no memory is needed.
-        let _ = self.ledger.forget(slot);
+        let _ = self.accounts.forget(slot);
     }
 }
 
