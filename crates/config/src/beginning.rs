@@ -1,8 +1,7 @@
 //! A config file to begin with, for a directory with a program: what `ostler init` writes.
 
 use crate::wrapper;
-use serde_json::{Value, json};
-use std::fs;
+use serde_json::json;
 use std::path::Path;
 
 /// What may be what is to be run, where nothing says so, the likeliest first.
@@ -42,9 +41,7 @@ pub enum Extent {
 
 /// A config file for what is in a directory.
 pub fn begin(directory: &Path, extent: Extent) -> Beginning {
-    let package: Option<Value> = fs::read(directory.join("package.json"))
-        .ok()
-        .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let package = wrapper::package(directory);
     let declared = |pointer: &str| package.as_ref()?.pointer(pointer)?.as_str();
     let script = script(directory, declared("/main"));
     let name = name(directory, declared("/name"));
@@ -126,6 +123,7 @@ const ENVIRONMENT: &str = "
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     /// Files by name, and what they contain.
     type Files<'a> = &'a [(&'a str, &'a str)];

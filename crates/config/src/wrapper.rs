@@ -107,7 +107,8 @@ fn named_script(tool: &str, words: &[String]) -> Option<(String, Vec<String>)> {
     Some((script.to_owned(), more))
 }
 
-fn package(cwd: &Path) -> Option<Value> {
+/// The package.json of a directory, if it can be read.
+pub(crate) fn package(cwd: &Path) -> Option<Value> {
     serde_json::from_slice(&fs::read(cwd.join("package.json")).ok()?).ok()
 }
 
