@@ -38,6 +38,7 @@ mod session;
 mod signals;
 mod table;
 mod targets;
+mod terminal_text;
 mod units;
 mod verdicts;
 mod watch_extensions;

@@ -1,7 +1,7 @@
 //! The lines of output that are looked at: a bounded ring, the place in it, and what is looked for. Pure.
 
-use super::text::{Text, fold};
 use crate::logs::format::Stream;
+use crate::terminal_text::{Text, fold};
 use ostler_core::SlotId;
 use std::collections::VecDeque;
 

@@ -16,7 +16,6 @@ mod screen;
 mod series;
 mod sources;
 mod terminal;
-pub mod text;
 mod view;
 
 use crate::error::{Error, Result};

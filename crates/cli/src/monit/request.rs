@@ -116,7 +116,7 @@ impl Request {
             commands::show(&printer, error);
         }
         Report {
-            lines: captured.error().lines().map(super::text::plain).collect(),
+            lines: captured.error().lines().map(crate::terminal_text::plain).collect(),
             failed: result.is_err(),
         }
     }

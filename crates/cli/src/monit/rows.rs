@@ -1,6 +1,6 @@
 //! What the table shows: apps with their workers, what they use together, in the order asked for. Pure.
 
-use super::text::plain;
+use crate::terminal_text::plain;
 use ostler_core::{SlotId, Status};
 use ostler_wire::control::ProcessRow;
 use ostler_wire::metrics::{Metrics, WorkerMetrics};

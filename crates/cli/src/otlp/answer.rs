@@ -1,6 +1,6 @@
 //! What a collector's answer means (the specification of OTLP, *OTLP/HTTP Response*). Pure.
 
-use crate::monit::text;
+use crate::terminal_text;
 use jiff::Timestamp;
 use serde::Deserialize;
 use std::time::Duration;
@@ -146,7 +146,7 @@ fn rest(text: &str, now: Timestamp) -> Option<Duration> {
 /// What others say as a line of ours: bounded, and with nothing in it that terminals obey.
 fn shown(text: &str) -> String {
     let begin: String = text.trim().chars().take(LONGEST_MESSAGE).collect();
-    text::plain(&begin.replace(['\r', '\n'], " "))
+    terminal_text::plain(&begin.replace(['\r', '\n'], " "))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use super::theme::Tone;
 use super::{Canvas, millis, percent, rate};
 use crate::monit::model::Dashboard;
 use crate::monit::series::{self, POINTS, Series};
-use crate::monit::text::plain;
+use crate::terminal_text::plain;
 use crate::units;
 use ostler_wire::metrics::Measure;
 use unicode_width::UnicodeWidthStr;

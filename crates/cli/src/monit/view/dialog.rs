@@ -119,6 +119,6 @@ fn row(canvas: &mut Canvas<'_>, column: u16, line: u16, text: &str, tone: Tone) 
 }
 
 fn wrapped(line: &str, tone: Tone, room: usize) -> Text {
-    let rows = crate::monit::text::Text::new(line.as_bytes(), false).rows(room, 20);
+    let rows = crate::terminal_text::Text::new(line.as_bytes(), false).rows(room, 20);
     rows.into_iter().map(|row| (row.to_string(), tone)).collect()
 }

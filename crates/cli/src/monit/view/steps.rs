@@ -4,8 +4,8 @@ use super::Canvas;
 use super::layout::Layout;
 use super::theme::Tone;
 use crate::monit::model::Dashboard;
-use crate::monit::text::plain;
 use crate::progress;
+use crate::terminal_text::plain;
 use ostler_core::{Step, TurnView};
 
 pub fn draw(canvas: &mut Canvas<'_>, dashboard: &Dashboard, layout: &Layout) {
