@@ -1,10 +1,14 @@
 //! Who gets a connection, for random workers and random lives of them.
 
-use ostler_core::balance::{Candidate, Client, Ledger, STICKY_WINDOW, Shares, WINDOW, choose};
+use ostler_core::balance::{Candidate, Candidates, Client, Ledger, PATIENCE, STICKY_WINDOW, Shares, WINDOW};
 use ostler_core::{Balance, Generation, WorkerId};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Duration;
+
+/// How many connections more may wait for one that is behind.
+const CREDIT: u64 = 8;
 
 const MODES: [Balance; 3] = [Balance::RoundRobin, Balance::LeastConnections, Balance::Sticky];
 
@@ -19,7 +23,7 @@ fn idle(slot: u32) -> Candidate {
         in_rotation: true,
         rests: false,
         stalls: false,
-        takes: false,
+        is_awaited: false,
         is_writable: true,
         untaken: 0,
         behind: 0,
@@ -38,15 +42,14 @@ fn candidate(slot: u32) -> impl Strategy<Value = Candidate> {
         yes,
         0..2 * STICKY_WINDOW,
         0..WINDOW + 2,
-        (any::<bool>(), any::<bool>(), 0..60_u64),
+        (any::<bool>(), 0..60_u64),
         open,
     )
         .prop_map(
-            move |(in_rotation, rests, stalls, is_writable, many, few, (is_many, takes, behind), open)| Candidate {
+            move |(in_rotation, rests, stalls, is_writable, many, few, (is_many, behind), open)| Candidate {
                 in_rotation,
                 rests,
                 stalls,
-                takes,
                 is_writable,
                 untaken: if is_many { many } else { few },
                 behind,
@@ -72,12 +75,20 @@ fn found(candidates: &[Candidate], chosen: WorkerId) -> Candidate {
     *candidates.iter().find(|one| one.worker == chosen).expect("one of them")
 }
 
+fn choose(balance: Balance, client: Option<Client>, turn: Option<WorkerId>, all: &[Candidate]) -> Option<WorkerId> {
+    let (lead, all) = (Shares::default().lead(), all.to_vec());
+    Candidates { balance, lead, all }.choose(client, turn)
+}
+
 /// Workers in round robin, and what they were given.
 struct World {
     workers: Vec<Candidate>,
     given: Vec<usize>,
     shares: Shares,
     turn: Option<WorkerId>,
+    /// For how long those that have something to take have taken nothing.
+    silent: Duration,
+    held_up_by: Option<WorkerId>,
 }
 
 impl World {
@@ -87,6 +98,8 @@ impl World {
             given: vec![0; workers],
             shares: Shares::default(),
             turn,
+            silent: PATIENCE,
+            held_up_by: None,
         }
     }
 
@@ -95,18 +108,35 @@ impl World {
         self.given.push(0);
     }
 
-    fn give(&mut self) {
+    /// A connection comes; whether anybody gets it.
+    fn offer(&mut self) -> bool {
         let shares = &self.shares;
         let candidates = self.workers.iter().map(|one| Candidate {
             behind: shares.behind(one.worker),
+            is_awaited: one.untaken > 0 && shares.waits_for(one.worker, self.silent),
             ..*one
         });
-        let chosen = choose(Balance::RoundRobin, None, self.turn, candidates).expect("somebody is free");
+        let candidates = Candidates {
+            balance: Balance::RoundRobin,
+            lead: shares.lead(),
+            all: candidates.collect(),
+        };
+        let chosen = candidates.choose(None, self.turn);
+        let has_room = candidates.all.iter().any(|one| one.is_free(Balance::RoundRobin));
+        assert_eq!(chosen.is_some(), candidates.is_any_free());
+        self.held_up_by = candidates.held_up_by();
+        assert_eq!(self.held_up_by.is_some(), has_room && chosen.is_none());
+        let Some(chosen) = chosen else { return false };
         self.turn = Some(chosen);
         self.shares.give(chosen);
         let index = chosen.slot.0 as usize;
         self.workers[index].untaken += 1;
         self.given[index] += 1;
+        true
+    }
+
+    fn give(&mut self) {
+        assert!(self.offer(), "somebody is free");
     }
 
     fn take_all(&mut self) {
@@ -129,12 +159,11 @@ proptest! {
         candidates in candidates(), client in prop::option::of(client()), turn in turn(),
     ) {
         for mode in MODES {
-            if let Some(chosen) = choose(mode, client, turn, candidates.iter().copied()) {
+            if let Some(chosen) = choose(mode, client, turn, &candidates) {
                 let one = found(&candidates, chosen);
                 let window = match mode {
                     Balance::Sticky => STICKY_WINDOW,
-                    _ if one.takes => WINDOW + usize::try_from(one.behind).expect("few"),
-                    _ => WINDOW,
+                    _ => WINDOW + one.behind.min(CREDIT) as usize,
                 };
                 prop_assert!(one.in_rotation && !one.rests && one.is_writable && one.untaken < window, "{mode:?} {one:?}");
             }
@@ -144,7 +173,7 @@ proptest! {
     #[test]
     fn a_connection_waits_only_if_nobody_is_free(candidates in candidates(), turn in turn()) {
         for mode in MODES {
-            let chosen = choose(mode, None, turn, candidates.iter().copied());
+            let chosen = choose(mode, None, turn, &candidates);
             prop_assert_eq!(chosen.is_some(), candidates.iter().any(|one| one.is_free(mode)));
         }
     }
@@ -174,11 +203,71 @@ proptest! {
     }
 
     #[test]
-    fn who_is_behind_has_more_room_only_while_it_takes(behind in 1..60_u64, untaken in 0..100_usize) {
-        let one = |takes| Candidate { behind, untaken, takes, ..idle(0) };
-        let is_free = |takes| one(takes).is_free(Balance::RoundRobin);
-        prop_assert_eq!(is_free(false), untaken < WINDOW);
-        prop_assert_eq!(is_free(true), untaken < WINDOW + behind.min(40) as usize);
+    fn who_is_behind_has_more_room(behind in 1..60_u64, untaken in 0..100_usize) {
+        let one = Candidate { behind, untaken, ..idle(0) };
+        prop_assert_eq!(one.is_free(Balance::RoundRobin), untaken < WINDOW + behind.min(CREDIT) as usize);
+    }
+
+    #[test]
+    fn nobody_gets_far_ahead_of_one_that_is_about_to_take(workers in 2..9_usize, takers in prop::collection::vec(0..9_usize, 1..400)) {
+        let mut world = World::new(workers, None);
+        world.silent = PATIENCE / 2;
+        for taker in takers {
+            while world.offer() {}
+            world.workers[taker % workers].untaken = 0;
+            let most = world.given.iter().max().copied().unwrap_or(0);
+            prop_assert!(world.apart() <= 8 + most / 16, "{:?}", world.given);
+        }
+    }
+
+    #[test]
+    fn who_takes_nothing_for_too_long_holds_up_nobody(workers in 2..9_usize, late in 0..9_usize, more in 0..100_u32) {
+        let mut world = World::new(workers, None);
+        world.silent = PATIENCE + Duration::from_millis(1) * more;
+        for _ in 0..1000 {
+            world.give();
+            world.take_all_but(late % workers);
+        }
+    }
+
+    #[test]
+    fn who_is_slower_holds_up_others_only_so_long_until_it_has_caught_up(workers in 2..9_usize, late in 0..9_usize) {
+        let late = late % workers;
+        let mut world = World::new(workers, None);
+        world.silent = PATIENCE / 2;
+        for _ in 0..2 {
+            let mut held_up = Duration::ZERO;
+            loop {
+                // Without anybody who is waited for it goes on and on.
+                (0..workers * 100).find(|_| {
+                    world.take_all_but(late);
+                    !world.offer()
+                });
+                let Some(by) = world.held_up_by else { break };
+                prop_assert_eq!(by, worker(u32::try_from(late).expect("few")));
+                world.shares.held_up(by, PATIENCE / 5);
+                held_up += PATIENCE / 5;
+                world.workers[late].untaken -= 1;
+            }
+            prop_assert!(held_up >= PATIENCE && held_up <= 10 * PATIENCE, "{held_up:?}");
+            while world.shares.behind(worker(u32::try_from(late).expect("few"))) > 0 {
+                world.take_all();
+                world.give();
+            }
+        }
+    }
+
+    #[test]
+    fn after_a_lull_nobody_makes_up_for_a_burst(workers in 2..9_usize, missed in 1..200_usize, lull in 0..10_u64) {
+        let mut world = World::new(workers, None);
+        for _ in 0..missed {
+            world.give();
+            world.take_all_but(0);
+        }
+        world.take_all();
+        let before = world.shares.behind(worker(0));
+        world.shares.lull(Duration::from_millis(lull));
+        prop_assert_eq!(world.shares.behind(worker(0)), if lull < 5 { before } else { 0 });
     }
 
     #[test]
@@ -215,7 +304,7 @@ proptest! {
 
     #[test]
     fn the_least_has_no_more_than_any_free_one(candidates in candidates(), turn in turn()) {
-        let Some(chosen) = choose(Balance::LeastConnections, None, turn, candidates.iter().copied()) else { return Ok(()) };
+        let Some(chosen) = choose(Balance::LeastConnections, None, turn, &candidates) else { return Ok(()) };
         let own = found(&candidates, chosen).open.unwrap_or(0);
         let free = candidates.iter().filter(|one| one.is_free(Balance::LeastConnections));
         prop_assert!(free.clone().all(|one| own <= one.open.unwrap_or(0)));
@@ -226,7 +315,7 @@ proptest! {
         let candidates: Vec<Candidate> = (0..workers).map(|slot| Candidate { open: Some(open), ..idle(slot) }).collect();
         let mut turn = None;
         let order: Vec<u32> = (0..2 * workers).map(|_| {
-            turn = choose(Balance::LeastConnections, None, turn, candidates.iter().copied());
+            turn = choose(Balance::LeastConnections, None, turn, &candidates);
             turn.map_or(u32::MAX, |worker| worker.slot.0)
         }).collect();
         prop_assert_eq!(order, (0..workers).chain(0..workers).collect::<Vec<_>>());
@@ -235,29 +324,29 @@ proptest! {
     #[test]
     fn a_client_moves_only_if_its_worker_goes(workers in 2..9_u32, gone in 0..9_u32, client in client(), load in 0..STICKY_WINDOW) {
         let mut all: Vec<Candidate> = (0..workers).map(idle).collect();
-        let before = choose(Balance::Sticky, Some(client), None, all.iter().copied()).expect("all are free");
+        let before = choose(Balance::Sticky, Some(client), None, &all).expect("all are free");
         let gone = gone % workers;
         all[gone as usize].in_rotation = false;
-        let without = choose(Balance::Sticky, Some(client), None, all.iter().copied()).expect("one is left");
+        let without = choose(Balance::Sticky, Some(client), None, &all).expect("one is left");
         prop_assert_eq!(without == before, before != worker(gone));
         all[gone as usize] = Candidate {
             worker: WorkerId { generation: Generation(2), ..worker(gone) },
             untaken: load,
             ..idle(gone)
         };
-        let after = choose(Balance::Sticky, Some(client), Some(worker(gone)), all.iter().copied()).expect("all are free");
+        let after = choose(Balance::Sticky, Some(client), Some(worker(gone)), &all).expect("all are free");
         prop_assert_eq!(after.slot, before.slot, "back when it is");
     }
 
     #[test]
     fn a_client_of_a_full_worker_waits_and_one_of_a_stalled_worker_does_not(workers in 2..9_u32, client in client()) {
         let mut all: Vec<Candidate> = (0..workers).map(idle).collect();
-        let own = choose(Balance::Sticky, Some(client), None, all.iter().copied()).expect("all are free");
+        let own = choose(Balance::Sticky, Some(client), None, &all).expect("all are free");
         let index = own.slot.0 as usize;
         all[index].untaken = STICKY_WINDOW;
-        prop_assert_eq!(choose(Balance::Sticky, Some(client), None, all.iter().copied()), None);
+        prop_assert_eq!(choose(Balance::Sticky, Some(client), None, &all), None);
         all[index].stalls = true;
-        let other = choose(Balance::Sticky, Some(client), None, all.iter().copied());
+        let other = choose(Balance::Sticky, Some(client), None, &all);
         prop_assert!(other.is_some_and(|other| other != own));
     }
 
@@ -268,7 +357,7 @@ proptest! {
         // Neighbours, as the clients of one network are.
         for host in 0..4000_u32 {
             let client = Client::at(IpAddr::from(seed.wrapping_add(host).to_be_bytes()));
-            let chosen = choose(Balance::Sticky, Some(client), None, all.iter().copied());
+            let chosen = choose(Balance::Sticky, Some(client), None, &all);
             *counts.entry(chosen).or_insert(0_u32) += 1;
         }
         let fair = 4000 / workers;

@@ -1,6 +1,7 @@
 //! Which worker gets a connection. Pure: called by the primary with what it knows of each worker, for every connection.
 //!
-//! Invariants: never a worker that is out of rotation, rests, or has no room; equals take turns in the order of slots.
+//! Invariants: never a worker that is out of rotation, rests, or has no room; equals take turns in the order of slots; in round robin
+//! nobody is far ahead of a worker that is only about to take what it was given.
 
 mod direct;
 mod ledger;
@@ -8,7 +9,7 @@ mod shares;
 
 pub use direct::steered;
 pub use ledger::Ledger;
-pub use shares::Shares;
+pub use shares::{PATIENCE, Shares};
 
 use crate::ids::WorkerId;
 use crate::spec::Balance;
@@ -21,13 +22,9 @@ pub const WINDOW: usize = 8;
 /// does not.
 pub const STICKY_WINDOW: usize = 64;
 
-/// By how many connections more than others a worker may be made to wait for, since it was given fewer before. More would be more
-/// even still, and slower for whoever waits behind a worker that is busy.
+/// How many connections more than others may wait for a worker that was given so many fewer: one that is late catches up by that. More would be
+/// more even still, and slower for whoever waits behind a worker that is busy.
 const CREDIT: u64 = 8;
-
-/// The same for a worker that was seen to take connections just now: it is not busy, the system only lets others run before it. So
-/// much more room it has then, too. In a burst over more workers than processors that is what keeps shares even.
-const CREDIT_OF_TAKERS: u64 = 40;
 
 /// What is known of one worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,10 +41,10 @@ pub struct Candidate {
     pub stalls: bool,
     /// Its channel takes another connection.
     pub is_writable: bool,
-    /// It has taken a connection a few turns of the processor ago at most.
-    pub takes: bool,
     /// How many connections it was given and has not taken.
     pub untaken: usize,
+    /// Others had better not get far ahead of it: it has not taken what it was given a moment ago, and will (see [`Shares::waits_for`]).
+    pub is_awaited: bool,
     /// How many fewer connections it was given lately than the one that was given most (see [`Shares`]).
     pub behind: u64,
     /// How many connections it has open, those not taken among them; nothing where that cannot be known.
@@ -63,16 +60,15 @@ impl Candidate {
     fn window(&self, balance: Balance) -> usize {
         match balance {
             Balance::Sticky => STICKY_WINDOW,
-            Balance::RoundRobin | Balance::LeastConnections | Balance::Direct if self.takes => {
+            Balance::RoundRobin | Balance::LeastConnections | Balance::Direct => {
                 WINDOW + usize::try_from(self.credit()).unwrap_or(0)
             }
-            Balance::RoundRobin | Balance::LeastConnections | Balance::Direct => WINDOW,
         }
     }
 
     /// How many connections more it may be made to wait for than others.
     fn credit(&self) -> u64 {
-        self.behind.min(if self.takes { CREDIT_OF_TAKERS } else { CREDIT })
+        self.behind.min(CREDIT)
     }
 
     /// Whether clients are bound to it: also while it has no room, but not when somebody else would answer sooner.
@@ -113,20 +109,66 @@ fn mixed(value: u64) -> u64 {
     value ^ value >> 31
 }
 
-/// Names the worker that gets a connection, or none: then it has to wait. `turn` is who had the last one; `client` is known where
-/// addresses tell clients apart, and without it `sticky` goes round.
-pub fn choose(
-    balance: Balance,
-    client: Option<Client>,
-    turn: Option<WorkerId>,
-    candidates: impl Iterator<Item = Candidate>,
-) -> Option<WorkerId> {
-    match (balance, client) {
-        (Balance::Sticky, Some(client)) => bound(client, candidates).filter(|found| found.is_free(balance)),
-        (Balance::LeastConnections, _) => least(balance, turn, |one| one.open.map_or(0, signed), candidates),
-        (Balance::RoundRobin | Balance::Direct | Balance::Sticky, _) => least(balance, turn, owed, candidates),
+/// The workers of an app, for a connection that comes through one of its listeners.
+#[derive(Clone, Debug)]
+pub struct Candidates {
+    /// How they share connections.
+    pub balance: Balance,
+    /// How many more one may have been given than another that is waited for (see [`Shares::lead`]).
+    pub lead: u64,
+    /// All of them.
+    pub all: Vec<Candidate>,
+}
+
+impl Candidates {
+    /// Names the worker that gets the connection, or none: then it has to wait. `turn` is who had the last one; `client` is known where
+    /// addresses tell clients apart, and without it `sticky` goes round.
+    pub fn choose(&self, client: Option<Client>, turn: Option<WorkerId>) -> Option<WorkerId> {
+        match (self.balance, client) {
+            (Balance::Sticky, Some(client)) => self.bound(client).filter(|found| found.is_free(self.balance)),
+            (Balance::LeastConnections, _) => self.least(turn, |one| one.open.map_or(0, signed)),
+            (Balance::RoundRobin | Balance::Direct | Balance::Sticky, _) => self.least(turn, owed),
+        }
+        .map(|found| found.worker)
     }
-    .map(|found| found.worker)
+
+    /// Whether any could be given a connection now.
+    pub fn is_any_free(&self) -> bool {
+        self.free().next().is_some()
+    }
+
+    /// The worker for whose sake connections wait that others have room for.
+    pub fn held_up_by(&self) -> Option<WorkerId> {
+        let has_room = self.all.iter().any(|one| one.is_free(self.balance));
+        let last = self.last().filter(|_| has_room && !self.is_any_free());
+        last.map(|one| one.worker)
+    }
+
+    /// Those who may be given a connection now.
+    fn free(&self) -> impl Iterator<Item = &Candidate> {
+        let behind = self.last().map_or(0, |one| one.behind);
+        let free = self.all.iter().filter(|one| one.is_free(self.balance));
+        free.filter(move |one| behind.saturating_sub(one.behind) < self.lead)
+    }
+
+    /// The one that was given the fewest of those that others are not to get far ahead of.
+    fn last(&self) -> Option<&Candidate> {
+        let all = self.all.iter().filter(|_| self.balance == Balance::RoundRobin);
+        all.filter(|one| one.in_rotation && !one.rests && one.is_awaited)
+            .max_by_key(|one| one.behind)
+    }
+
+    /// Of two workers of one slot, as during a reload, the newer.
+    fn bound(&self, client: Client) -> Option<&Candidate> {
+        let holders = self.all.iter().filter(|one| one.holds_clients());
+        holders.max_by_key(|one| (client.weight(one.instance), one.worker))
+    }
+
+    /// The next after the one that had the last turn comes first among equals.
+    fn least(&self, turn: Option<WorkerId>, load: impl Fn(&Candidate) -> i64) -> Option<&Candidate> {
+        self.free()
+            .min_by_key(|one| (load(one), one.untaken, Some(one.worker) <= turn, one.worker))
+    }
 }
 
 /// What a worker has yet to take, and less by what it is behind.
@@ -136,21 +178,4 @@ fn owed(one: &Candidate) -> i64 {
 
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// Of two workers of one slot, as during a reload, the newer.
-fn bound(client: Client, candidates: impl Iterator<Item = Candidate>) -> Option<Candidate> {
-    let holders = candidates.filter(Candidate::holds_clients);
-    holders.max_by_key(|one| (client.weight(one.instance), one.worker))
-}
-
-fn least(
-    balance: Balance,
-    turn: Option<WorkerId>,
-    load: impl Fn(&Candidate) -> i64,
-    candidates: impl Iterator<Item = Candidate>,
-) -> Option<Candidate> {
-    let free = candidates.filter(|one| one.is_free(balance));
-    // The next after the one that had the last turn comes first among equals.
-    free.min_by_key(|one| (load(one), one.untaken, Some(one.worker) <= turn, one.worker))
 }

@@ -58,6 +58,8 @@ struct Door {
     /// Who had the last one, and so comes last among equals.
     turn: Option<WorkerId>,
     shares: Shares,
+    /// The worker that connections wait for though others have room, and since when that was seen.
+    held_up: Option<(WorkerId, Instant)>,
 }
 
 /// A connection that waits for a worker.
@@ -146,6 +148,7 @@ impl Engine {
             .chain(held)
             .chain(unread)
             .chain(looks)
+            .chain(self.next_let_go())
             .chain(self.next_count(now))
             .chain(self.keep_at)
             .min()?;

@@ -4,7 +4,7 @@
 //! worker has taken it.
 
 use super::unfinished::Unfinished;
-use ostler_core::balance::Candidate;
+use ostler_core::balance::{Candidate, Shares};
 use ostler_core::{AppId, Balance, Pid, Runtime, WorkerId};
 use ostler_sys::connections;
 use ostler_sys::fdpass::{self, SendError};
@@ -19,10 +19,6 @@ use tokio::sync::oneshot;
 
 /// How long a worker may leave a connection untaken before its clients are somebody else's.
 const STALL: Duration = Duration::from_secs(1);
-
-/// How long ago a worker may have taken a connection and still be thought to be about to take more: some turns of other
-/// processes on its processor (a few milliseconds each), and less than what anybody would call a busy event loop.
-const LATELY: Duration = Duration::from_millis(20);
 
 /// How often is looked whether a worker has read what has to be read before a descriptor may follow.
 const READ_LOOK: Duration = Duration::from_millis(1);
@@ -208,8 +204,9 @@ impl Link {
         }
     }
 
-    /// How it stands for connections of this listener, with so many connections open.
-    pub fn candidate(&self, key: &str, behind: u64, open: Option<u64>, now: Instant) -> Candidate {
+    /// How it stands for connections of this listener, of which workers had these shares, with so many connections open.
+    pub fn candidate(&self, key: &str, shares: &Shares, open: Option<u64>, now: Instant) -> Candidate {
+        let silent = self.silent_since().map(|since| now.saturating_duration_since(since));
         let given = self.given.front().map(|given| given.at);
         // What lies in the channel may be connections that a predecessor gave.
         let oldest = given.or(self.until_read.and(Some(self.unread_since)));
@@ -219,12 +216,10 @@ impl Link {
             in_rotation: self.is_in_rotation(key),
             rests: self.rests_until.is_some(),
             stalls: oldest.is_some_and(|oldest| now.saturating_duration_since(oldest) > STALL),
-            takes: self
-                .took
-                .is_some_and(|took| now.saturating_duration_since(took) < LATELY),
             is_writable: !self.is_full && self.may_send_handle(),
             untaken: self.given.len(),
-            behind,
+            is_awaited: silent.is_some_and(|silent| shares.waits_for(self.worker, silent)),
+            behind: shares.behind(self.worker),
             open,
         }
     }
@@ -232,6 +227,21 @@ impl Link {
     /// Whether connections of this listener may go to it.
     pub fn is_in_rotation(&self, key: &str) -> bool {
         self.admitted && !self.paused && !self.draining && self.servers.get(key) == Some(&true)
+    }
+
+    /// Since when it has taken nothing of what it was given; nothing if it has taken all.
+    pub fn silent_since(&self) -> Option<Instant> {
+        let given = self.given.front()?.at;
+        Some(self.took.map_or(given, |took| took.max(given)))
+    }
+
+    /// For how long it has had nothing to take; not at all if it has something.
+    pub fn idle(&self, now: Instant) -> Duration {
+        match self.took {
+            _ if !self.given.is_empty() => Duration::ZERO,
+            Some(took) => now.saturating_duration_since(took),
+            None => Duration::MAX,
+        }
     }
 
     /// Whether nothing is on its way to it.

@@ -17,6 +17,11 @@ use std::sync::Arc;
 /// Node's backlog where none is asked for (`lib/net.js`).
 const BACKLOG: i32 = 511;
 
+/// How many connections may wait in a listener that we accept from, if the system allows as many (`somaxconn`, 4,096 by default). Node's own
+/// primary accepts all that come, whatever backlog was asked for, and has them wait in its memory; here they wait where they survive
+/// us. A backlog that is full costs a client the second until its next attempt.
+const WAITING: i32 = 4096;
+
 /// What a successor has to know of a listener beside its descriptor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Described {
@@ -108,7 +113,7 @@ impl Listener {
         if query.fd.is_some_and(|fd| fd >= 0) {
             return Err(Errno::INVAL);
         }
-        let backlog = backlog(query);
+        let backlog = backlog(query).max(WAITING);
         let socket = match query.address_type {
             Some(AddressType::Unix) => at_path(query.address.as_deref().unwrap_or_default(), query, backlog)?,
             Some(AddressType::Udp4 | AddressType::Udp6) => datagram(query)?,
@@ -292,4 +297,52 @@ fn at_path(path: &str, query: &Query, backlog: i32) -> Result<OwnedFd, Errno> {
 pub fn adopted(described: Described, socket: Arc<OwnedFd>) -> Listener {
     let _ = rustix::io::ioctl_fionbio(socket.as_fd(), true);
     Listener { described, socket }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BACKLOG, Listener};
+    use ostler_core::AppId;
+    use ostler_wire::node_ipc::{AddressType, Query};
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::io::Errno;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, getsockname, socket_with};
+
+    #[test]
+    #[expect(clippy::print_stderr, reason = "says where it cannot be tested")]
+    fn more_connections_wait_in_it_than_a_worker_asks_for() {
+        let allowed = std::fs::read_to_string("/proc/sys/net/core/somaxconn").expect("read");
+        let many = BACKLOG as usize + 100;
+        if allowed.trim().parse::<usize>().expect("a number") < many {
+            return eprintln!("the system allows no more than {allowed}");
+        }
+        let query = Query {
+            index: 0,
+            data: serde_json::Value::Null,
+            address: Some("127.0.0.1".into()),
+            port: Some(0),
+            address_type: Some(AddressType::V4),
+            fd: None,
+            flags: None,
+            backlog: Some(5),
+            readable_all: false,
+            writable_all: false,
+            shared_only: false,
+        };
+        let listener = Listener::open(AppId(1), &query).expect("a listener");
+        let address = getsockname(&*listener.socket).expect("its address");
+        let connected: Vec<_> = (0..many)
+            .map(|number| {
+                let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+                let client = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).expect("a socket");
+                let begun = connect(&client, &address);
+                assert!(matches!(begun, Ok(()) | Err(Errno::INPROGRESS)), "{begun:?}");
+                let mut polled = [PollFd::new(&client, PollFlags::OUT)];
+                let long = Timespec { tv_sec: 10, tv_nsec: 0 };
+                assert_eq!(poll(&mut polled, Some(&long)), Ok(1), "the {number}th has no place");
+                client
+            })
+            .collect();
+        drop(connected);
+    }
 }

@@ -8,7 +8,7 @@ use super::super::{LISTENERS, shelf_of};
 use super::{Door, Engine, LISTENER_TOKENS, TURN, Waiting};
 use crate::fact::Fact;
 use crate::keeper_link::Deposit;
-use ostler_core::balance::{self, Candidate, Client, Shares};
+use ostler_core::balance::{Candidates, Client, PATIENCE, Shares};
 use ostler_core::{AppId, Balance};
 use rustix::event::epoll;
 use rustix::net::{Shutdown, shutdown};
@@ -80,6 +80,7 @@ impl Engine {
             steered: None,
             turn: None,
             shares: Shares::default(),
+            held_up: None,
         };
         self.doors.insert(token, door);
         if is_shared {
@@ -153,6 +154,7 @@ impl Engine {
             return accepted;
         };
         let balance = self.balance(app);
+        self.note_lull(token, app);
         for _ in 0..TURN {
             if !self.may_accept(token, balance) || !self.knows_enough(app, balance) {
                 break;
@@ -183,7 +185,7 @@ impl Engine {
             Balance::Sticky => waiting < HELD,
             Balance::RoundRobin | Balance::LeastConnections | Balance::Direct => true,
         };
-        has_room && self.candidates(token).any(|one| one.is_free(balance))
+        has_room && self.candidates(token, balance).is_any_free()
     }
 
     /// Connections that wait, each for whoever is free, or for the one that it belongs to.
@@ -248,26 +250,62 @@ impl Engine {
     /// The worker that is to get a connection, by its channel's token, and what goes with it.
     fn choose(&self, token: u64, balance: Balance, client: Option<Client>) -> Option<(u64, Prepared)> {
         let door = self.doors.get(&token)?;
-        let chosen = balance::choose(balance, client, door.turn, self.candidates(token))?;
+        let chosen = self.candidates(token, balance).choose(client, door.turn)?;
         let chosen = *self.tokens.get(&chosen)?;
         let prepared = self.links.get(&chosen)?.prepare(&door.listener.described.key);
         Some((chosen, prepared))
     }
 
     /// How each worker of the app stands for connections of this listener.
-    fn candidates(&self, token: u64) -> impl Iterator<Item = Candidate> {
-        let door = self.doors.get(&token);
-        let count = door.and_then(|door| self.counts.get(&door.listener.described.app));
+    fn candidates(&self, token: u64, balance: Balance) -> Candidates {
+        let mut candidates = Candidates {
+            balance,
+            lead: 0,
+            all: Vec::new(),
+        };
+        let Some(door) = self.doors.get(&token) else {
+            return candidates;
+        };
+        let described = &door.listener.described;
+        let count = self.counts.get(&described.app);
         let now = Instant::now();
-        let links = self.links.values();
-        links.filter_map(move |link| {
-            let door = door.filter(|door| door.listener.described.app == link.app)?;
-            let behind = door.shares.behind(link.worker);
+        let links = self.links.values().filter(|link| link.app == described.app);
+        candidates.all.extend(links.map(|link| {
             let open = count.and_then(|count| count.open(link.worker));
-            let mut candidate = link.candidate(&door.listener.described.key, behind, open, now);
+            let mut candidate = link.candidate(&described.key, &door.shares, open, now);
             candidate.rests |= door.stands(link.worker);
-            Some(candidate)
-        })
+            candidate
+        }));
+        candidates.lead = door.shares.lead();
+        candidates
+    }
+
+    /// Connections come, after some time without maybe.
+    fn note_lull(&mut self, token: u64, app: AppId) {
+        let now = Instant::now();
+        let of_app = self.links.values().filter(|link| link.app == app);
+        let idle = of_app.map(|link| link.idle(now)).min();
+        if let Some((door, idle)) = self.doors.get_mut(&token).zip(idle) {
+            door.shares.lull(idle);
+        }
+    }
+
+    /// Connections are held up, or not any more, for the sake of a worker that others are not to get far ahead of. It has only so much of that.
+    fn note_who_holds_up(&mut self, token: u64, balance: Balance) {
+        let by = self.candidates(token, balance).held_up_by();
+        let Some(door) = self.doors.get_mut(&token) else { return };
+        let now = Instant::now();
+        if let Some((before, since)) = door.held_up.take() {
+            door.shares.held_up(before, now.saturating_duration_since(since));
+        }
+        door.held_up = by.map(|by| (by, now));
+    }
+
+    /// When nobody is waited for any more that connections are held up by.
+    pub(super) fn next_let_go(&self) -> Option<Instant> {
+        let by = self.doors.values().filter_map(|door| door.held_up);
+        let since = by.filter_map(|(worker, _)| self.links.get(self.tokens.get(&worker)?)?.silent_since());
+        since.min().map(|since| since + PATIENCE)
     }
 
     /// As its newest worker in rotation wants it: a reload may have brought another way.
@@ -290,6 +328,7 @@ impl Engine {
         let app = door.listener.described.app;
         let balance = self.balance(app);
         let accepting = self.accepting(token);
+        self.note_who_holds_up(token, balance);
         let may = self.may_accept(token, balance) && !self.awaits_count(app, balance);
         let Some(door) = self.doors.get_mut(&token) else { return };
         for queue in &mut door.queues {
