@@ -23,67 +23,88 @@ let inFlight = 0;
 let pauses = 0;
 let paused = 0; // ms in all
 
-const REQUESTS = Symbol('ostler.requests'); // of a socket: those under way
-const BEGAN = Symbol('ostler.began'); // of a response to a request that did not wait for those before it
+const REQUEST = Symbol('ostler.request'); // of a connection: the one under way
 
-// A socket's requests under way. Mostly one at a time: when that began is kept here, since another property on each response would
-// cost more than all the rest.
-class Requests {
+// A connection's request under way. Mostly the same place is used again and again, for a property of each request or response would cost
+// more than all the rest.
+class Request {
   constructor() {
-    this.open = 0;
-    this.response = undefined; // the one that `began` is of
+    this.open = false;
     this.began = 0;
   }
 }
 
-// A subscriber's error would end the app.
-function subscribe(name, act) {
-  channel(name).subscribe((message) => {
-    try {
-      act(message);
-    } catch {
-      // Not counted.
-    }
-  });
-}
-
 function closed() {
-  const requests = this[REQUESTS];
-  aborted += requests.open;
-  inFlight -= requests.open;
-  requests.open = 0;
-  requests.response = undefined;
+  const request = this[REQUEST];
+  if (!request.open) return;
+  request.open = false;
+  aborted++;
+  inFlight--;
 }
 
-function began({ response, socket }) {
-  let requests = socket[REQUESTS];
-  if (requests === undefined) {
-    requests = socket[REQUESTS] = new Requests();
+function began(socket) {
+  let request = socket[REQUEST];
+  if (request === undefined) {
+    if (!socket.parser) return; // no connection: what tests of apps make up
+    request = socket[REQUEST] = new Request();
     socket.on('close', closed);
   }
-  inFlight++;
-  if (requests.open++ === 0) {
-    requests.response = response;
-    requests.began = performance.now();
-  } else {
-    response[BEGAN] = performance.now();
-  }
+  if (!request.open) inFlight++;
+  request.open = true;
+  request.began = performance.now();
 }
 
-function finished({ response, socket }) {
-  const requests = socket[REQUESTS];
-  if (requests === undefined || requests.open === 0) return; // it began before us, or its socket has closed
-  const began = requests.response === response ? requests.began : response[BEGAN];
-  if (began === undefined) return; // it began before us
-  if (requests.response === response) requests.response = undefined;
-  else response[BEGAN] = undefined;
-  requests.open--;
+function finished(response, socket) {
+  const request = socket[REQUEST];
+  if (request === undefined || !request.open) return; // it began before us, or its connection has closed
+  request.open = false;
   inFlight--;
-  const took = performance.now() - began;
+  const took = performance.now() - request.began;
   const units = Math.ceil(took * 4);
   durations[units <= 1 ? 0 : Math.min(32 - Math.clz32(units - 1), BUCKETS - 1)]++;
   duration += took;
   answered[Math.min(Math.max(Math.floor(response.statusCode / 100), 1), 5) - 1]++;
+}
+
+// Node gives a response its connection when that is its turn (one of a pipeline waits for those before it), and takes it away when all of
+// it is written. `diagnostics_channel` tells of the same moments, but makes an object for each and calls a list of functions: twice the cost.
+function wrapResponses() {
+  const { prototype } = require('http').ServerResponse;
+  const { assignSocket, detachSocket } = prototype;
+  prototype.assignSocket = function (socket) {
+    assignSocket.call(this, socket);
+    try {
+      began(socket);
+    } catch {
+      // Not counted: an error of ours must not end the app.
+    }
+  };
+  prototype.detachSocket = function (socket) {
+    detachSocket.call(this, socket);
+    try {
+      finished(this, socket);
+    } catch {
+      // Not counted.
+    }
+  };
+}
+
+// From the first request on: a program that serves none has no `http` loaded for us.
+function watchResponses() {
+  const started = channel('http.server.request.start');
+  let wrapped = false;
+  const first = ({ socket }) => {
+    if (wrapped) return;
+    wrapped = true;
+    try {
+      wrapResponses();
+      began(socket); // the wrapped function may do it again
+    } catch {
+      // Not counted.
+    }
+    setImmediate(() => started.unsubscribe(first)); // not now: Node 16 and 18 are in the middle of their list
+  };
+  started.subscribe(first);
 }
 
 function watchGarbage() {
@@ -144,8 +165,7 @@ module.exports = function measure(say) {
     timer = setTimeout(report, after, false).unref();
   }
 
-  subscribe('http.server.request.start', began);
-  subscribe('http.server.response.finish', finished);
+  watchResponses();
   watchGarbage();
   plan(FIRST);
   const finish = () => report(true);

@@ -113,7 +113,7 @@ fn requests_are_counted_over_reloads_crashes_and_new_daemons() {
 }
 
 #[test]
-fn requests_that_queue_on_a_connection_are_measured_each_from_its_own_beginning() {
+fn requests_that_queue_on_a_connection_are_measured_each_from_its_turn() {
     const SLOW: &str = "require('http').createServer((request, response) => {
       if (request.url === '/slow') setTimeout(() => response.end('slow'), 400);
       else response.end('quick');
@@ -129,7 +129,7 @@ fn requests_that_queue_on_a_connection_are_measured_each_from_its_own_beginning(
         visitor.ask(path).expect("sent");
     }
     assert_eq!(visitor.answer().expect("an answer"), "slow");
-    // It came at once, and has had to wait for the one before it.
+    // It came at once, but its turn was when the one before it was answered.
     assert_eq!(visitor.answer().expect("an answer"), "quick");
     visitor.get("/").expect("an answer");
     until_counted(&home, [4, 0, 0]);
@@ -141,9 +141,9 @@ fn requests_that_queue_on_a_connection_are_measured_each_from_its_own_beginning(
         .filter(slow)
         .filter_map(|bucket| bucket["count"].as_u64())
         .sum();
-    assert_eq!(slow, 2, "{buckets:?}");
+    assert_eq!(slow, 1, "{buckets:?}");
     let all = metrics["apps"][0]["latency_sum_ms"].as_f64().expect("a number");
-    assert!((600.0..60_000.0).contains(&all), "{all}");
+    assert!((300.0..60_000.0).contains(&all), "{all}");
 }
 
 #[test]

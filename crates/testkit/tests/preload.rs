@@ -156,6 +156,20 @@ fn a_worker_without_servers_has_drained_and_a_late_server_accepts_nothing() {
 }
 
 #[test]
+fn requests_are_counted_whatever_becomes_of_them() {
+    for &version in versions() {
+        let node = match Runtime::node(version).map(|runtime| runtime.path) {
+            Ok(node) => node,
+            Err(reason) => return skip("requests_are_counted_whatever_becomes_of_them", &reason),
+        };
+        let script = tools::workspace().join("node/test/measured.cjs");
+        let output = Command::new(node).arg(script).output().expect("Node runs");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "Node {version}: {told}");
+    }
+}
+
+#[test]
 fn without_the_preload_requests_are_lost() {
     let test = "without_the_preload_requests_are_lost";
     let Some(bench) = Bench::new(test) else { return };
