@@ -216,7 +216,7 @@ proptest! {
             while world.offer() {}
             world.workers[taker % workers].untaken = 0;
             let most = world.given.iter().max().copied().unwrap_or(0);
-            prop_assert!(world.apart() <= 8 + most / 16, "{:?}", world.given);
+            prop_assert!(world.apart() <= (most / 8).max(8), "{:?}", world.given);
         }
     }
 

@@ -8,11 +8,11 @@ use std::time::Duration;
 /// How far behind a worker can be: one that was slow for an hour is not to be flooded when it is not any more.
 const MOST: u64 = 256;
 
-/// How many connections more than a worker that is waited for the others may be given: so many, and one for so many that they were given
-/// since the last lull. Of a thousand in a burst over eight workers one has a sixth more than another then, at most. A bound that does not
-/// grow would keep workers in step for as long as they have all they can do, at a tenth fewer connections a second.
+/// How many connections more than a worker that is waited for the others may be given: so many, or one of so many that they were given
+/// since the last lull, if that is more. A bound that does not grow would keep workers in step for as long as they have all they can do, at a
+/// tenth fewer connections a second.
 const LEAD: u64 = 8;
-const LEAD_PART: u64 = 16;
+const LEAD_PART: u64 = 8;
 
 /// How long a worker may take nothing of what it was given and still be waited for: a turn of each of some ten other processes on its
 /// processor. Who needs longer is busy, or hangs.
@@ -49,7 +49,7 @@ impl Shares {
 
     /// How many more a worker may be given than one that is waited for.
     pub fn lead(&self) -> u64 {
-        LEAD + self.most / LEAD_PART
+        LEAD.max(self.most / LEAD_PART)
     }
 
     /// A worker is given a connection.
