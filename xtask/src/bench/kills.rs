@@ -14,7 +14,7 @@ const MODES: [&str; 4] = ["round-robin", "least-connections", "sticky", "direct"
 const WORKERS: u32 = 2;
 const CONNECTIONS: usize = 64;
 /// So many are answered between the last victim's replacement and the next kill, for that one to meet the full load.
-const BETWEEN: u64 = 1000;
+const BETWEEN: u64 = 5000;
 
 /// Who is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
