@@ -62,13 +62,20 @@ pub enum AnyValue {
     IntValue(Whole<i64>),
 }
 
-/// A number of 64 bits, which JSON has as text: readers in JavaScript would lose digits.
+/// A number of 64 bits. In JSON it may be a number or text (OTLP, "JSON Protobuf Encoding"): a number as long as every reader has all its digits,
+/// text beyond, as times are. Some collectors lose counts that are text without a word (the crate `opentelemetry-proto`, seen in Rotel).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Whole<T>(pub T);
 
-impl<T: Display> Serialize for Whole<T> {
+/// Up to which number readers that know floating point only have all digits.
+const EXACT: u64 = 1 << f64::MANTISSA_DIGITS;
+
+impl<T: Copy + Display + TryInto<i64>> Serialize for Whole<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
+        match self.0.try_into() {
+            Ok(number) if number.unsigned_abs() <= EXACT => serializer.serialize_i64(number),
+            _ => serializer.collect_str(&self.0),
+        }
     }
 }
 
@@ -253,7 +260,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn numbers_of_64_bits_are_text_and_enums_are_numbers() {
+    fn numbers_are_text_where_readers_would_lose_digits_and_enums_are_numbers() {
         let point = |value| NumberPoint {
             attributes: vec![Attribute::text("a", "b")],
             start_time_unix_nano: Some(Whole(u64::MAX)),
@@ -292,23 +299,23 @@ mod tests {
         };
         let written = serde_json::to_value(&request).expect("JSON");
         let expected = json!({ "resourceMetrics": [{
-            "resource": { "attributes": [{ "key": "process.pid", "value": { "intValue": "7" } }] },
+            "resource": { "attributes": [{ "key": "process.pid", "value": { "intValue": 7 } }] },
             "scopeMetrics": [{
                 "scope": { "name": "ostler", "version": env!("CARGO_PKG_VERSION") },
                 "metrics": [
                     { "name": "n", "description": "d", "unit": "s", "sum": {
                         "dataPoints": [{
                             "attributes": [{ "key": "a", "value": { "stringValue": "b" } }],
-                            "startTimeUnixNano": "18446744073709551615", "timeUnixNano": "2", "asInt": "9223372036854775807",
+                            "startTimeUnixNano": "18446744073709551615", "timeUnixNano": 2, "asInt": "9223372036854775807",
                         }],
                         "aggregationTemporality": 2, "isMonotonic": true,
                     } },
                     { "name": "n", "description": "d", "unit": "s",
-                        "gauge": { "dataPoints": [{ "timeUnixNano": "2", "asDouble": 1.0 }] } },
+                        "gauge": { "dataPoints": [{ "timeUnixNano": 2, "asDouble": 1.0 }] } },
                     { "name": "n", "description": "d", "unit": "s", "histogram": {
                         "dataPoints": [{
-                            "startTimeUnixNano": "1", "timeUnixNano": "2", "count": "3", "sum": 0.5,
-                            "bucketCounts": ["1", "2"], "explicitBounds": [0.25],
+                            "startTimeUnixNano": 1, "timeUnixNano": 2, "count": 3, "sum": 0.5,
+                            "bucketCounts": [1, 2], "explicitBounds": [0.25],
                         }],
                         "aggregationTemporality": 2,
                     } },

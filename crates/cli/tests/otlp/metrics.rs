@@ -2,9 +2,11 @@
 
 use crate::collector::{Collector, Sent};
 use crate::support::{Resource, ask, home, number, of_app, open_shop, otlp, quickly, resources, until_told, whole};
-use ostler_testkit::{DEADLINE, Signal, apps, process, tools};
+use ostler_testkit::{DEADLINE, Signal, apps, free_port, process, tools};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::TcpStream;
+use std::path::Path;
 
 /// Of each worker of Node in a cluster: what it is called, its unit, and where its points are.
 const WORKERS: [(&str, &str, &str); 17] = [
@@ -256,6 +258,55 @@ fn the_official_definition_knows_all_that_is_sent() {
         json!(["AGGREGATION_TEMPORALITY_CUMULATIVE"]),
         "{told}"
     );
+}
+
+#[test]
+fn a_collector_in_use_reads_every_point() {
+    let name = "a_collector_in_use_reads_every_point";
+    // Rotel shows what it gets. Its program lies in the package.
+    let python = match tools::pip(&["rotel==0.0.1a15"], "python") {
+        Ok(python) => python,
+        Err(reason) => return ostler_testkit::skip(name, &reason),
+    };
+    let home = home();
+    let place = "import importlib.util; print(importlib.util.find_spec('rotel').submodule_search_locations[0])";
+    let package = home.program(python).args(&["-c", place]).ok().stdout;
+    let rotel = Path::new(package.trim()).join("rotel-agent");
+    let (http, grpc) = (free_port(), free_port());
+    home.start(json!([{
+        "name": "collector", "script": rotel, "interpreter": "none",
+        "args": ["start", "--otlp-http-endpoint", format!("127.0.0.1:{http}"), "--otlp-grpc-endpoint", format!("127.0.0.1:{grpc}"),
+            "--debug-log", "metrics", "--debug-log-verbosity", "detailed", "--exporter", "blackhole",
+            "--pid-file", home.work().join("pid")],
+    }]));
+    home.wait_until("the collector", || TcpStream::connect(("127.0.0.1", http)).is_ok());
+    let port = open_shop(&home);
+    let collector = Collector::start();
+    let _sending = quickly(&home, &collector).spawn();
+    ask(port, "/", 5);
+    until_told(&home, &collector, 5);
+    home.call(&["otlp", "--once", "--endpoint", &format!("http://127.0.0.1:{http}")])
+        .ok();
+    let sent = resources(&collector.sent().pop().expect("a request").json());
+    let shown = || {
+        home.ok(&["logs", "collector", "--raw", "--nostream", "--lines", "100000"])
+            .stdout
+    };
+    home.wait_until("what it got", || shown().contains("Name: http.server.request.duration"));
+    let shown = shown();
+    for name in sent
+        .iter()
+        .flat_map(|resource| &resource.metrics)
+        .map(|metric| metric["name"].as_str())
+    {
+        let line = format!("-> Name: {}\n", name.expect("a name"));
+        assert!(shown.contains(&line), "{line} {shown}");
+    }
+    let lines = |text: &str| shown.lines().filter(|line| line.trim_start().starts_with(text)).count();
+    assert_eq!(lines("-> DataType: Empty"), 0, "{shown}");
+    assert!(lines("NumberDataPoints #") > 20, "{shown}");
+    assert_eq!(lines("Value:"), lines("NumberDataPoints #"), "{shown}");
+    assert_eq!(lines("Count: 5"), 1, "{shown}");
 }
 
 #[test]

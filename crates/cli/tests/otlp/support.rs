@@ -83,15 +83,13 @@ impl Resource {
 
 /// The number that a point has.
 pub fn number(point: &Value) -> Option<f64> {
-    point["asDouble"]
-        .as_f64()
-        .or_else(|| point["asInt"].as_str()?.parse().ok())
+    point["asDouble"].as_f64().or_else(|| point["asInt"].as_f64())
 }
 
-/// A number of 64 bits, which stands there as text.
+/// A number of 64 bits, which stands there as text if it is long.
 pub fn whole(value: &Value) -> u64 {
-    let text = value.as_str().unwrap_or_else(|| panic!("text: {value}"));
-    text.parse().unwrap_or_else(|_| panic!("a number: {value}"))
+    let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
+    number.unwrap_or_else(|| panic!("a number: {value}"))
 }
 
 /// All resources of a request.
@@ -104,10 +102,10 @@ fn resource(resource: &Value) -> Resource {
     let attributes = resource["resource"]["attributes"].as_array().expect("a list").iter();
     let attributes = attributes.map(|attribute| {
         let value = &attribute["value"];
-        let text = value["stringValue"].as_str().or_else(|| value["intValue"].as_str());
+        let text = value["stringValue"].as_str().map(str::to_owned);
         (
             attribute["key"].as_str().expect("a key").to_owned(),
-            text.expect("a value").to_owned(),
+            text.unwrap_or_else(|| whole(&value["intValue"]).to_string()),
         )
     });
     let scopes = resource["scopeMetrics"].as_array().expect("a list");
