@@ -8,10 +8,11 @@ use std::time::Duration;
 /// How far behind a worker can be: one that was slow for an hour is not to be flooded when it is not any more.
 const MOST: u64 = 256;
 
-/// How many connections more than a worker that is waited for the others may be given: so many, or one of so many that they were given
-/// since the last lull, if that is more. A bound that does not grow would keep workers in step for as long as they have all they can do, at a
-/// tenth fewer connections a second.
+/// How many connections more than a worker that is waited for the others may be given, at least.
 const LEAD: u64 = 8;
+
+/// The same as a part of what they were given since the last lull. A bound that does not grow would keep workers in step for as long as
+/// they have all they can do, at a tenth fewer connections a second.
 const LEAD_PART: u64 = 8;
 
 /// How long a worker may take nothing of what it was given and still be waited for: a turn of each of some ten other processes on its

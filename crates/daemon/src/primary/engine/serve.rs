@@ -156,12 +156,13 @@ impl Engine {
         let balance = self.balance(app);
         self.note_lull(token, app);
         for _ in 0..TURN {
-            if !self.may_accept(token, balance) || !self.knows_enough(app, balance) {
+            let candidates = self.candidates(token, balance);
+            if !self.may_accept(token, &candidates) || !self.knows_enough(app, balance) {
                 break;
             }
             // From accept to send a connection is in our hands alone, so whatever can be done before is.
             let early = (balance != Balance::Sticky)
-                .then(|| self.choose(token, balance, None))
+                .then(|| self.choose(token, &candidates, None))
                 .flatten();
             let queue = self.doors.get(&token).and_then(|door| door.queues.get(queue));
             let Some(Ok(socket)) = queue.map(Queue::accept) else {
@@ -170,7 +171,7 @@ impl Engine {
             accepted += 1;
             let client = self.client(balance, &socket);
             let waiting = Waiting { socket, client };
-            match early.or_else(|| self.choose(token, balance, client)) {
+            match early.or_else(|| self.choose(token, &candidates, client)) {
                 Some((chosen, prepared)) => self.give(token, chosen, prepared, waiting),
                 None => self.hold(token, waiting),
             }
@@ -179,13 +180,13 @@ impl Engine {
     }
 
     /// Whether a connection that is accepted now could go to somebody, or wait for the one that it belongs to.
-    pub(super) fn may_accept(&self, token: u64, balance: Balance) -> bool {
+    fn may_accept(&self, token: u64, candidates: &Candidates) -> bool {
         let waiting = self.doors.get(&token).map_or(0, |door| door.waiting.len());
-        let has_room = match balance {
+        let has_room = match candidates.balance {
             Balance::Sticky => waiting < HELD,
             Balance::RoundRobin | Balance::LeastConnections | Balance::Direct => true,
         };
-        has_room && self.candidates(token, balance).is_any_free()
+        has_room && candidates.is_any_free()
     }
 
     /// Connections that wait, each for whoever is free, or for the one that it belongs to.
@@ -213,8 +214,9 @@ impl Engine {
     /// The first of so many that wait who can be given to somebody, by its place; to whom, and what goes with it.
     fn first_served(&self, token: u64, balance: Balance, among: usize) -> Option<(usize, u64, Prepared)> {
         let clients = self.doors.get(&token)?.waiting.clients().take(among);
+        let candidates = self.candidates(token, balance);
         clients.enumerate().find_map(|(place, client)| {
-            let (chosen, prepared) = self.choose(token, balance, client)?;
+            let (chosen, prepared) = self.choose(token, &candidates, client)?;
             Some((place, chosen, prepared))
         })
     }
@@ -248,9 +250,9 @@ impl Engine {
     }
 
     /// The worker that is to get a connection, by its channel's token, and what goes with it.
-    fn choose(&self, token: u64, balance: Balance, client: Option<Client>) -> Option<(u64, Prepared)> {
+    fn choose(&self, token: u64, candidates: &Candidates, client: Option<Client>) -> Option<(u64, Prepared)> {
         let door = self.doors.get(&token)?;
-        let chosen = self.candidates(token, balance).choose(client, door.turn)?;
+        let chosen = candidates.choose(client, door.turn)?;
         let chosen = *self.tokens.get(&chosen)?;
         let prepared = self.links.get(&chosen)?.prepare(&door.listener.described.key);
         Some((chosen, prepared))
@@ -291,8 +293,8 @@ impl Engine {
     }
 
     /// Connections are held up, or not any more, for the sake of a worker that others are not to get far ahead of. It has only so much of that.
-    fn note_who_holds_up(&mut self, token: u64, balance: Balance) {
-        let by = self.candidates(token, balance).held_up_by();
+    fn note_who_holds_up(&mut self, token: u64, candidates: &Candidates) {
+        let by = candidates.held_up_by();
         let Some(door) = self.doors.get_mut(&token) else { return };
         let now = Instant::now();
         if let Some((before, since)) = door.held_up.take() {
@@ -328,8 +330,9 @@ impl Engine {
         let app = door.listener.described.app;
         let balance = self.balance(app);
         let accepting = self.accepting(token);
-        self.note_who_holds_up(token, balance);
-        let may = self.may_accept(token, balance) && !self.awaits_count(app, balance);
+        let candidates = self.candidates(token, balance);
+        self.note_who_holds_up(token, &candidates);
+        let may = self.may_accept(token, &candidates) && !self.awaits_count(app, balance);
         let Some(door) = self.doors.get_mut(&token) else { return };
         for queue in &mut door.queues {
             let is_its_own = queue.owner.is_some_and(|owner| accepting.contains(&owner));
