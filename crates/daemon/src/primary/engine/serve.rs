@@ -119,16 +119,13 @@ impl Engine {
 
     /// Connections that have come in already still go to workers, as many as these have room for, if there are any left.
     fn accept_what_waits(&mut self, token: u64) {
-        let shared = self
-            .doors
-            .get(&token)
-            .is_some_and(|door| door.listener.described.is_shared());
-        let queues = self
-            .doors
-            .get(&token)
-            .filter(|_| !shared)
-            .map_or(0, |door| door.queues.len());
-        for queue in 0..queues {
+        let Some(door) = self.doors.get_mut(&token) else { return };
+        if door.listener.described.is_shared() {
+            return;
+        }
+        // There is no later: nobody is waited for.
+        door.shares = Shares::default();
+        for queue in 0..door.queues.len() {
             self.accept(token, queue);
         }
     }
