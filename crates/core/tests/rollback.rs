@@ -4,7 +4,7 @@ mod support;
 
 use ostler_core::{AppId, ExitStatus, Failure, Place, Spec, Status, Verdict, WorkerId};
 use support::clusters::{run_served, up};
-use support::programs::{Program, cluster};
+use support::programs::{Program, Reaction, cluster};
 use support::{SIGKILL, ms, secs};
 
 fn failing(program: Program) -> Vec<Program> {
@@ -45,6 +45,29 @@ fn all_bad() -> Vec<(&'static str, Program)> {
             },
         ),
     ]
+}
+
+#[test]
+fn the_next_reload_waits_for_what_is_left_of_one_that_failed() {
+    let mut world = up(2);
+    let mute = Program {
+        listens: None,
+        reaction: Reaction::Ignores,
+        ..Program::server()
+    };
+    world.script_slot(0, vec![Program::server(), mute, Program::server()]);
+    let failed = world.reload(&[0, 1]);
+    let failed = world.reply(failed);
+    assert!(matches!(failed.slots[0].verdict, Verdict::NotReplaced(_)), "{failed:?}");
+    // It still goes: it does not listen to its signal.
+    let next = world.reload(&[0, 1]);
+    let next = world.reply(next);
+    assert!(
+        next.slots
+            .iter()
+            .all(|slot| matches!(slot.verdict, Verdict::Reloaded { .. })),
+        "{next:?}"
+    );
 }
 
 #[test]

@@ -242,10 +242,10 @@ impl Machine {
                     .zip(spec_of(id))
                     .is_some_and(|(running, spec)| running.runs_like(spec))
         };
-        // Workers that run beside a roll or another worker of their slot. What does not run is simply started.
+        // Workers that run beside a roll or another worker that comes. What does not run is simply started.
         let is_busy = |machine: &Self, slot: &SlotId| {
             let running = machine.slots.get(slot).filter(|slot| slot.is_up());
-            running.is_some_and(|slot| machine.is_rolling(slot.app) || slot.companion.is_some())
+            running.is_some_and(|slot| machine.is_rolling(slot.app) || slot.is_being_replaced())
         };
         let mut seen = BTreeSet::new();
         let once = slots.iter().filter(|slot| seen.insert(**slot));
@@ -308,7 +308,7 @@ impl Machine {
 
     fn is_replaceable(&self, id: SlotId) -> bool {
         let slot = self.slots.get(&id);
-        slot.is_some_and(|slot| slot.can_be_replaced() && self.specs.get(slot.spec).can_overlap())
+        slot.is_some_and(|slot| slot.is_up() && self.specs.get(slot.spec).can_overlap())
     }
 
     /// A roll that is under way serves whoever brings nothing new.

@@ -402,8 +402,9 @@ impl Machine {
         for &id in slots {
             let Some(slot) = self.slots.get(&id) else { continue };
             let app = slot.app;
-            let busy = self.is_rolling(app) || slot.companion.is_some();
-            let fit = |slot: &Slot| self.specs.get(slot.spec).can_overlap() && slot.can_be_replaced();
+            let busy = self.is_rolling(app) || slot.is_being_replaced();
+            let fit =
+                |slot: &Slot| self.specs.get(slot.spec).can_overlap() && slot.is_up() && !slot.is_being_replaced();
             if !self.specs.get(slot.spec).can_overlap() {
                 self.tell(id, Input::Restart { cause: cause.clone() }, now);
             } else if busy {

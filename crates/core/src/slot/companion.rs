@@ -149,6 +149,12 @@ impl Slot {
         self.companion.is_none() && self.is_up()
     }
 
+    /// Whether another worker is to take the place of its worker, or could not be ended, so that there is no room for one. One that goes makes
+    /// room.
+    pub(crate) fn is_being_replaced(&self) -> bool {
+        self.companion.as_ref().is_some_and(Companion::comes) || self.has_stuck_companion()
+    }
+
     /// Whether its worker runs and is meant to.
     pub(crate) fn is_up(&self) -> bool {
         matches!(self.state, State::Launching { .. } | State::Online(_))
