@@ -2,10 +2,10 @@
 
 mod support;
 
-use ostler_core::{AppId, ExitStatus, Failure, Place, Spec, Status, Verdict, WorkerId};
+use ostler_core::{AppId, Event, ExitStatus, Failure, Place, SlotId, Spec, Status, Verdict, WatchSpec, WorkerId};
 use support::clusters::{run_served, up};
 use support::programs::{Program, Reaction, cluster};
-use support::{SIGKILL, ms, secs};
+use support::{SIGKILL, World, ms, secs};
 
 fn failing(program: Program) -> Vec<Program> {
     vec![Program::server(), program]
@@ -68,6 +68,35 @@ fn the_next_reload_waits_for_what_is_left_of_one_that_failed() {
             .all(|slot| matches!(slot.verdict, Verdict::Reloaded { .. })),
         "{next:?}"
     );
+}
+
+#[test]
+fn a_file_that_is_mended_while_what_failed_still_goes_is_seen() {
+    let mut world = World::new();
+    let start = world.start(Spec {
+        watch: Some(WatchSpec {
+            paths: vec!["/srv".into()],
+            ignore: vec![],
+            delay: ms(0),
+        }),
+        ..cluster("app", 2)
+    });
+    let _ = world.reply(start);
+    let mute = Program {
+        listens: None,
+        reaction: Reaction::Ignores,
+        ..Program::server()
+    };
+    world.script_slot(0, vec![Program::server(), mute, Program::server()]);
+    let failed = world.reload(&[0, 1]);
+    assert!(matches!(world.reply(failed).slots[0].verdict, Verdict::NotReplaced(_)));
+    world.feed(Event::FileChanged {
+        slot: SlotId(0),
+        path: "/srv/x".into(),
+    });
+    world.run(secs(10));
+    let generations: Vec<u32> = world.machine.slots().map(|slot| slot.generation.0).collect();
+    assert_eq!(generations, [3, 2]);
 }
 
 #[test]
