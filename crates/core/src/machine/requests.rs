@@ -306,7 +306,8 @@ impl Machine {
         self.respecify(&slots, &specs, now)
     }
 
-    fn is_replaceable(&self, id: SlotId) -> bool {
+    /// Whether its worker runs, and another one could serve beside it.
+    pub(super) fn is_replaceable(&self, id: SlotId) -> bool {
         let slot = self.slots.get(&id);
         slot.is_some_and(|slot| slot.is_up() && self.specs.get(slot.spec).can_overlap())
     }
