@@ -34,10 +34,6 @@ fn open_shop(home: &Home) {
     home.start(json!([{
         "name": "shop", "script": home.script("shop.js", SHOP), "exec_mode": "cluster", "instances": 2, "env": { "PORT": port },
     }]));
-    serve(port);
-}
-
-fn serve(port: u16) {
     for path in ["/", "/", "/broken"] {
         // What it is answered is counted there.
         drop(Visitor::at(port).expect("connected").get(path));
@@ -53,9 +49,9 @@ fn web(home: &Home) -> (String, PathBuf) {
 }
 
 /// What a server says, without chunks (HTTP/1.0).
-fn ask(address: &str, path: &str, headers: &str) -> std::io::Result<String> {
+fn ask(address: &str, path: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
-    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n{headers}\r\n").as_bytes())?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
@@ -104,14 +100,7 @@ fn promtool_finds_nothing_to_be_said_of_the_page_and_the_alerts() {
     };
     let home = home();
     open_shop(&home);
-    let (address, token) = web(&home);
-    let token = std::fs::read_to_string(token).expect("the token");
-    let page = ask(
-        &address,
-        "/metrics",
-        &format!("Authorization: Bearer {}\r\n", token.trim()),
-    )
-    .expect("the page");
+    let page = home.control_text("/metrics").expect("the page");
     assert!(page.contains("ostler_worker_up"), "{page}");
     let checked = home
         .program(&promtool)
@@ -155,7 +144,7 @@ fn a_real_one_reads_it_evaluates_all_alerts_and_shows_all_of_the_dashboard() {
         "args": [format!("--config.file={}", config.display()), format!("--web.listen-address={listens}"),
             format!("--storage.tsdb.path={}", home.work().join("series").display())],
     }]));
-    let told = |path: &str| -> Option<Value> { serde_json::from_str(&ask(&listens, path, "").ok()?).ok() };
+    let told = |path: &str| -> Option<Value> { serde_json::from_str(&ask(&listens, path).ok()?).ok() };
     home.wait_until("it to read the page", || {
         told("/api/v1/targets").is_some_and(|told| told["data"]["activeTargets"][0]["health"] == "up")
     });
