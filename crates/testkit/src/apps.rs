@@ -15,6 +15,7 @@ pub fn directory() -> PathBuf {
 /// | `server.js`, `server.mjs`, `server.ts`, `server.py`, `server.pl` | serves on `$PORT` |
 /// | `npm-app/` | `npm start` → `sh` → `node server.js`, which serves on `$PORT` |
 /// | `shared.js` | serves on `$PORT`, `/slow` after `$SLOW_MS`; the file `broken` beside it says how it fails |
+/// | `greeter.js` | serves on `$PORT` from bare sockets, as cheaply as Node can |
 /// | `crash.js` | prints a line to each output, then exits with `$EXIT_CODE` after `$AFTER_MS` |
 /// | `stubborn.sh` | ignores SIGINT and SIGTERM |
 /// | `escape.py` | leaves a double-forked grandchild in a session of its own, whose pid it writes to `$PID_FILE` |

@@ -1,10 +1,10 @@
 //! How many requests a second come through, beside PM2, Node's own cluster by both of its policies, and a single Node. All of
 //! them run the same app and are measured in turns, since the machine's speed changes by the minute.
 
-use super::autogroup::Ungrouped;
 use super::number;
+use super::services::Services;
 use crate::{Result, say};
-use ostler_testkit::pressure::{Pressed, press};
+use ostler_testkit::pressure::press;
 use ostler_testkit::{Home, Manager, apps, free_port, http_get, process, wait_within};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -12,11 +12,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 const CONNECTIONS: usize = 64;
-/// Short turns and many of them: the machine's speed changes within seconds, and those of one round are compared with each other.
-const SPAN: Duration = Duration::from_secs(1);
-const ROUNDS: usize = 11;
+/// Short turns and many of them: the machine's speed changes within seconds, those of one round are compared with each other, and two turns of the same
+/// contender right after one another are often a tenth apart, by where the scheduler puts whom.
+const SPAN: Duration = Duration::from_millis(250);
+const ROUNDS: usize = 20;
+/// All of them are started anew so often: what a compiler makes of a program is not the same each time.
+const SETS: usize = 3;
 /// Rounds before that, for compilers to see what is used.
-const WARM: usize = 2;
+const WARM: usize = 4;
 const WORKERS: u32 = 2;
 
 /// Who is measured.
@@ -65,7 +68,12 @@ impl Contender {
 /// One that runs.
 struct Running {
     port: u16,
-    kind: Kind,
+    /// Who answers.
+    workers: Vec<i32>,
+    /// Who is between clients and workers.
+    between: Vec<i32>,
+    /// Ends with it.
+    _kind: Kind,
 }
 
 enum Kind {
@@ -73,9 +81,9 @@ enum Kind {
     Managed(Box<Home>),
 }
 
-impl Drop for Running {
+impl Drop for Kind {
     fn drop(&mut self) {
-        if let Kind::Plain(child) = &mut self.kind {
+        if let Self::Plain(child) = self {
             // Workers of Node's cluster end when their channel closes.
             let _ = child.kill();
             let _ = child.wait();
@@ -113,79 +121,141 @@ impl Running {
             Contender::OstlerDirect => managed(ostler, "direct", true),
             Contender::OstlerUnmeasured => managed(ostler, "round-robin", false),
         };
-        let answers = || http_get(port).is_ok().then_some(());
-        let one = Self { port, kind };
-        match wait_within(Duration::from_secs(20), answers) {
-            Ok(()) => Ok(one),
-            Err(_) => Err(format!("the app does not answer under {}", contender.title())),
+        let expected = if contender == Contender::Node {
+            1
+        } else {
+            WORKERS as usize
+        };
+        let workers = || {
+            let workers = kind.workers(contender);
+            (workers.len() == expected && http_get(port).is_ok()).then_some(workers)
+        };
+        let workers = wait_within(Duration::from_secs(20), workers)
+            .map_err(|_| format!("the app does not answer under {}", contender.title()))?;
+        Ok(Self {
+            port,
+            workers,
+            between: kind.between(contender),
+            _kind: kind,
+        })
+    }
+
+    /// Makes requests for one turn.
+    fn press(&self, fresh: bool) -> Result<Turn> {
+        let before = (spent(&self.workers), spent(&self.between));
+        let pressed = press(self.port, CONNECTIONS, fresh, SPAN)
+            .map_err(|error| format!("load on port {}: {error}", self.port))?;
+        let requests = pressed.answered.max(1) as f64;
+        let each = |pids: &[i32], before: Duration| spent(pids).saturating_sub(before).as_secs_f64() * 1e6 / requests;
+        Ok(Turn {
+            rate: pressed.rate(),
+            p99: pressed.latency(0.99),
+            of_workers: each(&self.workers, before.0),
+            between: each(&self.between, before.1),
+            failed: pressed.failed,
+        })
+    }
+}
+
+impl Kind {
+    fn workers(&self, contender: Contender) -> Vec<i32> {
+        match self {
+            Self::Managed(home) => home.pids("web"),
+            Self::Plain(child) if contender == Contender::Node => vec![child.id().cast_signed()],
+            Self::Plain(child) => {
+                let of_primary = process::descendants(child.id().cast_signed());
+                of_primary.iter().map(|worker| worker.pid).collect()
+            }
         }
     }
 
-    /// The processor time of whatever is between clients and workers.
-    fn between(&self, contender: Contender) -> Duration {
-        match (&self.kind, contender) {
-            (Kind::Plain(_), Contender::Node) => Duration::ZERO,
-            (Kind::Plain(child), _) => i32::try_from(child.id()).map(process::thread_time).unwrap_or_default(),
-            (Kind::Managed(home), _) => home
-                .own_processes()
-                .iter()
-                .map(|own| process::thread_time(own.pid))
-                .sum(),
+    fn between(&self, contender: Contender) -> Vec<i32> {
+        match self {
+            Self::Managed(home) => home.own_processes().iter().map(|own| own.pid).collect(),
+            Self::Plain(_) if contender == Contender::Node => Vec::new(),
+            Self::Plain(child) => vec![child.id().cast_signed()],
         }
     }
 }
 
-/// What was found of one contender.
-#[derive(Default)]
-struct Found {
-    fresh: Rounds,
-    kept: Rounds,
-    /// Milliseconds of processor time between clients and workers for 10,000 fresh connections.
-    between: Vec<f64>,
+fn spent(pids: &[i32]) -> Duration {
+    pids.iter().copied().map(process::thread_time).sum()
+}
+
+/// What came of one turn.
+struct Turn {
+    /// Requests a second.
+    rate: f64,
+    p99: Duration,
+    /// Microseconds of processor time for each request, of the workers and of whatever is between.
+    of_workers: f64,
+    between: f64,
     failed: u64,
 }
 
-/// Measures, prints tables and what is asked, and gives what was missed with the machine as it is. Where that schedules sessions as groups, all is measured
-/// once more without.
+/// What was found of one contender, round by round.
+#[derive(Default)]
+struct Found {
+    fresh: Vec<Turn>,
+    kept: Vec<Turn>,
+}
+
+/// Measures, prints tables and what is asked, and gives what was missed: with the machine as it is, and where there can be control groups once more as services.
 pub fn run(pm2: &Manager, ostler: &Manager) -> Result<Vec<String>> {
-    let missed = once(pm2, ostler)?;
-    if let Some(_ungrouped) = Ungrouped::begin() {
-        once(pm2, ostler)?;
+    let mut missed = once(pm2, ostler, None)?;
+    if let Some(services) = Services::begin() {
+        let of_services = once(pm2, ostler, Some(&services))?;
+        missed.extend(of_services.into_iter().map(|line| format!("as services, {line}")));
     }
     Ok(missed)
 }
 
-fn once(pm2: &Manager, ostler: &Manager) -> Result<Vec<String>> {
-    let running: Vec<(Contender, Running)> = Contender::ALL
-        .into_iter()
-        .map(|contender| Ok((contender, Running::start(contender, pm2, ostler)?)))
-        .collect::<Result<_>>()?;
+fn once(pm2: &Manager, ostler: &Manager, services: Option<&Services>) -> Result<Vec<String>> {
+    let enter = |group: &str| match services {
+        Some(services) => services
+            .enter(group)
+            .map_err(|error| format!("the control group {group}: {error}")),
+        None => Ok(()),
+    };
     let mut found: BTreeMap<Contender, Found> = BTreeMap::new();
-    for round in 0..WARM + ROUNDS {
-        let mut turns: Vec<&(Contender, Running)> = running.iter().collect();
-        // Nobody always comes after the same one.
-        turns.rotate_left(round % running.len());
-        for (contender, one) in turns {
-            let before = one.between(*contender);
-            let fresh = pressed(one.port, true)?;
-            let spent = one.between(*contender).saturating_sub(before);
-            let kept = pressed(one.port, false)?;
-            if round >= WARM {
-                let of = found.entry(*contender).or_default();
-                of.between
-                    .push(spent.as_secs_f64() * 1e3 * 1e4 / fresh.answered.max(1) as f64);
-                of.fresh.push((fresh.rate(), fresh.latency(0.99)));
-                of.kept.push((kept.rate(), kept.latency(0.99)));
-                of.failed += fresh.failed + kept.failed;
-            }
+    for _ in 0..SETS {
+        let running: Vec<(Contender, Running)> = Contender::ALL
+            .into_iter()
+            .map(|contender| {
+                enter(&format!("{contender:?}"))?;
+                Ok((contender, Running::start(contender, pm2, ostler)?))
+            })
+            .collect::<Result<_>>()?;
+        enter("client")?;
+        // Kept connections first: the garbage of many new ones is collected for a while after them.
+        for (contender, turn) in rounds(&running, false)? {
+            found.entry(contender).or_default().kept.push(turn);
+        }
+        for (contender, turn) in rounds(&running, true)? {
+            found.entry(contender).or_default().fresh.push(turn);
         }
     }
     say(&table(&found));
     Ok(missed(&found))
 }
 
-fn pressed(port: u16, fresh: bool) -> Result<Pressed> {
-    press(port, CONNECTIONS, fresh, SPAN).map_err(|error| format!("load on port {port}: {error}"))
+fn rounds(running: &[(Contender, Running)], fresh: bool) -> Result<Vec<(Contender, Turn)>> {
+    let mut all = Vec::new();
+    for round in 0..WARM + ROUNDS {
+        let mut turns: Vec<&(Contender, Running)> = running.iter().collect();
+        // Nobody always comes first, and nobody always after the same one.
+        turns.rotate_left(round % running.len());
+        if round % 2 == 1 {
+            turns.reverse();
+        }
+        for (contender, one) in turns {
+            let turn = one.press(fresh)?;
+            if round >= WARM {
+                all.push((*contender, turn));
+            }
+        }
+    }
+    Ok(all)
 }
 
 fn median<T>(values: impl IntoIterator<Item = T>, of: impl Fn(T) -> f64) -> f64 {
@@ -194,34 +264,39 @@ fn median<T>(values: impl IntoIterator<Item = T>, of: impl Fn(T) -> f64) -> f64 
     values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
-/// By round, requests a second and the 99th percentile.
-type Rounds = Vec<(f64, Duration)>;
-
-fn rate(rounds: &Rounds) -> f64 {
-    median(rounds, |(rate, _)| *rate)
-}
-
 /// How much of another's rate, in the middle of all rounds.
-fn ratio(own: &Rounds, peer: &Rounds) -> f64 {
-    median(own.iter().zip(peer), |((own, _), (peer, _))| own / peer)
+fn ratio(own: &[Turn], peer: &[Turn]) -> f64 {
+    median(own.iter().zip(peer), |(own, peer)| own.rate / peer.rate)
 }
 
 fn table(found: &BTreeMap<Contender, Found>) -> String {
     let mut text = format!(
-        "\n{WORKERS} workers, {CONNECTIONS} connections at once, a client of one thread on the same machine; medians of {ROUNDS} rounds.\n\n\
-         | | connections/s | p99, ms | between, ms per 10,000 | kept: requests/s | p99, ms | failed |\n\
-         |---|---:|---:|---:|---:|---:|---:|\n"
+        "\n{WORKERS} workers, {CONNECTIONS} connections at once, a client of one thread on the same machine; medians of {} rounds of {} ms. \
+         *Workers* and *between* are microseconds of their processor time for each request.\n\n\
+         | | connections/s | p99, ms | workers | between | kept: requests/s | p99, ms | workers | failed |\n\
+         |---|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+        SETS * ROUNDS,
+        SPAN.as_millis()
     );
-    let millis = |values: &Rounds| number(median(values, |(_, p99)| p99.as_secs_f64() * 1e3));
-    for (contender, one) in found {
+    let rate = |turns: &[Turn]| format!("{:.0}", median(turns, |turn| turn.rate));
+    let p99 = |turns: &[Turn]| number(median(turns, |turn| turn.p99.as_secs_f64() * 1e3));
+    let of_workers = |turns: &[Turn]| number(median(turns, |turn| turn.of_workers));
+    for (contender, Found { fresh, kept }) in found {
         let cells = [
             contender.title().to_owned(),
-            format!("{:.0}", rate(&one.fresh)),
-            millis(&one.fresh),
-            format!("{:.0}", median(&one.between, |spent| *spent)),
-            format!("{:.0}", rate(&one.kept)),
-            millis(&one.kept),
-            one.failed.to_string(),
+            rate(fresh),
+            p99(fresh),
+            of_workers(fresh),
+            number(median(fresh, |turn| turn.between)),
+            rate(kept),
+            p99(kept),
+            of_workers(kept),
+            fresh
+                .iter()
+                .chain(kept)
+                .map(|turn| turn.failed)
+                .sum::<u64>()
+                .to_string(),
         ];
         text += &format!("| {} |\n", cells.join(" | "));
     }
@@ -233,7 +308,7 @@ fn table(found: &BTreeMap<Contender, Found>) -> String {
 /// a hundredth.
 fn missed(found: &BTreeMap<Contender, Found>) -> Vec<String> {
     let mut missed = Vec::new();
-    let mut ask = |what: &str, own: Contender, peer: Contender, asked: f64, of: fn(&Found) -> &Rounds| {
+    let mut ask = |what: &str, own: Contender, peer: Contender, asked: f64, of: fn(&Found) -> &Vec<Turn>| {
         let (Some(of_own), Some(of_peer)) = (found.get(&own), found.get(&peer)) else {
             return;
         };

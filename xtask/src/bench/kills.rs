@@ -67,7 +67,7 @@ fn kill(manager: &Manager, mode: &'static str, victim: Victim, kills: u32) -> Re
     let home = Home::new(manager.clone());
     let port = free_port();
     home.start(json!([{
-        "name": "web", "script": apps::path("shared.js"), "exec_mode": "cluster", "instances": WORKERS,
+        "name": "web", "script": apps::path("greeter.js"), "exec_mode": "cluster", "instances": WORKERS,
         "env": { "PORT": port }, "balance": mode,
     }]));
     let workers = home.pids("web");

@@ -2,13 +2,13 @@
 //!
 //! Absolute figures drift with the machine and with what else it does: read the ratios within one run.
 
-mod autogroup;
 mod evenness;
 mod http;
 mod kills;
 mod measure;
 mod quantity;
 mod reloads;
+mod services;
 
 use crate::command::{cargo, output, program, step};
 use crate::{Result, say};
