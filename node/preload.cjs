@@ -96,11 +96,16 @@ function say(message, sent = () => {}) {
   if (process.connected) process.send({ cmd: 'NODE_OSTLER', ...message }, sent);
 }
 
-// Not `message`: a listener of that would keep the channel, and the process, alive.
+const orders = new Map(); // what the daemon may order => what carries it out
+
 function obey(act, carryOut) {
-  process.on('internalMessage', (message) => {
-    if (message && message.cmd === 'NODE_OSTLER' && message.act === act) quietly(carryOut, message);
+  // Not `message`: a listener of that would keep the channel, and the process, alive.
+  if (orders.size === 0) process.on('internalMessage', (message) => {
+    if (message.cmd !== 'NODE_OSTLER') return;
+    const carryOut = orders.get(message.act);
+    if (carryOut !== undefined) quietly(carryOut, message);
   });
+  orders.set(act, carryOut);
 }
 
 function serve(cluster) {
