@@ -67,7 +67,7 @@ function finished(response, socket) {
 }
 
 // Node gives a response its connection when that is its turn (one of a pipeline waits for those before it), and takes it away when all of
-// it is written. `diagnostics_channel` tells of the same moments, but makes an object for each and calls a list of functions: twice the cost.
+// it is written. `diagnostics_channel` tells of a request when it is read.
 function wrapResponses() {
   const { prototype } = require('http').ServerResponse;
   const { assignSocket, detachSocket } = prototype;
