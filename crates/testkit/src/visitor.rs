@@ -28,7 +28,8 @@ impl Visitor {
     /// # Errors
     /// `connect(2)`.
     pub fn at(port: u16) -> io::Result<Self> {
-        Self::from(Ipv4Addr::LOCALHOST, port)
+        // Not bound: bind(2) refuses a port that closed connections of anybody still linger on, and after a test with many of them that is each.
+        Self::over(TcpStream::connect((Ipv4Addr::LOCALHOST, port))?)
     }
 
     /// Connects to a loopback port from this address of 127.0.0.0/8.
@@ -39,9 +40,7 @@ impl Visitor {
         let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
         bind(&socket, &SocketAddrV4::new(address, 0))?;
         connect(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))?;
-        let stream = TcpStream::from(socket);
-        stream.set_read_timeout(Some(PATIENCE))?;
-        Ok(Self::of(Stream::Tcp(stream)))
+        Self::over(TcpStream::from(socket))
     }
 
     /// Connects to a unix socket.
@@ -52,6 +51,11 @@ impl Visitor {
         let stream = UnixStream::connect(path)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         Ok(Self::of(Stream::Unix(stream)))
+    }
+
+    fn over(stream: TcpStream) -> io::Result<Self> {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(Self::of(Stream::Tcp(stream)))
     }
 
     fn of(stream: Stream) -> Self {
