@@ -243,7 +243,7 @@ fn rounds(running: &[(Contender, Running)], fresh: bool) -> Result<Vec<(Contende
     let mut all = Vec::new();
     for round in 0..WARM + ROUNDS {
         let mut turns: Vec<&(Contender, Running)> = running.iter().collect();
-        // Nobody always comes first, and nobody always after the same one.
+        // Each comes at each place, and half of the time after the one that it comes before in the other half.
         turns.rotate_left(round % running.len());
         if round % 2 == 1 {
             turns.reverse();

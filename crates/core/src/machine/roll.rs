@@ -403,8 +403,7 @@ impl Machine {
             let Some(slot) = self.slots.get(&id) else { continue };
             let app = slot.app;
             let busy = self.is_rolling(app) || slot.is_being_replaced();
-            let fit =
-                |slot: &Slot| self.specs.get(slot.spec).can_overlap() && slot.is_up() && !slot.is_being_replaced();
+            let fit = |slot: &Slot| self.is_replaceable(slot.id) && !slot.is_being_replaced();
             if !self.specs.get(slot.spec).can_overlap() {
                 self.tell(id, Input::Restart { cause: cause.clone() }, now);
             } else if busy {
