@@ -5,7 +5,7 @@ use super::number;
 use super::services::Services;
 use crate::{Result, say};
 use ostler_testkit::pressure::press;
-use ostler_testkit::{Home, Manager, apps, free_port, http_get, process, wait_within};
+use ostler_testkit::{Home, Manager, apps, free_port, http_get, process, tools, wait_within};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
@@ -65,6 +65,34 @@ impl Contender {
     }
 }
 
+/// What they run.
+struct App {
+    script: String,
+    /// The module that a framework's app requires.
+    module: &'static str,
+}
+
+impl App {
+    /// As little for an answer as a server of `http` can do.
+    fn bare() -> Self {
+        Self {
+            script: apps::path("shared.js"),
+            module: "",
+        }
+    }
+
+    /// As most people write a server.
+    fn of_express() -> Result<Self> {
+        let source = apps::path("cluster/frameworks/express");
+        let installed = tools::npm_project("cluster-express", source.as_ref())?.join("server.cjs");
+        let script = installed.to_str().ok_or("the checkout's path is no text")?;
+        Ok(Self {
+            script: script.to_owned(),
+            module: "express",
+        })
+    }
+}
+
 /// One that runs.
 struct Running {
     port: u16,
@@ -92,12 +120,15 @@ impl Drop for Kind {
 }
 
 impl Running {
-    fn start(contender: Contender, pm2: &Manager, ostler: &Manager) -> Result<Self> {
+    fn start(contender: Contender, app: &App, pm2: &Manager, ostler: &Manager) -> Result<Self> {
         let port = free_port();
+        let primary = apps::path("primary.js");
         let plain = |script: &str, policy: &str| {
             let mut node = Command::new("node");
-            node.arg(apps::path(script))
+            node.arg(script)
                 .env("PORT", port.to_string())
+                .env("MODULE", app.module)
+                .env("SCRIPT", &app.script)
                 .env("POLICY", policy)
                 .env("WORKERS", WORKERS.to_string())
                 .stdout(Stdio::null())
@@ -107,15 +138,15 @@ impl Running {
         let managed = |manager: &Manager, balance: &str, preload: bool| {
             let home = Home::new(manager.clone());
             home.start(json!([{
-                "name": "web", "script": apps::path("shared.js"), "exec_mode": "cluster", "instances": WORKERS,
-                "env": { "PORT": port }, "balance": balance, "pmx": preload,
+                "name": "web", "script": app.script, "exec_mode": "cluster", "instances": WORKERS,
+                "env": { "PORT": port, "MODULE": app.module }, "balance": balance, "pmx": preload,
             }]));
             Kind::Managed(Box::new(home))
         };
         let kind = match contender {
-            Contender::Node => plain("shared.js", ""),
-            Contender::NodeRoundRobin => plain("primary.js", "rr"),
-            Contender::NodeShared => plain("primary.js", "none"),
+            Contender::Node => plain(&app.script, ""),
+            Contender::NodeRoundRobin => plain(&primary, "rr"),
+            Contender::NodeShared => plain(&primary, "none"),
             Contender::Pm2 => managed(pm2, "", true),
             Contender::Ostler => managed(ostler, "round-robin", true),
             Contender::OstlerDirect => managed(ostler, "direct", true),
@@ -200,43 +231,55 @@ struct Found {
     kept: Vec<Turn>,
 }
 
-/// Measures, prints tables and what is asked, and gives what was missed: with the machine as it is, and where there can be control groups once more as services.
+/// Measures, prints tables and what is asked, and gives what was missed: with the machine as it is, and where there can be control groups once more as
+/// services. What the preload costs is measured in an app of Express too, for a bare server is the worst case.
 pub fn run(pm2: &Manager, ostler: &Manager) -> Result<Vec<String>> {
-    let mut missed = once(pm2, ostler, None)?;
-    if let Some(services) = Services::begin() {
-        let of_services = once(pm2, ostler, Some(&services))?;
+    let bench = Bench { pm2, ostler };
+    let mut missed = bench.measure(&Contender::ALL, &App::bare(), None)?;
+    let services = Services::begin();
+    if services.is_some() {
+        let of_services = bench.measure(&Contender::ALL, &App::bare(), services.as_ref())?;
         missed.extend(of_services.into_iter().map(|line| format!("as services, {line}")));
     }
+    say("── what the preload costs an app of Express");
+    let pair = [Contender::Ostler, Contender::OstlerUnmeasured];
+    let of_express = bench.measure(&pair, &App::of_express()?, services.as_ref())?;
+    missed.extend(of_express.into_iter().map(|line| format!("of Express, {line}")));
     Ok(missed)
 }
 
-fn once(pm2: &Manager, ostler: &Manager, services: Option<&Services>) -> Result<Vec<String>> {
-    let enter = |group: &str| match services {
-        Some(services) => services
-            .enter(group)
-            .map_err(|error| format!("the control group {group}: {error}")),
-        None => Ok(()),
-    };
-    let mut found: BTreeMap<Contender, Found> = BTreeMap::new();
-    for _ in 0..SETS {
-        let running: Vec<(Contender, Running)> = Contender::ALL
-            .into_iter()
-            .map(|contender| {
-                enter(&format!("{contender:?}"))?;
-                Ok((contender, Running::start(contender, pm2, ostler)?))
-            })
-            .collect::<Result<_>>()?;
-        enter("client")?;
-        // Kept connections first: the garbage of many new ones is collected for a while after them.
-        for (contender, turn) in rounds(&running, false)? {
-            found.entry(contender).or_default().kept.push(turn);
+struct Bench<'a> {
+    pm2: &'a Manager,
+    ostler: &'a Manager,
+}
+
+impl Bench<'_> {
+    fn measure(&self, contenders: &[Contender], app: &App, services: Option<&Services>) -> Result<Vec<String>> {
+        let enter = |group: &str| match services {
+            Some(services) => services
+                .enter(group)
+                .map_err(|error| format!("the control group {group}: {error}")),
+            None => Ok(()),
+        };
+        let start = |contender: &Contender| {
+            enter(&format!("{contender:?}"))?;
+            Ok((*contender, Running::start(*contender, app, self.pm2, self.ostler)?))
+        };
+        let mut found: BTreeMap<Contender, Found> = BTreeMap::new();
+        for _ in 0..SETS {
+            let running: Vec<(Contender, Running)> = contenders.iter().map(start).collect::<Result<_>>()?;
+            enter("client")?;
+            // Kept connections first: the garbage of many new ones is collected for a while after them.
+            for (contender, turn) in rounds(&running, false)? {
+                found.entry(contender).or_default().kept.push(turn);
+            }
+            for (contender, turn) in rounds(&running, true)? {
+                found.entry(contender).or_default().fresh.push(turn);
+            }
         }
-        for (contender, turn) in rounds(&running, true)? {
-            found.entry(contender).or_default().fresh.push(turn);
-        }
+        say(&table(&found));
+        Ok(missed(&found))
     }
-    say(&table(&found));
-    Ok(missed(&found))
 }
 
 fn rounds(running: &[(Contender, Running)], fresh: bool) -> Result<Vec<(Contender, Turn)>> {
