@@ -1,6 +1,8 @@
 //! `ostler monit` in a terminal of its own: what it shows, what its keys do, and that it leaves the terminal as it was.
 
-use ostler_testkit::{Home, Manager, PseudoTerminal, Signal, apps, process, sleeper, tools};
+use ostler_testkit::{
+    Connections, Home, Load, Manager, PseudoTerminal, Signal, apps, process, shown, skip, sleeper, tools, wait_within,
+};
 use serde_json::json;
 use std::time::Duration;
 
@@ -133,7 +135,7 @@ fn it_waits_for_a_daemon_and_goes_on_with_the_next() {
 #[test]
 fn a_reload_is_shown_step_by_step() {
     if tools::in_path("node").is_none() {
-        return ostler_testkit::skip("monit: a reload", "there is no node");
+        return skip("monit: a reload", "there is no node");
     }
     let home = home();
     let port = ostler_testkit::free_port();
@@ -173,4 +175,39 @@ fn without_a_terminal_it_says_so() {
     page.wait_for("TERM names no terminal");
     assert_eq!(page.wait_end(END), Some(1));
     assert!(page.is_as_before());
+}
+
+/// Whatever docs/monit.md shows.
+#[test]
+fn pictures() {
+    if std::env::var_os(shown::WRITE).is_none() {
+        return skip("pictures", &format!("they are made with {}=1", shown::WRITE));
+    }
+    let home = home();
+    let port = shown::start(&home);
+    let visitors = Load::begin(port, "/orders", 4, Connections::KeptAlive);
+    let page = monit(&home, 80, 24);
+    let is_charted = |text: &String| text.chars().filter(|one| ('▁'..='█').contains(one)).count() > 16;
+    let overview = wait_within(Duration::from_secs(90), || Some(page.text()).filter(is_charted));
+    let overview = overview.unwrap_or_else(|_| panic!("nothing to see in the charts\n{}", page.text()));
+    page.types("r");
+    page.wait_for("Reload api (4 workers)?");
+    page.types("y");
+    let reload = page.wait_for("has to stay up");
+    page.wait_for("reloaded api (0-3), 4 instances");
+    visitors.end_without_loss("the reload that is shown");
+    let is_step = |line: &&str| line.contains("api (") && line.contains("): ");
+    let steps: String = reload.lines().filter(is_step).map(|line| format!("{line}\n")).collect();
+    let file = tools::workspace().join("docs/monit.md");
+    let text = std::fs::read_to_string(&file).expect("the page");
+    let text = with_block(&with_block(&text, "<!-- the page", &overview), "<!-- a reload", &steps);
+    std::fs::write(file, text).expect("the page");
+}
+
+/// A page of Markdown with other text in the block of code after a mark.
+fn with_block(page: &str, mark: &str, text: &str) -> String {
+    let (before, after) = page.split_once(mark).expect("the mark");
+    let (comment, after) = after.split_once("```\n").expect("a block after it");
+    let (_, after) = after.split_once("```\n").expect("the block's end");
+    format!("{before}{mark}{comment}```\n{text}```\n{after}")
 }

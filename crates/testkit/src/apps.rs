@@ -26,6 +26,7 @@ pub fn directory() -> PathBuf {
 /// | `environment.js` | writes its environment as JSON to `$ENVIRONMENT_FILE`, then waits |
 /// | `cannon.cjs` | no app: autocannon, with an account of what was lost |
 /// | `traffic/` | `server.cjs` serves what takes its time, by HTTP/1, TLS and HTTP/2; `client.cjs` is its strict client |
+/// | `shown/` | what the pictures in `docs/` show, see [`shown`](crate::shown) |
 /// | `activated/` | servers in several languages that inherit their sockets |
 /// | `cluster/` | workers of a cluster, one app for each feature; `client.cjs` asks them, `reference-primary.cjs` runs them under the runtime's own cluster |
 /// | `cluster/frameworks/NAME` | the same in frameworks, each to be installed by [`tools::npm_project`](crate::tools::npm_project) |

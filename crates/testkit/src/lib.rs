@@ -34,6 +34,7 @@ pub mod runtimes;
 mod sandbox;
 mod service_manager;
 mod shifted_clock;
+pub mod shown;
 pub mod tools;
 pub mod torture;
 pub mod traffic;

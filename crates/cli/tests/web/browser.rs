@@ -3,13 +3,10 @@
 //! Each scenario is a script in `browser/`, run with Node in the environment of a home whose port is open.
 
 use crate::support::home;
-use ostler_testkit::{Home, Runtime, free_port, skip, sleeper, tools};
+use ostler_testkit::{Home, Runtime, free_port, shown, skip, sleeper, tools};
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
-
-/// Set to 1 to make the pictures of `docs/web.md`, or to so many seconds for which the apps run before, so that charts have something to show.
-const WRITE_PICTURES: &str = "OSTLER_WRITE_PICTURES";
 
 /// Says something of everything for ever.
 const TALKER: &str = "#!/bin/sh
@@ -152,54 +149,17 @@ fn everybody_can_use_it_by_the_rules_of_axe() {
     );
 }
 
-/// Answers after a while, says what it does, and measures something.
-const SHOP: &str = "const http = require('http');
-let served = 0;
-http.createServer((request, response) => {
-  const wait = request.url === '/report' ? 120 + Math.random() * 150 : 3 + Math.random() * 25;
-  let sum = 0;
-  for (let i = 0; i < 4e5; i++) sum += i % 7;
-  setTimeout(() => {
-    response.end(String(sum));
-    if (++served % 10 === 0) console.log(`GET ${request.url} 200 ${wait.toFixed(0)} ms`);
-    if (Math.random() < 0.01) console.error('warning: cache miss for order ' + Math.floor(Math.random() * 9000));
-  }, wait);
-}).listen(process.env.PORT, '127.0.0.1');
-";
-
 #[test]
 fn pictures() {
-    let Ok(seconds) = std::env::var(WRITE_PICTURES) else {
-        return skip("pictures", &format!("they are made with {WRITE_PICTURES}=1"));
-    };
+    if std::env::var_os(shown::WRITE).is_none() {
+        return skip("pictures", &format!("they are made with {}=1", shown::WRITE));
+    }
     let folder = tools::workspace().join("docs/pictures");
     std::fs::create_dir_all(&folder).expect("a directory");
     play("pictures", "pictures.mjs", &[], |home| {
-        let mut variables = shop(home, &folder);
-        let seconds = if seconds == "1" { "240".to_owned() } else { seconds };
-        variables.push(("SECONDS", seconds));
-        variables
+        vec![
+            ("PORT", shown::start(home).to_string()),
+            ("PICTURES", folder.to_string_lossy().into_owned()),
+        ]
     });
-}
-
-fn shop(home: &Home, folder: &Path) -> Vec<(&'static str, String)> {
-    let port = free_port();
-    let beat = "setInterval(() => console.log('3 mails sent'), 2000);";
-    let crash = "setTimeout(() => { throw new Error('no connection to the ledger'); }, 15000);";
-    let cluster = json!({ "instances": 4, "exec_mode": "cluster", "env": { "PORT": port }, "min_ready": 1500 });
-    let mut api = json!({ "name": "api", "script": home.script("shop.js", SHOP) });
-    api.as_object_mut()
-        .expect("an object")
-        .extend(cluster.as_object().expect("an object").clone());
-    home.start(json!([
-        api,
-        { "name": "mailer", "script": home.script("mailer.js", beat) },
-        { "name": "flaky", "script": home.script("flaky.js", crash), "max_restarts": 1000 },
-        sleeper("report"),
-    ]));
-    home.ok(&["stop", "report"]);
-    vec![
-        ("PORT", port.to_string()),
-        ("PICTURES", folder.to_string_lossy().into_owned()),
-    ]
 }

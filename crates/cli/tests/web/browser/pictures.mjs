@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { choose, open, ready, says, scenario, until } from "./page.mjs";
 
 const port = Number(process.env.PORT);
-const SECONDS = Number(process.env.SECONDS);
+const MINUTES = 4; // before the first picture, so that charts have something to show
 
 /** Visitors who come in waves. */
 function visit(running) {
@@ -25,7 +25,7 @@ await scenario(async (browser) => {
   const page = await open(browser, { width: 1440, height: 900 });
   await ready(page);
   await choose(page, "api");
-  await new Promise((done) => setTimeout(done, SECONDS * 1000));
+  await new Promise((done) => setTimeout(done, MINUTES * 60_000));
   const picture = async (page, name) => page.screenshot({ path: join(process.env.PICTURES, `web-${name}.png`) });
   await picture(page, "wide");
   await page.click("#tab-logs");

@@ -1,0 +1,1 @@
+setTimeout(() => { throw new Error('no connection to the ledger'); }, 15000);

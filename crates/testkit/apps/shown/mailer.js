@@ -1,0 +1,1 @@
+setInterval(() => console.log('3 mails sent'), 2000);
