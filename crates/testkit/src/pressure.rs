@@ -42,22 +42,37 @@ impl Pressed {
         let micros = self.latencies.get(index.min(self.latencies.len().saturating_sub(1)));
         Duration::from_micros(u64::from(micros.copied().unwrap_or(0)))
     }
+
+    fn count(&mut self, client: &Client) {
+        self.answered += 1;
+        let micros = client.began.elapsed().as_micros();
+        self.latencies.push(u32::try_from(micros).unwrap_or(u32::MAX));
+        let body = body(&client.answer);
+        match self.bodies.get_mut(body) {
+            Some(count) => *count += 1,
+            None => drop(self.bodies.insert(body.to_owned(), 1)),
+        }
+    }
 }
 
+/// Connections that request `/` at once, each one request after the other: over a connection of its own, or over the one that is kept.
+#[derive(Debug)]
+pub struct Pressure {
+    port: u16,
+    fresh: bool,
+    poll: OwnedFd,
+    clients: Vec<Option<Client>>,
+    /// How many of them wait for their first answer.
+    unanswered: usize,
+}
+
+#[derive(Debug)]
 struct Client {
     socket: OwnedFd,
     began: Instant,
     answer: Vec<u8>,
     asked: bool,
-}
-
-/// Requests `/` over so many connections at once for a while, each over a connection of its own or over kept ones.
-///
-/// # Errors
-/// No sockets to be had. A server that refuses or breaks connections is no error: those are counted.
-pub fn press(port: u16, connections: usize, fresh: bool, span: Duration) -> io::Result<Pressed> {
-    let begin = Instant::now();
-    press_while(port, connections, fresh, |_| begin.elapsed() < span)
+    answered: bool,
 }
 
 /// Between whoever presses and whoever watches.
@@ -69,83 +84,126 @@ pub struct Watched {
     pub enough: AtomicBool,
 }
 
-/// As [`press`], until somebody says that there is enough of it.
-///
-/// # Errors
-/// As [`press`].
-pub fn press_until(port: u16, connections: usize, fresh: bool, watched: &Watched) -> io::Result<Pressed> {
-    press_while(port, connections, fresh, |answered| {
-        watched.answered.store(answered, Ordering::Relaxed);
-        !watched.enough.load(Ordering::Relaxed)
-    })
-}
+/// How long kept connections may take to be answered once.
+const SETTLED: Duration = Duration::from_secs(10);
 
-fn press_while(port: u16, connections: usize, fresh: bool, goes_on: impl Fn(u64) -> bool) -> io::Result<Pressed> {
-    let request: &[u8] = if fresh {
-        b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-    } else {
-        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    };
-    let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-    let mut clients = (0..connections)
-        .map(|token| connect(&poll, port, token).map(Some))
-        .collect::<io::Result<Vec<Option<Client>>>>()?;
-    let begin = Instant::now();
-    let mut pressed = Pressed {
-        answered: 0,
-        failed: 0,
-        took: Duration::ZERO,
-        latencies: Vec::with_capacity(1 << 20),
-        bodies: std::collections::BTreeMap::new(),
-    };
-    let mut events = Vec::with_capacity(connections);
-    while goes_on(pressed.answered) {
-        events.clear();
-        let patience = Timespec {
-            tv_sec: 0,
-            tv_nsec: 100_000_000,
+impl Pressure {
+    /// Connects. Kept connections have been answered once when this returns: what connecting costs is not theirs.
+    ///
+    /// # Errors
+    /// No sockets to be had, or kept connections that are not answered.
+    pub fn open(port: u16, connections: usize, fresh: bool) -> io::Result<Self> {
+        let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let clients = (0..connections).map(|token| connect(&poll, port, token).map(Some));
+        let mut pressure = Self {
+            clients: clients.collect::<io::Result<_>>()?,
+            port,
+            fresh,
+            poll,
+            unanswered: connections,
         };
-        match epoll::wait(&poll, rustix::buffer::spare_capacity(&mut events), Some(&patience)) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-        for event in &events {
-            let token = usize::try_from(event.data.u64()).expect("invariant: it was one of ours");
-            let Some(client) = &mut clients[token] else { continue };
-            let again = match step(client, request, fresh) {
-                Step::Waits => continue,
-                Step::Answered => {
-                    pressed.answered += 1;
-                    let micros = client.began.elapsed().as_micros();
-                    pressed.latencies.push(u32::try_from(micros).unwrap_or(u32::MAX));
-                    let body = body(&client.answer);
-                    match pressed.bodies.get_mut(body) {
-                        Some(count) => *count += 1,
-                        None => drop(pressed.bodies.insert(body.to_owned(), 1)),
-                    }
-                    fresh
-                }
-                Step::Failed => {
-                    pressed.failed += 1;
-                    true
-                }
-            };
-            if again {
-                clients[token] = None;
-                clients[token] = Some(connect(&poll, port, token)?);
-            } else if let Some(client) = &mut clients[token] {
-                client.answer.clear();
-                client.began = Instant::now();
-                if rustix::io::write(&client.socket, request) != Ok(request.len()) {
-                    pressed.failed += 1;
-                    clients[token] = Some(connect(&poll, port, token)?);
-                }
+        if !fresh {
+            let begin = Instant::now();
+            pressure.press_while(|_, unanswered| unanswered > 0 && begin.elapsed() < SETTLED)?;
+            if pressure.unanswered > 0 {
+                let what = format!("{} connections of {connections} were not answered", pressure.unanswered);
+                return Err(io::Error::new(io::ErrorKind::TimedOut, what));
             }
         }
+        Ok(pressure)
     }
-    pressed.took = begin.elapsed();
-    pressed.latencies.sort_unstable();
-    Ok(pressed)
+
+    /// Makes requests for a while.
+    ///
+    /// # Errors
+    /// No sockets to be had. A server that refuses or breaks connections is no error: those are counted.
+    pub fn press(&mut self, span: Duration) -> io::Result<Pressed> {
+        let begin = Instant::now();
+        self.press_while(|_, _| begin.elapsed() < span)
+    }
+
+    /// As [`press`](Self::press), until somebody says that there is enough of it.
+    ///
+    /// # Errors
+    /// As [`press`](Self::press).
+    pub fn press_until(&mut self, watched: &Watched) -> io::Result<Pressed> {
+        self.press_while(|answered, _| {
+            watched.answered.store(answered, Ordering::Relaxed);
+            !watched.enough.load(Ordering::Relaxed)
+        })
+    }
+
+    fn press_while(&mut self, goes_on: impl Fn(u64, usize) -> bool) -> io::Result<Pressed> {
+        let request: &[u8] = if self.fresh {
+            b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        } else {
+            b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        };
+        let begin = Instant::now();
+        let mut pressed = Pressed {
+            answered: 0,
+            failed: 0,
+            took: Duration::ZERO,
+            latencies: Vec::with_capacity(1 << 20),
+            bodies: std::collections::BTreeMap::new(),
+        };
+        let mut events = Vec::with_capacity(self.clients.len());
+        while goes_on(pressed.answered, self.unanswered) {
+            events.clear();
+            let patience = Timespec {
+                tv_sec: 0,
+                tv_nsec: 100_000_000,
+            };
+            match epoll::wait(&self.poll, rustix::buffer::spare_capacity(&mut events), Some(&patience)) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            for event in &events {
+                let token = usize::try_from(event.data.u64()).expect("invariant: it was one of ours");
+                self.serve(token, request, &mut pressed)?;
+            }
+        }
+        pressed.took = begin.elapsed();
+        pressed.latencies.sort_unstable();
+        Ok(pressed)
+    }
+
+    fn serve(&mut self, token: usize, request: &[u8], pressed: &mut Pressed) -> io::Result<()> {
+        let Some(client) = &mut self.clients[token] else {
+            return Ok(());
+        };
+        let again = match step(client, request, self.fresh) {
+            Step::Waits => return Ok(()),
+            Step::Answered => {
+                pressed.count(client);
+                if !std::mem::replace(&mut client.answered, true) {
+                    self.unanswered = self.unanswered.saturating_sub(1);
+                }
+                self.fresh
+            }
+            Step::Failed => {
+                pressed.failed += 1;
+                true
+            }
+        };
+        if again {
+            return self.reconnect(token);
+        }
+        client.answer.clear();
+        client.began = Instant::now();
+        if rustix::io::write(&client.socket, request) != Ok(request.len()) {
+            pressed.failed += 1;
+            return self.reconnect(token);
+        }
+        Ok(())
+    }
+
+    fn reconnect(&mut self, token: usize) -> io::Result<()> {
+        // Its descriptor is free before there is another.
+        self.clients[token] = None;
+        self.clients[token] = Some(connect(&self.poll, self.port, token)?);
+        Ok(())
+    }
 }
 
 fn connect(poll: &OwnedFd, port: u16, token: usize) -> io::Result<Client> {
@@ -163,6 +221,7 @@ fn connect(poll: &OwnedFd, port: u16, token: usize) -> io::Result<Client> {
         began: Instant::now(),
         answer: Vec::with_capacity(512),
         asked: false,
+        answered: false,
     })
 }
 

@@ -4,10 +4,11 @@
 use super::number;
 use super::services::Services;
 use crate::{Result, say};
-use ostler_testkit::pressure::press;
+use ostler_testkit::pressure::Pressure;
 use ostler_testkit::{Home, Manager, apps, free_port, http_get, process, tools, wait_within};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::io;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -15,9 +16,9 @@ const CONNECTIONS: usize = 64;
 /// Short turns and many of them: the machine's speed changes within seconds, those of one round are compared with each other, and two turns of the same
 /// contender right after one another are often a tenth apart, by where the scheduler puts whom.
 const SPAN: Duration = Duration::from_millis(250);
-const ROUNDS: usize = 20;
+const ROUNDS: usize = 10;
 /// All of them are started anew so often: what a compiler makes of a program is not the same each time.
-const SETS: usize = 3;
+const SETS: usize = 6;
 /// Rounds before that, for compilers to see what is used.
 const WARM: usize = 4;
 const WORKERS: u32 = 2;
@@ -173,9 +174,10 @@ impl Running {
 
     /// Makes requests for one turn.
     fn press(&self, fresh: bool) -> Result<Turn> {
+        let failed = |error: io::Error| format!("load on port {}: {error}", self.port);
+        let mut pressure = Pressure::open(self.port, CONNECTIONS, fresh).map_err(failed)?;
         let before = (spent(&self.workers), spent(&self.between));
-        let pressed = press(self.port, CONNECTIONS, fresh, SPAN)
-            .map_err(|error| format!("load on port {}: {error}", self.port))?;
+        let pressed = pressure.press(SPAN).map_err(failed)?;
         let requests = pressed.answered.max(1) as f64;
         let each = |pids: &[i32], before: Duration| spent(pids).saturating_sub(before).as_secs_f64() * 1e6 / requests;
         Ok(Turn {

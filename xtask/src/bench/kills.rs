@@ -4,7 +4,7 @@
 
 use super::number;
 use crate::{Result, say};
-use ostler_testkit::pressure::{Pressed, Watched, press_until};
+use ostler_testkit::pressure::{Pressed, Pressure, Watched};
 use ostler_testkit::{Home, Manager, Topology, apps, free_port, process};
 use serde_json::json;
 use std::sync::atomic::Ordering;
@@ -74,7 +74,7 @@ fn kill(manager: &Manager, mode: &'static str, victim: Victim, kills: u32) -> Re
     let watched = Watched::default();
     let mut recovery = Vec::new();
     let pressed = std::thread::scope(|scope| {
-        let load = scope.spawn(|| press_until(port, CONNECTIONS, true, &watched));
+        let load = scope.spawn(|| Pressure::open(port, CONNECTIONS, true)?.press_until(&watched));
         for _ in 0..kills {
             let answered = || watched.answered.load(Ordering::Relaxed);
             let next = answered() + BETWEEN;
