@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `ci` | every check: format, lints, purity of the core, licences and advisories, all tests, doc tests |
 //! | `try` | builds Ostler, starts the Express example under it, and shows that it answers |
-//! | `bench` | measures Ostler and PM2 side by side and prints Markdown tables; `bench http` only how many requests come through; `bench evenness` how connections are shared; `bench reloads` what a thousand reloads lose, `bench kills` what a hundred kills of daemon and keeper |
+//! | `bench` | measures Ostler and PM2 side by side and prints Markdown tables; `bench http` only how many requests come through; `bench preload` what measuring them costs; `bench evenness` how connections are shared; `bench reloads` what a thousand reloads lose, `bench kills` what a hundred kills of daemon and keeper |
 //! | `endurance` | the tests whose proof grows with repetition, at full length |
 //! | `purity` | only the check that the core does no I/O |
 
@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         ["try"] => first_try::run(),
         ["bench"] => bench::run(),
         ["bench", "http"] => bench::requests(),
+        ["bench", "preload"] => bench::preloaded(),
         ["bench", "evenness"] => bench::shares(),
         ["bench", "reloads"] => bench::reload(RELOADS),
         ["bench", "reloads", times] => number(times).and_then(bench::reload),
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
         ["endurance"] => ci::endurance(),
         ["purity"] => purity::check(),
         _ => Err(
-            "usage: cargo xtask ci | try | bench [http | evenness | reloads [NUMBER] | kills [NUMBER]] | endurance | purity".to_owned(),
+            "usage: cargo xtask ci | try | bench [http | preload | evenness | reloads [NUMBER] | kills [NUMBER]] | endurance | purity".to_owned(),
         ),
     };
     match result {

@@ -155,18 +155,33 @@ fn a_worker_without_servers_has_drained_and_a_late_server_accepts_nothing() {
     );
 }
 
-#[test]
-fn requests_are_counted_whatever_becomes_of_them() {
+/// Runs a script that checks something in its own process on each Node.
+fn check(test: &str, script: &str) {
     for &version in versions() {
         let node = match Runtime::node(version).map(|runtime| runtime.path) {
             Ok(node) => node,
-            Err(reason) => return skip("requests_are_counted_whatever_becomes_of_them", &reason),
+            Err(reason) => return skip(test, &reason),
         };
-        let script = tools::workspace().join("node/test/measured.cjs");
+        let script = tools::workspace().join("node/test").join(script);
         let output = Command::new(node).arg(script).output().expect("Node runs");
         let told = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "Node {version}: {told}");
     }
+}
+
+#[test]
+fn requests_are_counted_whatever_becomes_of_them() {
+    check("requests_are_counted_whatever_becomes_of_them", "measured.cjs");
+}
+
+#[test]
+fn of_many_requests_those_that_are_timed_stand_for_all() {
+    check("of_many_requests_those_that_are_timed_stand_for_all", "many.cjs");
+}
+
+#[test]
+fn of_many_pauses_those_that_are_heard_stand_for_all() {
+    check("of_many_pauses_those_that_are_heard_stand_for_all", "pauses.cjs");
 }
 
 #[test]

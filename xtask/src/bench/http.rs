@@ -1,11 +1,13 @@
 //! How many requests a second come through, beside PM2, Node's own cluster by both of its policies, and a single Node. All of
 //! them run the same app and are measured in turns, since the machine's speed changes by the minute.
 
+use super::app::App;
+use super::mean::Mean;
 use super::number;
 use super::services::Services;
 use crate::{Result, say};
 use ostler_testkit::pressure::Pressure;
-use ostler_testkit::{Home, Manager, apps, free_port, http_get, process, tools, wait_within};
+use ostler_testkit::{Home, Manager, apps, free_port, http_get, process, wait_within};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io;
@@ -13,14 +15,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 const CONNECTIONS: usize = 64;
-/// Short turns and many of them: the machine's speed changes within seconds, those of one round are compared with each other, and two turns of the same
-/// contender right after one another are often a tenth apart, by where the scheduler puts whom.
-const SPAN: Duration = Duration::from_millis(250);
-const ROUNDS: usize = 10;
-/// All of them are started anew so often: what a compiler makes of a program is not the same each time.
-const SETS: usize = 6;
+/// Short turns and many of them: the machine's speed changes within tenths of a second, and two turns of the same contender right after one another
+/// are often a tenth apart, by where the scheduler puts whom.
+const SPAN: Duration = Duration::from_millis(100);
+const ROUNDS: usize = 14;
+/// All of them are started anew so often: what a compiler makes of a program is not the same each time. Each start gives one ratio.
+const STARTS: usize = 12;
 /// Rounds before that, for compilers to see what is used.
-const WARM: usize = 4;
+const WARM: usize = 10;
 const WORKERS: u32 = 2;
 
 /// Who is measured.
@@ -38,19 +40,16 @@ pub enum Contender {
     Ostler,
     /// Ostler, its workers accepting by themselves.
     OstlerDirect,
-    /// Ostler's default, its workers without the preload that measures.
-    OstlerUnmeasured,
 }
 
 impl Contender {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 6] = [
         Self::Node,
         Self::NodeRoundRobin,
         Self::NodeShared,
         Self::Pm2,
         Self::Ostler,
         Self::OstlerDirect,
-        Self::OstlerUnmeasured,
     ];
 
     fn title(self) -> &'static str {
@@ -61,36 +60,7 @@ impl Contender {
             Self::Pm2 => "PM2",
             Self::Ostler => "Ostler, round robin",
             Self::OstlerDirect => "Ostler, direct",
-            Self::OstlerUnmeasured => "Ostler, round robin, `pmx: false`",
         }
-    }
-}
-
-/// What they run.
-struct App {
-    script: String,
-    /// The module that a framework's app requires.
-    module: &'static str,
-}
-
-impl App {
-    /// As little for an answer as a server of `http` can do.
-    fn bare() -> Self {
-        Self {
-            script: apps::path("shared.js"),
-            module: "",
-        }
-    }
-
-    /// As most people write a server.
-    fn of_express() -> Result<Self> {
-        let source = apps::path("cluster/frameworks/express");
-        let installed = tools::npm_project("cluster-express", source.as_ref())?.join("server.cjs");
-        let script = installed.to_str().ok_or("the checkout's path is no text")?;
-        Ok(Self {
-            script: script.to_owned(),
-            module: "express",
-        })
     }
 }
 
@@ -136,11 +106,11 @@ impl Running {
                 .stderr(Stdio::null());
             Kind::Plain(node.spawn().expect("node is there"))
         };
-        let managed = |manager: &Manager, balance: &str, preload: bool| {
+        let managed = |manager: &Manager, balance: &str| {
             let home = Home::new(manager.clone());
             home.start(json!([{
                 "name": "web", "script": app.script, "exec_mode": "cluster", "instances": WORKERS,
-                "env": { "PORT": port, "MODULE": app.module }, "balance": balance, "pmx": preload,
+                "env": { "PORT": port, "MODULE": app.module }, "balance": balance,
             }]));
             Kind::Managed(Box::new(home))
         };
@@ -148,10 +118,9 @@ impl Running {
             Contender::Node => plain(&app.script, ""),
             Contender::NodeRoundRobin => plain(&primary, "rr"),
             Contender::NodeShared => plain(&primary, "none"),
-            Contender::Pm2 => managed(pm2, "", true),
-            Contender::Ostler => managed(ostler, "round-robin", true),
-            Contender::OstlerDirect => managed(ostler, "direct", true),
-            Contender::OstlerUnmeasured => managed(ostler, "round-robin", false),
+            Contender::Pm2 => managed(pm2, ""),
+            Contender::Ostler => managed(ostler, "round-robin"),
+            Contender::OstlerDirect => managed(ostler, "direct"),
         };
         let expected = if contender == Contender::Node {
             1
@@ -234,19 +203,14 @@ struct Found {
 }
 
 /// Measures, prints tables and what is asked, and gives what was missed: with the machine as it is, and where there can be control groups once more as
-/// services. What the preload costs is measured in an app of Express too, for a bare server is the worst case.
+/// services.
 pub fn run(pm2: &Manager, ostler: &Manager) -> Result<Vec<String>> {
     let bench = Bench { pm2, ostler };
-    let mut missed = bench.measure(&Contender::ALL, &App::bare(), None)?;
-    let services = Services::begin();
-    if services.is_some() {
-        let of_services = bench.measure(&Contender::ALL, &App::bare(), services.as_ref())?;
+    let mut missed = bench.measure(None)?;
+    if let Some(services) = Services::begin() {
+        let of_services = bench.measure(Some(&services))?;
         missed.extend(of_services.into_iter().map(|line| format!("as services, {line}")));
     }
-    say("── what the preload costs an app of Express");
-    let pair = [Contender::Ostler, Contender::OstlerUnmeasured];
-    let of_express = bench.measure(&pair, &App::of_express()?, services.as_ref())?;
-    missed.extend(of_express.into_iter().map(|line| format!("of Express, {line}")));
     Ok(missed)
 }
 
@@ -256,7 +220,8 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    fn measure(&self, contenders: &[Contender], app: &App, services: Option<&Services>) -> Result<Vec<String>> {
+    fn measure(&self, services: Option<&Services>) -> Result<Vec<String>> {
+        let app = App::bare();
         let enter = |group: &str| match services {
             Some(services) => services
                 .enter(group)
@@ -265,11 +230,11 @@ impl Bench<'_> {
         };
         let start = |contender: &Contender| {
             enter(&format!("{contender:?}"))?;
-            Ok((*contender, Running::start(*contender, app, self.pm2, self.ostler)?))
+            Ok((*contender, Running::start(*contender, &app, self.pm2, self.ostler)?))
         };
         let mut found: BTreeMap<Contender, Found> = BTreeMap::new();
-        for _ in 0..SETS {
-            let running: Vec<(Contender, Running)> = contenders.iter().map(start).collect::<Result<_>>()?;
+        for _ in 0..STARTS {
+            let running: Vec<(Contender, Running)> = Contender::ALL.iter().map(start).collect::<Result<_>>()?;
             enter("client")?;
             // Kept connections first: the garbage of many new ones is collected for a while after them.
             for (contender, turn) in rounds(&running, false)? {
@@ -309,9 +274,11 @@ fn median<T>(values: impl IntoIterator<Item = T>, of: impl Fn(T) -> f64) -> f64 
     values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
-/// How much of another's rate, in the middle of all rounds.
-fn ratio(own: &[Turn], peer: &[Turn]) -> f64 {
-    median(own.iter().zip(peer), |(own, peer)| own.rate / peer.rate)
+/// How much of another's rate, start by start.
+fn ratio(own: &[Turn], peer: &[Turn]) -> Mean {
+    let rate = |turns: &[Turn]| turns.iter().map(|turn| turn.rate).sum::<f64>();
+    let starts = own.chunks(ROUNDS).zip(peer.chunks(ROUNDS));
+    Mean::of(starts.map(|(own, peer)| rate(own) / rate(peer)))
 }
 
 fn table(found: &BTreeMap<Contender, Found>) -> String {
@@ -320,7 +287,7 @@ fn table(found: &BTreeMap<Contender, Found>) -> String {
          *Workers* and *between* are microseconds of their processor time for each request.\n\n\
          | | connections/s | p99, ms | workers | between | kept: requests/s | p99, ms | workers | failed |\n\
          |---|---:|---:|---:|---:|---:|---:|---:|---:|\n",
-        SETS * ROUNDS,
+        STARTS * ROUNDS,
         SPAN.as_millis()
     );
     let rate = |turns: &[Turn]| format!("{:.0}", median(turns, |turn| turn.rate));
@@ -349,8 +316,7 @@ fn table(found: &BTreeMap<Contender, Found>) -> String {
 }
 
 /// What is asked. Of the default mode 1.6 times PM2's connections and 1.2 times Node's own round robin, of the direct one 2.4 times PM2's and 0.95 of
-/// what Node's workers accept by themselves; and of kept connections 0.97 of everybody's who has as many workers. What the preload measures may cost
-/// a hundredth.
+/// what Node's workers accept by themselves; and of kept connections 0.97 of everybody's who has as many workers.
 fn missed(found: &BTreeMap<Contender, Found>) -> Vec<String> {
     let mut missed = Vec::new();
     let mut ask = |what: &str, own: Contender, peer: Contender, asked: f64, of: fn(&Found) -> &Vec<Turn>| {
@@ -361,11 +327,11 @@ fn missed(found: &BTreeMap<Contender, Found>) -> Vec<String> {
         let line = format!(
             "{}: {} of the {what} of {}, asked {asked}",
             own.title(),
-            number(ratio),
+            ratio,
             peer.title()
         );
         say(&line);
-        if ratio < asked {
+        if ratio.value < asked {
             missed.push(line);
         }
     };
@@ -382,8 +348,5 @@ fn missed(found: &BTreeMap<Contender, Found>) -> Vec<String> {
             ask("requests over kept connections", own, peer, 0.97, |found| &found.kept);
         }
     }
-    let (own, peer) = (Contender::Ostler, Contender::OstlerUnmeasured);
-    ask("connections", own, peer, 0.99, |found| &found.fresh);
-    ask("requests over kept connections", own, peer, 0.99, |found| &found.kept);
     missed
 }

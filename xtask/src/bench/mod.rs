@@ -2,10 +2,13 @@
 //!
 //! Absolute figures drift with the machine and with what else it does: read the ratios within one run.
 
+mod app;
 mod evenness;
 mod http;
 mod kills;
+mod mean;
 mod measure;
+mod preload;
 mod quantity;
 mod reloads;
 mod services;
@@ -47,6 +50,16 @@ pub fn requests() -> Result {
     let (pm2, ostler) = managers()?;
     say(&surroundings()?);
     verdict(&http::run(&pm2, &ostler)?)
+}
+
+/// What the preload costs.
+///
+/// # Errors
+/// As [`run`].
+pub fn preloaded() -> Result {
+    let (_, ostler) = managers()?;
+    say(&surroundings()?);
+    verdict(&preload::run(&ostler)?)
 }
 
 /// How evenly connections are shared, in each mode.

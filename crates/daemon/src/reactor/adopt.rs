@@ -261,9 +261,11 @@ impl Daemon {
 }
 
 /// The scripts that programs of Node are given; the first is what they load.
-const PRELOAD: [(&str, &str); 4] = [
+const PRELOAD: [(&str, &str); 6] = [
     ("preload.cjs", include_str!("../../../../node/preload.cjs")),
     ("measure.cjs", include_str!("../../../../node/measure.cjs")),
+    ("requests.cjs", include_str!("../../../../node/requests.cjs")),
+    ("garbage.cjs", include_str!("../../../../node/garbage.cjs")),
     ("registered.cjs", include_str!("../../../../node/registered.cjs")),
     ("profile.cjs", include_str!("../../../../node/profile.cjs")),
 ];

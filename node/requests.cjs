@@ -1,0 +1,122 @@
+'use strict';
+// Counts and times the HTTP requests of this process, which Node tells of on a channel for diagnostics. Nothing of the app is changed.
+//
+// Most requests cost a call: whether one has ended is seen when the next one begins. Those that have not, and those that are timed, have a
+// listener. All are timed while there are few, and when there are many, some that stand for the others, chosen by chance, for no kind of
+// request that recurs to be met each time or never.
+const { performance } = require('perf_hooks');
+const { channel } = require('diagnostics_channel');
+
+const BUCKETS = 25; // of durations: up to 0.25 ms, 0.5 ms, and so on, and the rest
+const TIMED = 100; // requests a second up to which all are timed; of more, half as many at least
+const LOOKED = 50; // timed ones after which it is seen whether they are too many
+const SECOND = 1000; // ms
+
+const answered = [0, 0, 0, 0, 0]; // by class of status
+const durations = new Array(BUCKETS).fill(0);
+let duration = 0; // ms in all
+let aborted = 0;
+let watched = 0; // requests under way that have a listener
+
+let each = 1; // one of so many is timed
+let every = 1; // the next one stands for so many,
+let left = 1; // of which so many are still to come
+let timed = 0; // requests since
+let since = 0; // ms
+
+let last; // the latest response, if it has no listener
+const queues = new WeakMap(); // a connection's socket => what ends the responses that wait there
+
+function began({ response, socket }) {
+  try {
+    if (--left === 0) {
+      time(response, socket);
+    } else {
+      if (last !== undefined) settle();
+      last = response;
+    }
+  } catch {
+    // Not counted: an error of ours must not end the app.
+  }
+}
+
+function time(response, socket) {
+  const now = performance.now();
+  const stands = every;
+  watch(response, socket, () => {
+    const took = performance.now() - now;
+    const units = Math.ceil(took * 4);
+    durations[units <= 1 ? 0 : Math.min(32 - Math.clz32(units - 1), BUCKETS - 1)] += stands;
+    duration += took * stands;
+  });
+  if (++timed === LOOKED) {
+    if (now - since < (LOOKED / TIMED) * SECOND) each *= 2;
+    timed = 0;
+    since = now;
+  }
+  every = left = each === 1 ? 1 : 1 + Math.floor(Math.random() * (2 * each - 1));
+}
+
+// They have become fewer.
+function timeMore(perSecond) {
+  while (each > 1 && perSecond < (each * TIMED) / 2) each /= 2;
+  if (each > 1) return;
+  every -= left - 1; // the next one
+  left = 1;
+}
+
+function settle() {
+  const response = last;
+  last = undefined;
+  if (response.destroyed || response.req.socket.destroyed) count(response);
+  else watch(response, response.req.socket, () => {});
+}
+
+function count(response) {
+  if (!response.writableFinished) {
+    aborted++;
+    return false;
+  }
+  answered[Math.min(Math.max(Math.floor(response.statusCode / 100), 1), 5) - 1]++;
+  return true;
+}
+
+function watch(response, socket, answer) {
+  let open = true;
+  watched++;
+  const end = () => {
+    if (!open) return;
+    open = false;
+    watched--;
+    queues.get(socket)?.delete(end);
+    if (count(response)) answer();
+  };
+  response.once('close', end);
+  if (socket._httpMessage !== response && socket._httpMessage) wait(socket, end);
+}
+
+// Node does not tell a response that it waits for another one's end (pipelining) when their connection closes.
+function wait(socket, end) {
+  let queue = queues.get(socket);
+  if (queue === undefined) {
+    queues.set(socket, (queue = new Set()));
+    socket.once('close', () => queue.forEach((end) => end()));
+  }
+  queue.add(end);
+}
+
+let sum = 0; // of requests, when it was last told
+let at = performance.now();
+
+// What is counted since the process began.
+exports.tell = () => {
+  if (last !== undefined) settle();
+  const now = performance.now();
+  const before = sum;
+  sum = answered.reduce((sum, count) => sum + count, aborted);
+  if (now > at) timeMore(((sum - before) / (now - at)) * SECOND);
+  at = now;
+  return { answered, aborted, durations, duration, inFlight: watched };
+};
+
+channel('http.server.request.start').subscribe(began);
