@@ -25,7 +25,7 @@ let timed = 0; // requests since
 let since = 0; // ms
 
 let last; // the latest response, if it has no listener
-const queues = new WeakMap(); // a connection's socket => what ends the responses that wait there
+const queues = new WeakMap(); // a connection's socket => the responses that wait there => what ends them
 
 function began({ response, socket }) {
   try {
@@ -42,9 +42,12 @@ function began({ response, socket }) {
 
 function time(response, socket) {
   const now = performance.now();
+  let turn = now;
   const stands = every;
+  const before = ahead(socket);
+  if (before) before.once('close', () => (turn = performance.now()));
   watch(response, socket, () => {
-    const took = performance.now() - now;
+    const took = performance.now() - turn;
     const units = Math.ceil(took * 4);
     durations[units <= 1 ? 0 : Math.min(32 - Math.clz32(units - 1), BUCKETS - 1)] += stands;
     duration += took * stands;
@@ -88,21 +91,27 @@ function watch(response, socket, answer) {
     if (!open) return;
     open = false;
     watched--;
-    queues.get(socket)?.delete(end);
+    queues.get(socket)?.delete(response);
     if (count(response)) answer();
   };
   response.once('close', end);
-  if (socket._httpMessage !== response && socket._httpMessage) wait(socket, end);
+  if (socket._httpMessage !== response && socket._httpMessage) wait(response, socket, end);
 }
 
 // Node does not tell a response that it waits for another one's end (pipelining) when their connection closes.
-function wait(socket, end) {
+function wait(response, socket, end) {
   let queue = queues.get(socket);
   if (queue === undefined) {
-    queues.set(socket, (queue = new Set()));
+    queues.set(socket, (queue = new Map()));
     socket.once('close', () => queue.forEach((end) => end()));
   }
-  queue.add(end);
+  queue.set(response, end);
+}
+
+// The response whose end a new one waits for.
+function ahead(socket) {
+  const queue = queues.get(socket);
+  return queue === undefined || queue.size === 0 ? socket._httpMessage : Array.from(queue.keys()).pop();
 }
 
 let sum = 0; // of requests, when it was last told

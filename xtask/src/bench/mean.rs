@@ -17,8 +17,10 @@ impl Mean {
     pub fn of(findings: impl IntoIterator<Item = f64>) -> Self {
         let findings: Vec<f64> = findings.into_iter().collect();
         let count = findings.len().max(1) as f64;
-        let value = findings.iter().sum::<f64>() / count;
-        let squares: f64 = findings.iter().map(|finding| (finding - value).powi(2)).sum();
+        let value = findings.iter().fold(0.0, |sum, finding| sum + finding) / count;
+        let squares = findings
+            .iter()
+            .fold(0.0, |sum, finding| sum + (finding - value).powi(2));
         Self {
             value,
             error: (squares / (count - 1.0).max(1.0) / count).sqrt(),
