@@ -2,7 +2,7 @@
 // What a Node worker says of itself, without any package in the app: how busy its event loop is, heap, pauses for garbage, HTTP
 // requests. Required by preload.cjs; `say(message)` puts a message on the IPC channel. Counters are since the process began: who reads them
 // makes rates and sums, and a report that is lost costs nothing. Told {"cmd":"NODE_OSTLER","act":"watch"} it reports at once and
-// every second for a while, else rarely. A request costs two function calls; nothing here keeps the process alive or throws.
+// every second for a while, else rarely. Nothing here keeps the process alive or throws.
 const { performance, monitorEventLoopDelay } = require('perf_hooks');
 const { getHeapStatistics } = require('v8');
 const garbage = require('./garbage.cjs');

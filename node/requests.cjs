@@ -24,7 +24,8 @@ let left = 1; // of which so many are still to come
 let timed = 0; // requests since
 let since = 0; // ms
 
-let last; // the latest response, if it has no listener
+let last; // the latest response, if it has no listener,
+let lastSocket; // and its connection's: an app may have put another one, or none, at its request
 const queues = new WeakMap(); // a connection's socket => the responses that wait there => what ends them
 
 function began({ response, socket }) {
@@ -34,6 +35,7 @@ function began({ response, socket }) {
     } else {
       if (last !== undefined) settle();
       last = response;
+      lastSocket = socket;
     }
   } catch {
     // Not counted: an error of ours must not end the app.
@@ -71,8 +73,8 @@ function timeMore(perSecond) {
 function settle() {
   const response = last;
   last = undefined;
-  if (response.destroyed || response.req.socket.destroyed) count(response);
-  else watch(response, response.req.socket, () => {});
+  if (response.destroyed || lastSocket.destroyed) count(response);
+  else watch(response, lastSocket, () => {});
 }
 
 function count(response) {
