@@ -80,8 +80,9 @@ fn choose(balance: Balance, client: Option<Client>, turn: Option<WorkerId>, all:
     Candidates { balance, lead, all }.choose(client, turn)
 }
 
-/// Workers in round robin, and what they were given.
+/// Workers, and what they were given and have.
 struct World {
+    balance: Balance,
     workers: Vec<Candidate>,
     given: Vec<usize>,
     shares: Shares,
@@ -94,6 +95,7 @@ struct World {
 impl World {
     fn new(workers: usize, turn: Option<WorkerId>) -> Self {
         Self {
+            balance: Balance::RoundRobin,
             workers: (0..).take(workers).map(idle).collect(),
             given: vec![0; workers],
             shares: Shares::default(),
@@ -117,12 +119,12 @@ impl World {
             ..*one
         });
         let candidates = Candidates {
-            balance: Balance::RoundRobin,
+            balance: self.balance,
             lead: shares.lead(),
             all: candidates.collect(),
         };
         let chosen = candidates.choose(None, self.turn);
-        let has_room = candidates.all.iter().any(|one| one.is_free(Balance::RoundRobin));
+        let has_room = candidates.all.iter().any(|one| one.is_free(self.balance));
         assert_eq!(chosen.is_some(), candidates.is_any_free());
         self.held_up_by = candidates.held_up_by();
         assert_eq!(self.held_up_by.is_some(), has_room && chosen.is_none());
@@ -131,6 +133,7 @@ impl World {
         self.shares.give(chosen);
         let index = chosen.slot.0 as usize;
         self.workers[index].untaken += 1;
+        self.workers[index].open = self.workers[index].open.map(|open| open + 1);
         self.given[index] += 1;
         true
     }
@@ -209,8 +212,11 @@ proptest! {
     }
 
     #[test]
-    fn nobody_gets_far_ahead_of_one_that_is_about_to_take(workers in 2..9_usize, takers in prop::collection::vec(0..9_usize, 1..400)) {
+    fn nobody_gets_far_ahead_of_one_that_is_about_to_take(
+        workers in 2..9_usize, takers in prop::collection::vec(0..9_usize, 1..400), least in any::<bool>(),
+    ) {
         let mut world = World::new(workers, None);
+        world.balance = if least { Balance::LeastConnections } else { Balance::RoundRobin };
         world.silent = PATIENCE / 2;
         for taker in takers {
             while world.offer() {}
@@ -300,6 +306,24 @@ proptest! {
             world.take_all();
         }
         prop_assert!((9..=11).contains(&world.given[workers]), "{:?}", world.given);
+    }
+
+    #[test]
+    fn nobody_waits_for_a_newcomer_that_takes_what_it_is_given(workers in 1..8_usize, before in 100..500_usize) {
+        let mut world = World::new(workers, None);
+        world.balance = Balance::LeastConnections;
+        for _ in 0..before {
+            world.give();
+            world.take_all();
+        }
+        world.join();
+        world.silent = PATIENCE / 2;
+        for _ in 0..20 {
+            while world.offer() {}
+            prop_assert_eq!(world.held_up_by, None);
+            world.take_all();
+        }
+        prop_assert!(world.given[workers] >= 20 * WINDOW, "{:?}", world.given);
     }
 
     #[test]

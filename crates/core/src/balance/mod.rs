@@ -1,7 +1,7 @@
 //! Which worker gets a connection. Pure: called by the primary with what it knows of each worker, for every connection.
 //!
-//! Invariants: never a worker that is out of rotation, rests, or has no room; equals take turns in the order of slots; in round robin
-//! nobody is far ahead of a worker that is only about to take what it was given.
+//! Invariants: never a worker that is out of rotation, rests, or has no room; equals take turns in the order of slots; where connections are
+//! shared by what workers were given or have, nobody is far ahead of a worker that is only about to take what it was given.
 
 mod direct;
 mod ledger;
@@ -126,7 +126,7 @@ impl Candidates {
     pub fn choose(&self, client: Option<Client>, turn: Option<WorkerId>) -> Option<WorkerId> {
         match (self.balance, client) {
             (Balance::Sticky, Some(client)) => self.bound(client).filter(|found| found.is_free(self.balance)),
-            (Balance::LeastConnections, _) => self.least(turn, |one| one.open.map_or(0, signed)),
+            (Balance::LeastConnections, _) => self.least(turn, open),
             (Balance::RoundRobin | Balance::Direct | Balance::Sticky, _) => self.least(turn, owed),
         }
         .map(|found| found.worker)
@@ -146,16 +146,33 @@ impl Candidates {
 
     /// Those who may be given a connection now.
     fn free(&self) -> impl Iterator<Item = &Candidate> {
-        let behind = self.last().map_or(0, |one| one.behind);
+        let last = self.last().map(|one| self.level(one));
         let free = self.all.iter().filter(|one| one.is_free(self.balance));
-        free.filter(move |one| behind.saturating_sub(one.behind) < self.lead)
+        free.filter(move |one| last.is_none_or(|last| self.level(one) - last < signed(self.lead)))
     }
 
-    /// The one that was given the fewest of those that others are not to get far ahead of.
+    /// The one that is furthest behind of those that others are not to get far ahead of.
     fn last(&self) -> Option<&Candidate> {
-        let all = self.all.iter().filter(|_| self.balance == Balance::RoundRobin);
-        all.filter(|one| one.in_rotation && !one.rests && one.is_awaited)
-            .max_by_key(|one| one.behind)
+        let all = self.all.iter().filter(|one| self.is_waited_for(one));
+        all.min_by_key(|one| self.level(one))
+    }
+
+    fn is_waited_for(&self, one: &Candidate) -> bool {
+        let by_mode = match self.balance {
+            Balance::RoundRobin => true,
+            // One that has fewer because it is new, or because many have left it, is not late: it is given as many as it takes, others the rest.
+            Balance::LeastConnections => one.behind >= self.lead,
+            Balance::Sticky | Balance::Direct => false,
+        };
+        by_mode && one.in_rotation && !one.rests && one.is_awaited
+    }
+
+    /// By what nobody is to get far ahead of others.
+    fn level(&self, one: &Candidate) -> i64 {
+        match self.balance {
+            Balance::LeastConnections => open(one),
+            Balance::RoundRobin | Balance::Sticky | Balance::Direct => -signed(one.behind),
+        }
     }
 
     /// Of two workers of one slot, as during a reload, the newer.
@@ -174,6 +191,11 @@ impl Candidates {
 /// What a worker has yet to take, and less by what it is behind.
 fn owed(one: &Candidate) -> i64 {
     one.untaken as i64 - signed(one.credit())
+}
+
+/// How many connections a worker has; where that cannot be known, all have as many.
+fn open(one: &Candidate) -> i64 {
+    one.open.map_or(0, signed)
 }
 
 fn signed(number: u64) -> i64 {
