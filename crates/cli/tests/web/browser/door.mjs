@@ -19,12 +19,35 @@ await scenario(async (browser) => {
   await page.type("#token", "guess");
   await page.keyboard.press("Enter");
   await says(page, "#sign-in-problem", "that is not the token");
+
+  // The last attempt counts, also when a wrong one before it is answered after it.
+  await page.evaluate(() => {
+    const real = globalThis.fetch;
+    globalThis.fetch = async (...words) => {
+      globalThis.fetch = real;
+      const answer = await real(...words);
+      await new Promise((done) => { globalThis.letGo = done; });
+      return answer;
+    };
+  });
+  await page.keyboard.press("Enter");
+  await until("a late answer", () => page.evaluate(() => globalThis.letGo !== undefined));
   await page.$eval("#token", (input) => { input.value = ""; });
   await page.type("#token", token);
   await page.keyboard.press("Enter");
   await ready(page);
   await says(page, "#table", "steady");
   assert.equal(await page.$eval("#token", (input) => input.value), "", "the token is not kept in the page");
+  await page.evaluate(async () => {
+    const asked = () => performance.getEntriesByType("resource").filter(({ name }) => name.endsWith("/session")).length;
+    const before = asked();
+    globalThis.letGo();
+    const frame = () => new Promise((done) => requestAnimationFrame(done));
+    while (asked() === before) await frame();
+    await frame();
+    await frame();
+  });
+  assert.equal(await page.$eval("#work", (node) => node.hidden), false, "it stays signed in");
 
   const before = await pid("steady");
   const operation = JSON.stringify({ id: "elsewhere", verb: "stop", action: { stop: { selector: { words: ["all"], cwd: "/" } } } });

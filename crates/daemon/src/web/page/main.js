@@ -17,6 +17,7 @@ let list = [];
 let session = null;
 let waiting = false;
 let timer = null;
+let attempts = 0; // to sign in
 
 const context = {
   list: () => list,
@@ -133,13 +134,19 @@ function ask_to_sign_in(state, words = "") {
   by("token").focus();
 }
 
+/** The last attempt counts: an answer to one before may come later. */
 async function sign_in(body) {
+  attempts += 1;
+  const attempt = attempts;
+  text(by("sign-in-problem"), "");
   try {
-    begin(await ask("POST", "/session", body));
+    const signedIn = await ask("POST", "/session", body);
+    if (attempt !== attempts) return;
+    begin(signedIn);
     by("sign-in").reset();
   } catch (error) {
     const state = await look("/session").catch(() => null);
-    ask_to_sign_in(state, `${failed(error)}`);
+    if (attempt === attempts) ask_to_sign_in(state, `${failed(error)}`);
   }
 }
 
