@@ -17,6 +17,7 @@ impl Mean {
     pub fn of(findings: impl IntoIterator<Item = f64>) -> Self {
         let findings: Vec<f64> = findings.into_iter().collect();
         let count = findings.len().max(1) as f64;
+        // Not `sum`, which is -0 of none.
         let value = findings.iter().fold(0.0, |sum, finding| sum + finding) / count;
         let squares = findings
             .iter()
