@@ -12,6 +12,7 @@ mod preload;
 mod quantity;
 mod reloads;
 mod services;
+mod toggle;
 
 use crate::command::{cargo, output, program, step};
 use crate::{Result, say};
@@ -52,14 +53,16 @@ pub fn requests() -> Result {
     verdict(&http::run(&pm2, &ostler)?)
 }
 
-/// What the preload costs.
+/// What measuring costs, and the preload as a whole.
 ///
 /// # Errors
 /// As [`run`].
 pub fn preloaded() -> Result {
     let (_, ostler) = managers()?;
     say(&surroundings()?);
-    verdict(&preload::run(&ostler)?)
+    let missed = toggle::run()?;
+    preload::run(&ostler)?;
+    verdict(&missed)
 }
 
 /// How evenly connections are shared, in each mode.

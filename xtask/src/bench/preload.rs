@@ -1,8 +1,8 @@
-//! What measuring costs: the same app with our preload and without it, each with one worker that accepts by itself, so that nothing but the
+//! What the preload costs as a whole: the same app with it and without it, each with one worker that accepts by itself, so that nothing but the
 //! client is beside it on two processors.
 //!
-//! Two processes of the very same program differ by some hundredths, and the machine's speed changes within tenths of a second. So turns are short,
-//! each start gives one ratio, and there are many starts: their standard error says what can be told apart.
+//! Two processes of the very same program differ by some hundredths, so this says whether there is a surprise; what measuring costs is found within one
+//! process (`toggle`). Turns are long, for a process that has just been woken is slow whatever it does.
 
 use super::app::App;
 use super::mean::Mean;
@@ -13,16 +13,14 @@ use serde_json::json;
 use std::io;
 use std::time::Duration;
 
-const CONNECTIONS: usize = 32;
-const SPAN: Duration = Duration::from_millis(50);
+const CONNECTIONS: usize = 64;
+const SPAN: Duration = Duration::from_secs(1);
 /// Turns of each over kept connections before that, for compilers to see what is used and the preload whether there is much to measure.
-const WARM: usize = 40;
+const WARM: usize = 3;
 /// And with new connections after those.
-const WARM_AGAIN: usize = 10;
-const ROUNDS: usize = 30;
-const STARTS: usize = 30;
-/// How much of the requests without the preload is asked of those with it.
-const ASKED: f64 = 0.99;
+const WARM_AGAIN: usize = 1;
+const ROUNDS: usize = 3;
+const STARTS: usize = 6;
 
 /// What was found of one of both since it was started.
 #[derive(Clone, Copy, Default)]
@@ -52,13 +50,12 @@ struct Started {
     fresh: Pair,
 }
 
-/// Measures, prints a table, and gives what was missed.
-pub fn run(ostler: &Manager) -> Result<Vec<String>> {
-    let mut missed = Vec::new();
+/// Measures, and prints a table.
+pub fn run(ostler: &Manager) -> Result {
     let mut text = format!(
-        "\nWith the preload, of the same without it: one worker, {CONNECTIONS} connections at once; {STARTS} starts of {ROUNDS} turns of {} ms each. \
+        "\nWith the preload, of the same without it: one worker, {CONNECTIONS} connections at once; {STARTS} starts of {ROUNDS} turns of {} s each. \
          Standard errors are of starts.\n\n| | requests/s | processor time for each | without it, µs |\n|---|---:|---:|---:|\n",
-        SPAN.as_millis()
+        SPAN.as_secs()
     );
     for (title, app) in [
         ("a bare server", App::bare()),
@@ -73,15 +70,10 @@ pub fn run(ostler: &Manager) -> Result<Vec<String>> {
             let each = Mean::of(pairs.iter().map(|[with, without]| with.each() / without.each()));
             let micros = Mean::of(pairs.iter().map(|[_, without]| without.each() * 1e6));
             text += &format!("| {title}, {kind} | {rate} | {each} | {:.1} |\n", micros.value);
-            if rate.value < ASKED {
-                missed.push(format!(
-                    "{title}, {kind}: {rate} of those without the preload, asked {ASKED}"
-                ));
-            }
         }
     }
     say(&text);
-    Ok(missed)
+    Ok(())
 }
 
 /// Starts both, and has them take turns.
