@@ -15,14 +15,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 const CONNECTIONS: usize = 64;
-/// Short turns and many of them: the machine's speed changes within tenths of a second, and two turns of the same contender right after one another
-/// are often a tenth apart, by where the scheduler puts whom.
-const SPAN: Duration = Duration::from_millis(100);
-const ROUNDS: usize = 14;
+/// Long turns, as load that is full goes on for long. In turns of a tenth of a second most of what is seen is how soon the scheduler gives processes that
+/// have just been woken what is theirs, which differs by how many sessions they are of (docs/benchmarks.md).
+const SPAN: Duration = Duration::from_secs(1);
+const ROUNDS: usize = 3;
 /// All of them are started anew so often: what a compiler makes of a program is not the same each time. Each start gives one ratio.
-const STARTS: usize = 12;
+const STARTS: usize = 10;
 /// Rounds before that, for compilers to see what is used.
-const WARM: usize = 10;
+const WARM: usize = 1;
 const WORKERS: u32 = 2;
 
 /// Who is measured.
@@ -283,12 +283,12 @@ fn ratio(own: &[Turn], peer: &[Turn]) -> Mean {
 
 fn table(found: &BTreeMap<Contender, Found>) -> String {
     let mut text = format!(
-        "\n{WORKERS} workers, {CONNECTIONS} connections at once, a client of one thread on the same machine; medians of {} rounds of {} ms. \
+        "\n{WORKERS} workers, {CONNECTIONS} connections at once, a client of one thread on the same machine; medians of {} rounds of {} s. \
          *Workers* and *between* are microseconds of their processor time for each request.\n\n\
          | | connections/s | p99, ms | workers | between | kept: requests/s | p99, ms | workers | failed |\n\
          |---|---:|---:|---:|---:|---:|---:|---:|---:|\n",
         STARTS * ROUNDS,
-        SPAN.as_millis()
+        SPAN.as_secs()
     );
     let rate = |turns: &[Turn]| format!("{:.0}", median(turns, |turn| turn.rate));
     let p99 = |turns: &[Turn]| number(median(turns, |turn| turn.p99.as_secs_f64() * 1e3));
