@@ -1,4 +1,4 @@
-//! Whose session and process group processes are in, and what becomes of stopped ones when those die that are in it too.
+//! Whose session and process group processes are in, what those sessions weigh, and what becomes of stopped ones when those die that are in it too.
 
 use ostler_testkit::{Home, Manager, Signal, apps, free_port, process, sleeper};
 use serde_json::{Value, json};
@@ -29,6 +29,44 @@ fn each_process_leads_a_session_and_a_group_of_its_own() {
     home.start(json!([web(), sleeper("alone")]));
     for pid in home.pids("web").into_iter().chain([home.pid("alone")]) {
         assert_eq!(led(pid), (pid, pid));
+    }
+}
+
+/// What a process's session gives way, as sched(7) has it: `/autogroup-25 nice 3`. `None` where the kernel gives sessions no shares.
+fn niceness(pid: i32) -> Option<i32> {
+    let said = std::fs::read_to_string(format!("/proc/{pid}/autogroup")).ok()?;
+    // The kernel's own session has no share, and nothing is said of it.
+    let (_, niceness) = said.trim_end().rsplit_once(' ')?;
+    Some(niceness.parse().expect("a number"))
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a test that has nothing to see says so")]
+fn the_workers_of_a_cluster_together_weigh_one_session() {
+    if niceness(std::process::id().cast_signed()).is_none() {
+        return eprintln!("this kernel gives sessions no shares (CONFIG_SCHED_AUTOGROUP): there is nothing to see");
+    }
+    let home = home();
+    let all_weigh = |workers: usize, expected: i32| {
+        home.wait_until(&format!("{workers} workers give way by {expected}"), || {
+            let pids = home.pids("web");
+            pids.len() == workers && pids.iter().all(|pid| niceness(*pid) == Some(expected))
+        });
+    };
+    home.start(json!([web(), sleeper("alone"), sleeper("other")]));
+    all_weigh(2, 3);
+    home.ok(&["reload", "web"]);
+    all_weigh(2, 3);
+    home.ok(&["scale", "web", "4"]);
+    all_weigh(4, 6);
+    let before = home.topology();
+    process::kill(before.daemon);
+    home.wait_recovered(before);
+    all_weigh(4, 6);
+    home.ok(&["scale", "web", "1"]);
+    all_weigh(1, 0);
+    for name in ["alone", "other"] {
+        assert_eq!(niceness(home.pid(name)), Some(0), "{name} shares no port");
     }
 }
 

@@ -102,6 +102,12 @@ pub enum Effect {
         /// Where.
         addresses: BTreeSet<Address>,
     },
+    /// Another number of workers makes up the app's cluster: each one's session is to weigh as much less or more
+    /// ([`Machine::instances`](crate::Machine::instances), [`sharing`](crate::sharing)). New workers are weighed when they have been launched.
+    Weigh {
+        /// Which.
+        app: AppId,
+    },
     /// Answer a request.
     Reply {
         /// Which.

@@ -25,6 +25,7 @@ mod probe;
 pub mod profiling;
 mod schedule;
 mod settings;
+pub mod sharing;
 mod slot;
 mod spec;
 mod time;

@@ -188,6 +188,11 @@ impl Machine {
         self.apps.get(&app).into_iter().flat_map(|app| &app.record.kept)
     }
 
+    /// How many workers make up an app, those included that are not up.
+    pub fn instances(&self, app: AppId) -> u32 {
+        u32::try_from(self.slots_of(app).count()).unwrap_or(u32::MAX)
+    }
+
     /// Whether listeners of an app's cluster are to be open.
     pub fn listens(&self, app: AppId) -> bool {
         self.apps.get(&app).is_some_and(|app| app.record.listens)
@@ -350,7 +355,12 @@ impl Machine {
             apps.insert(slot.app);
             self.dirty.slots.insert(id);
         }
-        apps.append(&mut self.dirty.unwatched);
+        let resized = std::mem::take(&mut self.dirty.resized);
+        for &app in &resized {
+            self.weigh_as_due(app);
+        }
+        // The watch of an app that lost a slot may need another to stand for it.
+        apps.extend(resized);
         for app in apps {
             self.unlisten_as_due(app);
             self.keep_listeners_as_due(app);

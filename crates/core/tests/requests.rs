@@ -7,6 +7,7 @@ use ostler_core::{
     Verdict,
 };
 use std::sync::Arc;
+use support::clusters::up;
 use support::programs::{Program, pm2_spec, spec};
 use support::{World, ids, ms, secs};
 
@@ -204,6 +205,36 @@ fn instance_numbers_are_zero_to_n_minus_one_whatever_is_scaled() {
         assert_eq!(world.instances(), (0..expected).collect::<Vec<u32>>());
     }
     assert!(world.machine.slots().all(|slot| slot.status == Status::Online));
+}
+
+#[test]
+fn the_workers_of_a_cluster_are_weighed_anew_when_they_are_others() {
+    let weighed = |world: &World| {
+        let weigh = |effect: &Effect| matches!(effect, Effect::Weigh { .. });
+        world.log.iter().filter(|(_, effect)| weigh(effect)).count()
+    };
+    let mut world = up(2);
+    let app = world.view(0).app;
+    let begun = weighed(&world);
+    let reload = world.reload(&[0, 1]);
+    let _ = world.reply(reload);
+    assert_eq!(weighed(&world), begun, "new ones are weighed when they are there");
+    for (count, others) in [(4, true), (4, false), (1, true)] {
+        let before = weighed(&world);
+        let scale = world.request(Request::Scale {
+            slot: SlotId(0),
+            instances: count,
+        });
+        let _ = world.reply(scale);
+        assert_eq!(world.machine.instances(app), count);
+        assert_eq!(weighed(&world) > before, others, "to {count}");
+    }
+    let mut world = World::new();
+    let start = world.start(instances("app", 2));
+    let _ = world.reply(start);
+    let delete = world.delete(&[1]);
+    let _ = world.reply(delete);
+    assert_eq!(weighed(&world), 0, "in fork mode each is for itself");
 }
 
 #[test]

@@ -80,6 +80,8 @@ pub enum Fact {
     Looked(crate::effects::probe::Looked),
     /// Time to sample the memory of this worker.
     SampleMemory(WorkerId),
+    /// Time to try again to weigh this worker.
+    Weigh(WorkerId),
     /// Somebody set the wall clock, so much further than it would have been.
     ClockSet {
         /// Negative when it was set back.

@@ -1,6 +1,10 @@
-//! How the kernel shares processors out to our threads.
+//! How the kernel shares processors out: to our threads, and to the sessions that our processes lead.
 
-use std::io;
+use crate::pidfd;
+use rustix::process::Pid;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
 
 /// Has this thread take its turns as they come (`SCHED_BATCH`): becoming ready to run, it does not take the processor from whoever has it
 /// before that one's turn is over. For a thread that finds more to do the later it runs and does it cheaper at once. Threads and
@@ -17,6 +21,30 @@ pub fn take_turns() -> io::Result<()> {
         Ok(())
     } else {
         Err(io::Error::last_os_error())
+    }
+}
+
+/// Gives the session of a process, which is held by `pidfd`, this niceness (0 to 19; sched(7), *The autogroup feature*). `false` if that process has ended.
+///
+/// # Errors
+/// - `WouldBlock`: the kernel lets this be done ten times a second by all users but root together. Try again in a tenth of a second.
+/// - others: there is no such feature, or not for us; sessions weigh what they weigh then.
+pub fn weigh_session(pid: Pid, pidfd: impl AsFd, niceness: i32) -> io::Result<bool> {
+    let path = format!("/proc/{}/autogroup", pid.as_raw_nonzero());
+    let mut file = match OpenOptions::new().write(true).open(path) {
+        Ok(file) => file,
+        // Its number may be free already.
+        Err(_) if pidfd::has_exited(&pidfd)? => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    // What was opened stays what it is, so it is that very process's if that has not ended by now.
+    if pidfd::has_exited(&pidfd)? {
+        return Ok(false);
+    }
+    match file.write_all(niceness.to_string().as_bytes()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -57,6 +57,7 @@ impl Machine {
         self.specs.hold(key);
         self.slots.insert(id, Slot::new(id, app, instance, key));
         self.apps.entry(app).or_default().slots.insert(id);
+        self.dirty.resized.insert(app);
         self.touched.insert(id);
         self.reschedule(id, now);
         id
@@ -84,8 +85,7 @@ impl Machine {
 
     /// How many slots an app lacks.
     pub(super) fn missing(&self, app: AppId, instances: u32) -> u32 {
-        let present = u32::try_from(self.slots_of(app).count()).unwrap_or(u32::MAX);
-        instances.saturating_sub(present)
+        instances.saturating_sub(self.instances(app))
     }
 
     pub(super) fn slots_of(&self, app: AppId) -> impl Iterator<Item = &Slot> {
@@ -100,7 +100,15 @@ impl Machine {
     pub(super) fn leave_app(&mut self, app: AppId, slot: SlotId) {
         if let Some(entry) = self.apps.get_mut(&app) {
             entry.slots.remove(&slot);
-            self.dirty.unwatched.insert(app);
+            self.dirty.resized.insert(app);
+        }
+    }
+
+    /// Says that its workers are another number now. What is not up yet is weighed when it is.
+    pub(super) fn weigh_as_due(&mut self, id: AppId) {
+        let runs = |slot: &Slot| self.specs.get(slot.spec).mode == Mode::Cluster && slot.may_run();
+        if self.slots_of(id).any(runs) {
+            self.effects.push_back(Effect::Weigh { app: id });
         }
     }
 

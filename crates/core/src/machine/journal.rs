@@ -138,8 +138,8 @@ pub(super) struct Dirty {
     pub(super) tickets: BTreeSet<Ticket>,
     pub(super) answered: BTreeMap<Ticket, Outcome>,
     pub(super) counters: bool,
-    /// Apps that lost a slot in the call being handled: their watch may need another to stand for them.
-    pub(super) unwatched: BTreeSet<AppId>,
+    /// Apps that got or lost a slot in the call being handled.
+    pub(super) resized: BTreeSet<AppId>,
 }
 
 impl Machine {

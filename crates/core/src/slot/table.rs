@@ -347,6 +347,7 @@ pub(super) fn effect_name(effect: &Effect) -> String {
         Effect::Drain { worker } => format!("drain {worker}"),
         Effect::Unlisten { .. } => "unlisten".into(),
         Effect::KeepListeners { .. } => "keep listeners".into(),
+        Effect::Weigh { .. } => "weigh".into(),
         Effect::Exit { code } => format!("exit {code}"),
     }
 }

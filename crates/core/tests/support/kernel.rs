@@ -61,7 +61,11 @@ impl World {
             Effect::Unlisten { app } => self.unlistened.push(app),
             Effect::KeepListeners { app, addresses } => self.keep_listeners(app, &addresses),
             Effect::Exit { code } => self.exited = Some(code),
-            Effect::Watch { .. } | Effect::Unwatch { .. } | Effect::Record(_) | Effect::Publish(_) => {}
+            Effect::Watch { .. }
+            | Effect::Unwatch { .. }
+            | Effect::Weigh { .. }
+            | Effect::Record(_)
+            | Effect::Publish(_) => {}
             Effect::Forget { slot } => self.forget(slot),
         }
     }

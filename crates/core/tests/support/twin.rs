@@ -112,6 +112,7 @@ fn is_repeatable(effect: &Effect) -> bool {
         | Effect::Withdraw { .. }
         | Effect::Unlisten { .. }
         | Effect::KeepListeners { .. }
+        | Effect::Weigh { .. }
         | Effect::Reply { .. }
         | Effect::Record(_)
         | Effect::Publish(_)

@@ -6,6 +6,7 @@ pub mod probe;
 mod signal;
 pub mod spawn;
 mod sweep;
+mod weigh;
 
 use crate::fact::Fact;
 use crate::history;
@@ -47,6 +48,7 @@ impl Daemon {
             Effect::Withdraw { worker } => self.primary.send(Command::Withdraw(worker)),
             Effect::Drain { worker } => self.drain(worker),
             Effect::KeepListeners { app, addresses } => self.keep_listeners(app, &addresses),
+            Effect::Weigh { app } => self.weigh_app(app),
             Effect::Unlisten { app } => self.primary.send(Command::Unlisten(app)),
             Effect::Forget { slot } => self.forget(slot),
             Effect::Exit { code } => self.ending = Some(code),

@@ -233,6 +233,7 @@ impl Daemon {
                 let place = record.place.clone();
                 self.tell(Event::Spawned { worker, pid, place });
                 self.hear(worker);
+                self.weigh_new(worker);
                 // Its end may have been told before its beginning, and was not listened to then.
                 if self.has_ended(worker) {
                     self.send(Fact::Ended(worker));

@@ -195,7 +195,10 @@ impl Daemon {
         }
         let running = self.workers.values().filter(|record| !record.launching);
         let running: Vec<WorkerId> = running.map(Worker::id).collect();
-        running.into_iter().for_each(|worker| self.hear(worker));
+        for worker in running {
+            self.hear(worker);
+            self.weigh(worker);
+        }
         self.drop_servers();
         let slots = self.slots();
         for slot in slots.iter().filter(|slot| slot.pid.is_some()) {

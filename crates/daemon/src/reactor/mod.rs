@@ -284,6 +284,7 @@ impl Daemon {
             Fact::Command(news) => self.hear_of_command(news),
             Fact::Looked(looked) => self.looked(looked),
             Fact::SampleMemory(worker) => self.sample_memory(worker),
+            Fact::Weigh(worker) => self.weigh(worker),
             Fact::ClockSet { by_millis } => self.clock_set(by_millis),
             Fact::Booted(lines) => {
                 lines.iter().for_each(|line| self.note(line));
