@@ -13,6 +13,8 @@ const WARM = Number(process.env.WARM); // ms, for compilers to see what is used,
 const SPAN = Number(process.env.SPAN); // ms
 
 let measuring = false;
+let passed = 0; // ms in which measuring was on, in earlier turns
+let began = 0; // when the present turn did
 const switches = []; // of what is turned on and off
 
 // What Node looks at while it is wanted: it is wanted, and looked at only when measuring is on.
@@ -52,7 +54,13 @@ function monitor(options) {
   return Object.assign(delays, { enable: () => want(true), disable: () => want(false) });
 }
 
-Object.assign(perfHooks, { PerformanceObserver: Observer, monitorEventLoopDelay: monitor });
+// What measures finds out how much there is to measure by the time that has passed for it.
+const clock = {
+  now: () => (measuring ? passed + performance.now() - began : passed),
+  eventLoopUtilization: () => performance.eventLoopUtilization(),
+};
+
+Object.assign(perfHooks, { performance: clock, PerformanceObserver: Observer, monitorEventLoopDelay: monitor });
 require('../measure.cjs')((_, done) => setImmediate(done));
 
 // The subscriber stays, for a new one would have V8 compile anew what calls it: only whether there is one is said differently.
@@ -70,6 +78,8 @@ http.Server.prototype.emit = function (event, ...rest) {
 const after = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function take(turn) {
+  passed = clock.now();
+  began = performance.now();
   measuring = turn;
   for (const change of switches) change();
   await after(SETTLE);
