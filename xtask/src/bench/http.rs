@@ -95,8 +95,9 @@ impl Running {
         let port = free_port();
         let primary = apps::path("primary.js");
         let plain = |script: &str, policy: &str| {
-            let mut node = Command::new("node");
-            node.arg(script)
+            // A session of its own, as both managers have one: in ours it would share what our client has of the processors (sched(7)).
+            let mut node = Command::new("setsid");
+            node.args(["node", script])
                 .env("PORT", port.to_string())
                 .env("MODULE", app.module)
                 .env("SCRIPT", &app.script)

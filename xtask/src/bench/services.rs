@@ -1,8 +1,8 @@
 //! Control groups of the processor, as systemd gives one to each of its services and a container has one.
 //!
-//! Without them a machine that is full schedules by session where `sched_autogroup` is on (sched(7)): Ostler's workers are sessions of their own, those of Node's
-//! cluster and of PM2 share one with their primary, and whoever measures is another. Who is let run then depends on how many sessions there are. In a group of its
-//! own each service has the same share as any other, and so has the client.
+//! Without them a machine that is full schedules by session where `sched_autogroup` is on (sched(7)): Ostler's workers are sessions of their own, which together weigh
+//! one, those of Node's cluster and of PM2 share one with their primary, and whoever measures is another. In a group of its own each service has the same share as any
+//! other, and so has the client, whatever its sessions.
 
 use crate::say;
 use ostler_testkit::wait_within;
