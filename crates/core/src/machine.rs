@@ -242,6 +242,7 @@ impl Machine {
     fn turn(&mut self, id: SlotId, now: Now, decide: impl FnOnce(&mut Slot, &mut Context<'_>) -> Decision) {
         let Some(slot) = self.slots.get_mut(&id) else { return };
         let (mut verdicts, mut news) = (Vec::new(), Vec::new());
+        let (app, was_being_launched) = (slot.app, slot.is_being_launched());
         let used = slot.specs();
         let (spec, other) = (Arc::clone(self.specs.get(slot.spec)), slot.companion.as_ref());
         let other = other.map(|companion| Arc::clone(self.specs.get(companion.spec)));
@@ -271,6 +272,10 @@ impl Machine {
         }
         for news in news {
             self.heard_of(id, news, now);
+        }
+        let is_being_launched = self.slots.get(&id).is_some_and(Slot::is_being_launched);
+        if was_being_launched && !is_being_launched && self.is_rolling(app) {
+            self.advance_roll(app, now);
         }
     }
 

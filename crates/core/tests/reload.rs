@@ -49,6 +49,37 @@ fn slots_are_replaced_one_after_the_other() {
     assert_eq!(seen, [[1, 1, 1], [2, 1, 1], [2, 2, 1], [2, 2, 2]]);
 }
 
+/// It runs the old version, whose launch had been ordered: were it given the new one to run at its next launch only, it would stay
+/// behind.
+#[test]
+fn a_worker_that_is_just_being_launched_again_is_replaced_once_it_runs() {
+    let mut world = World::new();
+    let slow = Program {
+        boot: secs(3),
+        ..Program::server()
+    };
+    world.script_slot(1, vec![Program::server(), slow, Program::server()]);
+    let start = world.start(cluster("app", 3));
+    let _ = world.reply(start);
+    let mut new = cluster("app", 3);
+    new.program.args = vec!["new".into()];
+    let reload = world.reload_with(&[0, 1, 2], &vec![new; 3], 1);
+    world.run(ms(500));
+    world.kill(WorkerId::new(1, 1), ExitStatus::Code(1));
+    world.run(ms(2600));
+    assert_eq!(generations(&world, 3), [2, 2, 2], "the third did not wait for it");
+    let outcome = world.reply(reload);
+    for slot in outcome.slots {
+        assert!(matches!(slot.verdict, Verdict::Reloaded { .. }), "{slot:?}");
+    }
+    assert_eq!(generations(&world, 3), [2, 3, 2]);
+    for slot in 0..3 {
+        let current = world.worker(slot);
+        let launched = world.launched().into_iter().find(|launch| launch.worker == current);
+        assert_eq!(launched.expect("it runs").spec.program.args, ["new"]);
+    }
+}
+
 #[test]
 fn several_at_once_if_that_is_wanted() {
     let mut world = up(4);

@@ -178,8 +178,11 @@ impl Machine {
         if roll.holding_up(now) >= roll.parallel as usize {
             return None;
         }
-        // A slot whose last worker is not gone yet has to wait for that, unless it never will be.
-        let is_ready = |slot: &Slot| slot.companion.is_none() || slot.has_stuck_companion();
+        // A slot whose last worker is not gone yet has to wait for that, unless it never will be; one that is just being launched, until it runs.
+        let is_ready = |slot: &Slot| {
+            let alone = slot.companion.is_none() && !slot.is_being_launched();
+            alone || slot.has_stuck_companion()
+        };
         let ready = |turn: &Turn| self.slots.get(&turn.slot).is_none_or(is_ready);
         let position = roll.waiting.iter().position(ready)?;
         roll.waiting.remove(position)

@@ -12,7 +12,7 @@ mod going;
 mod probed;
 
 use super::ladder::{Ladder, ask};
-use super::{Context, Decision, Input, Reason, SPAWN_TIMEOUT, Slot, SpecKey, State, Vitals};
+use super::{Context, Decision, Input, Reason, SPAWN_TIMEOUT, Slot, Spawning, SpecKey, State, Vitals};
 use crate::effect::{Effect, Launch, NoticeKind, Place};
 use crate::event::ExitStatus;
 use crate::history::{Cause, EndCause, Entry, Next, What};
@@ -158,6 +158,12 @@ impl Slot {
     /// Whether its worker runs and is meant to.
     pub(crate) fn is_up(&self) -> bool {
         matches!(self.state, State::Launching { .. } | State::Online(_))
+    }
+
+    /// Whether a worker that is to be up has been launched and is not known to run yet. What it runs cannot be changed any more, and it cannot be
+    /// replaced yet.
+    pub(crate) fn is_being_launched(&self) -> bool {
+        matches!(self.state, State::Spawning(Spawning { intent: None, .. }))
     }
 
     /// Launches a replacement.
