@@ -5,8 +5,6 @@
 //! clients or its database would take from those that it waits for. So all workers of a cluster together weigh what one session weighs, as those of Node's own
 //! `cluster` do, which are in one; and as a service of systemd or a container does, whatever number of processes it has.
 
-/// What a session that weighs nothing less than others has.
-const WHOLE: f64 = 1.0;
 /// What each step of niceness makes of a weight (sched(7); the kernel's `sched_prio_to_weight` has it rounded).
 const STEP: f64 = 1.25;
 /// The last step there is.
@@ -14,8 +12,7 @@ const LAST: i32 = 19;
 
 /// The niceness of the session of one of so many workers that weigh one session together.
 pub fn niceness(workers: u32) -> i32 {
-    let weight = WHOLE / f64::from(workers.max(1));
-    let steps = -weight.log(STEP);
+    let steps = f64::from(workers.max(1)).log(STEP);
     #[expect(clippy::cast_possible_truncation, reason = "at most 100: the logarithm of a u32")]
     let steps = steps.round() as i32;
     steps.clamp(0, LAST)

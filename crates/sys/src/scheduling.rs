@@ -24,28 +24,20 @@ pub fn take_turns() -> io::Result<()> {
     }
 }
 
-/// Gives the session of a process, which is held by `pidfd`, this niceness (0 to 19; sched(7), *The autogroup feature*). `false` if that process has ended.
+/// Gives the session of a process, which is held by `pidfd`, this niceness (0 to 19; sched(7), *The autogroup feature*). Of one that has ended nothing is changed.
 ///
 /// # Errors
 /// - `WouldBlock`: the kernel lets this be done ten times a second by all users but root together. Try again in a tenth of a second.
-/// - others: there is no such feature, or not for us; sessions weigh what they weigh then.
-pub fn weigh_session(pid: Pid, pidfd: impl AsFd, niceness: i32) -> io::Result<bool> {
-    let path = format!("/proc/{}/autogroup", pid.as_raw_nonzero());
-    let mut file = match OpenOptions::new().write(true).open(path) {
-        Ok(file) => file,
-        // Its number may be free already.
-        Err(_) if pidfd::has_exited(&pidfd)? => return Ok(false),
-        Err(error) => return Err(error),
-    };
+/// - others: the process has ended, or there is no such feature, or not for us; sessions weigh what they weigh then.
+pub fn weigh_session(pid: Pid, pidfd: impl AsFd, niceness: i32) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .open(format!("/proc/{}/autogroup", pid.as_raw_nonzero()))?;
     // What was opened stays what it is, so it is that very process's if that has not ended by now.
-    if pidfd::has_exited(&pidfd)? {
-        return Ok(false);
+    if pidfd::has_exited(pidfd)? {
+        return Ok(());
     }
-    match file.write_all(niceness.to_string().as_bytes()) {
-        Ok(()) => Ok(true),
-        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(false),
-        Err(error) => Err(error),
-    }
+    file.write_all(niceness.to_string().as_bytes())
 }
 
 #[cfg(test)]
